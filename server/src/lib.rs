@@ -1,0 +1,1 @@
+//! The `sandclock` binary as a library, so that tests reach its parts.

@@ -1,0 +1,2 @@
+//! Entry point of the `sandclock` binary.
+fn main() {}
