@@ -1,0 +1,110 @@
+//! What a native plugin imports: configuration, attributes, clock and log of the host whose call is under way on this thread.
+
+use core::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use crate::log::Level;
+
+/// A stand-in for the real host.
+#[derive(Debug, Clone)]
+pub struct Host {
+    config: Value,
+    attributes: BTreeMap<String, String>,
+    now: (String, i64),
+    lines: Rc<RefCell<Vec<(Level, String)>>>,
+}
+
+std::thread_local! {
+    static CURRENT: RefCell<Host> = RefCell::new(Host::new());
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Host {
+    /// No configuration, no attributes, and the clock at 2026-11-20T02:00:00.000Z.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            config: Value::Object(serde_json::Map::new()),
+            attributes: BTreeMap::new(),
+            now: ("2026-11-20T02:00:00.000Z".to_owned(), 1_795_140_000_000),
+            lines: Rc::default(),
+        }
+    }
+
+    /// Sets the plugin's configuration: an object.
+    #[must_use]
+    pub fn config(self, config: Value) -> Self {
+        Self { config, ..self }
+    }
+
+    /// Sets one attribute of [`crate::host::attr`].
+    #[must_use]
+    pub fn attr(mut self, name: &str, value: &str) -> Self {
+        self.attributes.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Sets the clock: the same instant as RFC 3339 text and as milliseconds since 1970.
+    #[must_use]
+    pub fn clock(self, now: &str, now_ms: i64) -> Self {
+        Self {
+            now: (now.to_owned(), now_ms),
+            ..self
+        }
+    }
+
+    /// Runs `hook` with this host behind the imports of the calling thread.
+    pub fn call<R>(&self, hook: impl FnOnce() -> R) -> R {
+        let before = CURRENT.replace(self.clone());
+        let answer = hook();
+        CURRENT.replace(before);
+        answer
+    }
+
+    /// What plugins have logged so far.
+    #[must_use]
+    pub fn lines(&self) -> Vec<(Level, String)> {
+        self.lines.borrow().clone()
+    }
+}
+
+pub(crate) fn config_get(key: &str) -> Option<String> {
+    CURRENT.with_borrow(|host| {
+        host.config
+            .get(key)
+            .filter(|value| !value.is_null())
+            .map(Value::to_string)
+    })
+}
+
+pub(crate) fn config_all() -> String {
+    CURRENT.with_borrow(|host| host.config.to_string())
+}
+
+pub(crate) fn attr(name: &str) -> Option<String> {
+    CURRENT.with_borrow(|host| host.attributes.get(name).cloned())
+}
+
+pub(crate) fn now() -> String {
+    CURRENT.with_borrow(|host| host.now.0.clone())
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the contract's type; exact below 2^53"
+)]
+pub(crate) fn now_ms() -> f64 {
+    CURRENT.with_borrow(|host| host.now.1 as f64)
+}
+
+pub(crate) fn log(level: Level, message: &str) {
+    CURRENT.with_borrow(|host| host.lines.borrow_mut().push((level, message.to_owned())));
+}
