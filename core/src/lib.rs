@@ -1,1 +1,23 @@
-//! Placeholder of the workspace skeleton.
+//! The domain of Sandclock, its contracts and its scheduling logic.
+//!
+//! This crate performs no I/O and reads no clock, environment or randomness except through its
+//! arguments (A1). Everything outside is behind a trait:
+//!
+//! - [`backend`]: what a store of coordination or of records must do; implemented by `backends/*`.
+//! - [`ports`]: what the scheduler calls but does not implement: hooks and the executor.
+//! - [`time`]: wall clock; monotonic time is tokio's, so that a simulation can own both.
+//!
+//! [`job`], [`schedule`], [`policy`] and [`run`] are the vocabulary.
+
+pub mod backend;
+pub mod error;
+pub mod invariant;
+pub mod job;
+pub mod policy;
+pub mod ports;
+pub mod run;
+pub mod schedule;
+pub mod time;
+
+pub use error::{BackendError, Effect, ErrorKind};
+pub use time::Timestamp;
