@@ -1,2 +1,61 @@
-//! Developer commands.
-fn main() {}
+//! Developer commands of Sandclock; `cargo xtask help` lists them.
+//!
+//! Plain Rust instead of shell scripts, so that every command works the same on a laptop and in CI, is
+//! compiled with the rest, and has tests of its own. Nothing here is part of the product.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a developer's command line starts cargo, reads the clock and talks to a person"
+)]
+
+mod commands;
+mod place;
+mod process;
+mod report;
+mod suite;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask test                          everything CI runs; installs the tools it needs below target/tools
+cargo xtask check                         only the quick part: format, clippy, tidy, cargo-deny
+cargo xtask tidy                          only the rules of this repository
+cargo xtask fleet --seeds N [--seed S]    the fleet simulation over N seeds, from seed S
+cargo xtask bench [--check] [NAME ...]    figures as ratios; --check compares them with bench/floors.toml
+cargo xtask help                          this text
+
+Exit code: 0 all is well, 1 something failed, 2 wrong usage.";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{HELP}");
+            Ok(())
+        }
+        ["test"] => suite::test(),
+        ["check"] => suite::check(),
+        ["tidy"] => suite::tidy(),
+        ["fleet", options @ ..] => match commands::FleetOptions::parse(options) {
+            Ok(options) => commands::fleet(&options),
+            Err(wrong) => return usage(&wrong),
+        },
+        ["bench", options @ ..] => commands::bench(options),
+        [unknown, ..] => return usage(&format!("unknown or incomplete command: {unknown}")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage(wrong: &str) -> ExitCode {
+    println!("error: {wrong}\n\n{HELP}");
+    ExitCode::from(2)
+}

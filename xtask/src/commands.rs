@@ -1,0 +1,93 @@
+//! The single-purpose commands: the long simulation and the benchmarks.
+
+use anyhow::Result;
+
+use crate::place::Place;
+use crate::process;
+
+/// What `cargo xtask fleet` was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FleetOptions {
+    /// How many seeds to run.
+    seeds: u64,
+    /// The first of them; 0 unless told.
+    first: u64,
+}
+
+impl FleetOptions {
+    /// Reads `--seeds N [--seed S]`; `--seed S` alone repeats that one seed.
+    pub(crate) fn parse(options: &[&str]) -> Result<Self, String> {
+        let (mut seeds, mut first) = (None, None);
+        for option in options.chunks(2) {
+            let [name, value] = option else {
+                return Err(format!("{} needs a number", option.join(" ")));
+            };
+            let number = value
+                .parse()
+                .map_err(|_| format!("{name} {value}: not a whole number"))?;
+            match *name {
+                "--seeds" => seeds = Some(number),
+                "--seed" => first = Some(number),
+                unknown => return Err(format!("fleet does not know {unknown}")),
+            }
+        }
+        match (seeds, first) {
+            (None, None) => Err("fleet needs --seeds N, --seed S, or both".to_owned()),
+            (seeds, first) => Ok(Self {
+                seeds: seeds.unwrap_or(1),
+                first: first.unwrap_or(0),
+            }),
+        }
+    }
+}
+
+/// Runs the fleet simulation of the testkit; every seed that breaks an invariant is printed by it.
+pub(crate) fn fleet(options: &FleetOptions) -> Result<()> {
+    let place = Place::find()?;
+    let mut command = place.cargo(&["test", "--locked", "--release", "--package"]);
+    command
+        .args(["sandclock-testkit", "--test", "fleet", "--", "--nocapture"])
+        .env("SANDCLOCK_SEEDS", options.seeds.to_string())
+        .env("SANDCLOCK_SEED", options.first.to_string());
+    process::run(&mut command)
+}
+
+/// Runs the benchmarks optimised, as the product is.
+pub(crate) fn bench(options: &[&str]) -> Result<()> {
+    let place = Place::find()?;
+    let mut command = place.cargo(&["run", "--locked", "--release", "--package"]);
+    command.arg("sandclock-bench").arg("--").args(options);
+    process::run(&mut command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fleet_takes_a_number_of_seeds_or_one_seed() {
+        let parse = FleetOptions::parse;
+        assert_eq!(
+            parse(&["--seeds", "5000"]),
+            Ok(FleetOptions {
+                seeds: 5000,
+                first: 0
+            })
+        );
+        assert_eq!(
+            parse(&["--seed", "17"]),
+            Ok(FleetOptions {
+                seeds: 1,
+                first: 17
+            })
+        );
+        assert_eq!(
+            parse(&["--seeds", "9", "--seed", "4"]),
+            Ok(FleetOptions { seeds: 9, first: 4 })
+        );
+        assert!(parse(&[]).is_err());
+        assert!(parse(&["--seeds"]).is_err());
+        assert!(parse(&["--seeds", "many"]).is_err());
+        assert!(parse(&["--speed", "1"]).is_err());
+    }
+}

@@ -1,0 +1,141 @@
+//! The steps of `cargo xtask test`, `check` and `tidy`, in the order in which they find mistakes cheapest.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::place::Place;
+use crate::process::{self, Tests};
+use crate::report::{Report, Verdict};
+use crate::{tidy, tools};
+
+/// How long the advisory database may take to answer before its step is given up as not checked.
+const ADVISORY_WAIT: Duration = Duration::from_secs(60);
+
+/// Everything: tools, the quick checks, then every test of every workspace.
+pub(crate) fn test() -> Result<()> {
+    let place = Place::find()?;
+    let manifests = manifests(&place.root)?;
+    let mut report = Report::default();
+    let mut python = None;
+    quick(&place, &manifests, &mut report);
+    report.step("schedule oracle", || {
+        python = Some(tools::oracle_python(&place)?);
+        Ok(Verdict::Held)
+    });
+    for manifest in &manifests {
+        report.step(&format!("tests of {}", named(&place, manifest)), || {
+            let mut command = offline(&place, &["test", "--locked", "--no-fail-fast"]);
+            command
+                .args(["--workspace", "--manifest-path"])
+                .arg(manifest);
+            if let Some(python) = &python {
+                command.env("SANDCLOCK_PYTHON", python);
+            }
+            let tests = process::run_tests(&mut command, &mut std::io::stdout())?;
+            if tests == Tests::default() {
+                bail!("no test ran: a suite that finds nothing proves nothing");
+            }
+            Ok(Verdict::Counted(tests))
+        });
+    }
+    report.finish()
+}
+
+/// The quick checks alone.
+pub(crate) fn check() -> Result<()> {
+    let place = Place::find()?;
+    let mut report = Report::default();
+    quick(&place, &manifests(&place.root)?, &mut report);
+    report.finish()
+}
+
+/// Only the rules of this repository.
+pub(crate) fn tidy() -> Result<()> {
+    tidy::run(&Place::find()?.root)
+}
+
+fn quick(place: &Place, manifests: &[PathBuf], report: &mut Report) {
+    report.step("tidy", || tidy::run(&place.root).map(held));
+    report.step("toolchain", || tools::components(place).map(held));
+    report.step("crates", || tools::crates(place, manifests).map(held));
+    for manifest in manifests {
+        report.step(&format!("format of {}", named(place, manifest)), || {
+            let mut command = place.cargo(&["fmt", "--all", "--check", "--manifest-path"]);
+            process::run(command.arg(manifest)).map(held)
+        });
+    }
+    report.step("cargo-deny", || deny(place).map(held));
+    report.step("advisories", || advisories(place));
+    for manifest in manifests {
+        report.step(&format!("clippy of {}", named(place, manifest)), || {
+            let mut command = offline(place, &["clippy", "--locked", "--workspace"]);
+            command
+                .args(["--all-targets", "--manifest-path"])
+                .arg(manifest);
+            process::run(command.args(["--", "--deny", "warnings"])).map(held)
+        });
+    }
+}
+
+fn deny(place: &Place) -> Result<()> {
+    let mut command = Command::new(tools::cargo_deny(place)?);
+    command
+        .args(["--locked", "--offline", "--workspace", "check"])
+        .args(["--hide-inclusion-graph", "bans", "licenses", "sources"])
+        .current_dir(&place.root);
+    process::run(&mut command)
+}
+
+/// Fetched first and judged afterwards, so that a database out of reach is told from a bad dependency.
+fn advisories(place: &Place) -> Result<Verdict> {
+    let program = tools::cargo_deny(place)?;
+    let mut fetch = Command::new(&program);
+    fetch
+        .args(["--locked", "fetch", "db"])
+        .current_dir(&place.root)
+        .env("GIT_TERMINAL_PROMPT", "0");
+    if !process::succeeds_within(&mut fetch, ADVISORY_WAIT) {
+        return Ok(Verdict::NotChecked(
+            "the advisory database could not be fetched".to_owned(),
+        ));
+    }
+    let mut command = Command::new(&program);
+    command
+        .args(["--locked", "--offline", "--workspace", "check"])
+        .args(["--disable-fetch", "advisories"])
+        .current_dir(&place.root);
+    process::run(&mut command).map(held)
+}
+
+fn held(_: ()) -> Verdict {
+    Verdict::Held
+}
+
+/// A cargo command that may not touch the network: the step before has fetched what it needs.
+fn offline(place: &Place, args: &[&str]) -> Command {
+    let mut command = place.cargo(args);
+    command.env("CARGO_NET_OFFLINE", "true");
+    command
+}
+
+/// The manifest of every workspace of the tree: each has a committed lock file, the root's comes first.
+fn manifests(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = vec![root.join("Cargo.toml")];
+    for path in tidy::tree::paths(root)? {
+        if let Some(folder) = path.strip_suffix("/Cargo.lock") {
+            found.push(root.join(folder).join("Cargo.toml"));
+        }
+    }
+    Ok(found)
+}
+
+fn named(place: &Place, manifest: &Path) -> String {
+    let folder = manifest.parent().unwrap_or(manifest);
+    match folder.strip_prefix(&place.root) {
+        Ok(inside) if inside != Path::new("") => inside.display().to_string(),
+        _ => "the workspace".to_owned(),
+    }
+}

@@ -1,0 +1,162 @@
+//! What a bare machine lacks, installed once below `target/tools` and found there by later runs.
+//!
+//! A tool that cannot be installed is an error that names it and the command that gets it. Nothing is
+//! fetched for a tool that is already there, so a second run works without a network.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::place::Place;
+use crate::process;
+
+/// The release of cargo-deny that `deny.toml` is written for.
+const CARGO_DENY: &str = "0.20.2";
+
+/// The Python packages of the independent schedule oracle.
+const ORACLE_REQUIREMENTS: &str = "testkit/oracle/requirements.txt";
+
+/// rustfmt and clippy: a minimal toolchain has neither.
+pub(crate) fn components(place: &Place) -> Result<()> {
+    for (component, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
+        if process::succeeds(&mut place.cargo(&[subcommand, "--version"])) {
+            continue;
+        }
+        let mut add = Command::new("rustup");
+        add.args(["component", "add", component]);
+        process::run(&mut add).with_context(|| {
+            format!("{component} is missing; get it with: rustup component add {component}")
+        })?;
+    }
+    Ok(())
+}
+
+/// Every crate of the lock files, fetched only when something is missing.
+pub(crate) fn crates(place: &Place, manifests: &[PathBuf]) -> Result<()> {
+    for manifest in manifests {
+        let fetch = |extra: &[&str]| {
+            let mut command = place.cargo(&["fetch", "--locked", "--manifest-path"]);
+            command.arg(manifest).args(extra);
+            command
+        };
+        if process::succeeds(&mut fetch(&["--offline"])) {
+            continue;
+        }
+        process::run(&mut fetch(&[])).with_context(|| {
+            format!(
+                "crates of {} are missing; with a network at hand get them with: cargo fetch --locked",
+                manifest.display()
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// The Python of the schedule oracle, in a virtual environment of its own.
+pub(crate) fn oracle_python(place: &Place) -> Result<PathBuf> {
+    let wanted = fs::read_to_string(place.root.join(ORACLE_REQUIREMENTS))
+        .with_context(|| format!("reading {ORACLE_REQUIREMENTS}"))?;
+    let venv = place.tools().join("oracle");
+    let python = venv.join("bin/python3");
+    let stamp = venv.join("requirements.txt");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted)
+        && process::succeeds(Command::new(&python).arg("--version"))
+    {
+        return Ok(python);
+    }
+    create_venv(&venv)?;
+    let mut pip = Command::new(&python);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "-r",
+    ])
+    .arg(place.root.join(ORACLE_REQUIREMENTS));
+    process::run(&mut pip).with_context(|| {
+        format!(
+            "the packages of {ORACLE_REQUIREMENTS} are missing; with a network at hand get them with: {}",
+            process::shown(&pip)
+        )
+    })?;
+    fs::write(&stamp, wanted).with_context(|| format!("writing {}", stamp.display()))?;
+    Ok(python)
+}
+
+/// Debian splits `venv` off Python; root may add it, anybody else is told how.
+fn create_venv(venv: &Path) -> Result<()> {
+    let create = || {
+        let mut command = Command::new("python3");
+        command.args(["-m", "venv", "--clear"]).arg(venv);
+        command
+    };
+    if process::succeeds(&mut create()) {
+        return Ok(());
+    }
+    let packages = [
+        "install",
+        "-y",
+        "--no-install-recommends",
+        "python3",
+        "python3-venv",
+    ];
+    if is_root() {
+        // An index that cannot be refreshed may still know the packages.
+        process::succeeds(Command::new("apt-get").arg("update"));
+        process::succeeds(Command::new("apt-get").args(packages));
+    }
+    process::output(&mut create()).map(drop).with_context(|| {
+        format!(
+            "a Python 3 with venv is missing; get it with: sudo apt-get {} (or your system's like)",
+            packages.join(" ")
+        )
+    })
+}
+
+/// The pinned cargo-deny, built once without its network code (`git` fetches the advisories).
+pub(crate) fn cargo_deny(place: &Place) -> Result<PathBuf> {
+    let program = place.tools().join("bin/cargo-deny");
+    let right = |program: &Path| {
+        process::output(Command::new(program).arg("--version"))
+            .is_ok_and(|answer| answer.trim() == format!("cargo-deny {CARGO_DENY}"))
+    };
+    if right(&program) {
+        return Ok(program);
+    }
+    if right(Path::new("cargo-deny")) {
+        return Ok(PathBuf::from("cargo-deny"));
+    }
+    let build = place.tools().join("build");
+    let mut install = place.cargo(&["install", "cargo-deny", "--version", CARGO_DENY]);
+    install
+        .args(["--locked", "--no-default-features", "--force", "--root"])
+        .arg(place.tools())
+        .arg("--target-dir")
+        .arg(&build)
+        // Its release profile is made for distribution; used a few times a day, it need not be optimised.
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+    process::run(&mut install).with_context(|| {
+        format!(
+            "cargo-deny {CARGO_DENY} is missing; with a network at hand get it with: cargo install \
+             cargo-deny --version {CARGO_DENY} --locked"
+        )
+    })?;
+    if !right(&program) {
+        bail!(
+            "{} is not cargo-deny {CARGO_DENY} after its installation",
+            program.display()
+        );
+    }
+    fs::remove_dir_all(&build).with_context(|| format!("removing {}", build.display()))?;
+    Ok(program)
+}
+
+fn is_root() -> bool {
+    process::output(Command::new("id").arg("-u")).is_ok_and(|uid| uid.trim() == "0")
+}
