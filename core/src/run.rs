@@ -91,7 +91,7 @@ impl fmt::Display for RunId {
 }
 
 /// The first `bytes` of `hash` in lower-case hexadecimal.
-pub(crate) fn hex(hash: &[u8], bytes: usize) -> String {
+pub fn hex(hash: &[u8], bytes: usize) -> String {
     use fmt::Write as _;
     hash.iter()
         .take(bytes)
