@@ -33,6 +33,9 @@ pub mod alerts;
 pub mod fires;
 pub mod jobs;
 pub mod kills;
+#[cfg(feature = "test-util")]
+pub mod memory;
+pub mod protocol;
 pub mod records;
 pub mod runs;
 pub mod sessions;

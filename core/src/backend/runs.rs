@@ -4,6 +4,7 @@
 //! once (S8). Chunks are best effort and bounded.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -107,6 +108,51 @@ pub struct RunRecord {
     pub output: OutputSummary,
     /// What the hooks decided.
     pub notes: Vec<HookNote>,
+}
+
+impl RunRecord {
+    /// How long the last attempt ran; zero if it never started or has not ended.
+    pub fn duration(&self) -> Duration {
+        match (self.started_at, self.ended_at) {
+            (Some(started), Some(ended)) => ended.since(started),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+impl History {
+    /// Whether a run in this state ended by itself and so belongs in a history.
+    pub fn counts(state: RunState) -> bool {
+        matches!(state, RunState::Succeeded | RunState::Failed)
+    }
+
+    /// The history of these runs, each by its state and duration. Percentiles are of the successful ones,
+    /// by nearest rank.
+    pub fn of(runs: impl IntoIterator<Item = (RunState, Duration)>) -> Self {
+        let mut history = Self {
+            known: true,
+            ..Self::default()
+        };
+        let mut durations = Vec::new();
+        for (state, took) in runs.into_iter().filter(|(state, _)| Self::counts(*state)) {
+            history.runs += 1;
+            if state == RunState::Succeeded {
+                durations.push(u32::try_from(took.as_millis()).unwrap_or(u32::MAX));
+            } else {
+                history.failures += 1;
+            }
+        }
+        durations.sort_unstable();
+        let percentile = |p: usize| {
+            let rank = (durations.len() * p).div_ceil(100).max(1);
+            durations.get(rank - 1).copied().unwrap_or(0)
+        };
+        history.p50_ms = percentile(50);
+        history.p95_ms = percentile(95);
+        history.p99_ms = percentile(99);
+        history.max_ms = percentile(100);
+        history
+    }
 }
 
 /// Which runs to list. Empty is all.
