@@ -1,2 +1,74 @@
-//! Benchmarks.
-fn main() {}
+//! `sandclock-bench [--check] [NAME ...]`: what the product costs, as ratios of two rates from one run.
+//!
+//! Absolute figures drift from machine to machine and from hour to hour; the ratio of two rates measured in
+//! turns does not drift much. `--check` compares each ratio with its floor in `bench/floors.toml`. To add a
+//! figure: a module with `pub(crate) fn run() -> anyhow::Result<Vec<Figure>>`, a row in [`BENCHES`], a floor.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a benchmark reads the clock and prints a table"
+)]
+
+mod figure;
+mod floors;
+mod schedule;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use figure::Figure;
+
+type Bench = fn() -> Result<Vec<Figure>>;
+
+/// Every bench with its name, in order. What must fork before the process has threads stands first.
+const BENCHES: &[(&str, Bench)] = &[("schedule", schedule::run)];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[String]) -> Result<()> {
+    let check = args.iter().any(|arg| arg == "--check");
+    let names: Vec<&String> = args.iter().filter(|arg| *arg != "--check").collect();
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| !BENCHES.iter().any(|(known, _)| known == *name))
+    {
+        let known: Vec<&str> = BENCHES.iter().map(|(name, _)| *name).collect();
+        bail!(
+            "no bench is called {unknown}; there are: {}",
+            known.join(", ")
+        );
+    }
+    let mut figures = Vec::new();
+    for (name, bench) in BENCHES {
+        if names.is_empty() || names.iter().any(|wanted| wanted == name) {
+            println!("measuring {name} …");
+            figures.extend(bench()?);
+        }
+    }
+    println!("\n{}", figure::table(&figures));
+    if !check {
+        return Ok(());
+    }
+    let wrong = floors::read()?.judge(&figures, names.is_empty());
+    for line in &wrong {
+        println!("{line}");
+    }
+    if !wrong.is_empty() {
+        bail!(
+            "{} figures are not as bench/floors.toml wants them",
+            wrong.len()
+        );
+    }
+    println!("every ratio is at or above its floor");
+    Ok(())
+}
