@@ -67,7 +67,10 @@ fn quick(place: &Place, manifests: &[PathBuf], report: &mut Report) {
             process::run(command.arg(manifest)).map(held)
         });
     }
-    report.step("cargo-deny", || deny(place).map(held));
+    for manifest in manifests {
+        let name = format!("cargo-deny of {}", named(place, manifest));
+        report.step(&name, || deny(place, manifest).map(held));
+    }
     report.step("advisories", || advisories(place));
     for manifest in manifests {
         report.step(&format!("clippy of {}", named(place, manifest)), || {
@@ -78,15 +81,32 @@ fn quick(place: &Place, manifests: &[PathBuf], report: &mut Report) {
             process::run(command.args(["--", "--deny", "warnings"])).map(held)
         });
     }
+    report.step("links in the documentation", || {
+        let mut command = offline(place, &["doc", "--locked", "--workspace", "--no-deps"]);
+        command
+            .arg("--document-private-items")
+            .env("RUSTDOCFLAGS", "--deny warnings");
+        process::run(&mut command).map(held)
+    });
 }
 
-fn deny(place: &Place) -> Result<()> {
+fn deny(place: &Place, manifest: &Path) -> Result<()> {
     let mut command = Command::new(tools::cargo_deny(place)?);
     command
-        .args(["--locked", "--offline", "--workspace", "check"])
-        .args(["--hide-inclusion-graph", "bans", "licenses", "sources"])
-        .current_dir(&place.root);
-    process::run(&mut command)
+        .args(["--locked", "--offline", "--workspace", "--config"])
+        .arg(place.root.join("deny.toml"))
+        .arg("--manifest-path")
+        .arg(manifest)
+        .args(["check", "--hide-inclusion-graph"]);
+    if manifest.parent() != Some(place.root.as_path()) {
+        // The list of licences is the root's; a smaller workspace need not meet all of them.
+        command.args(["--allow", "license-not-encountered"]);
+    }
+    process::run(
+        command
+            .args(["bans", "licenses", "sources"])
+            .current_dir(&place.root),
+    )
 }
 
 /// Fetched first and judged afterwards, so that a database out of reach is told from a bad dependency.

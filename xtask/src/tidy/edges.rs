@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn core_keeps_its_few_libraries_and_tokio_without_io() {
         assert_eq!(findings(CORE, "reqwest", None, &[]), 1);
-        assert_eq!(findings(CORE, "jiff", Some("dev"), &[]), 0);
+        assert_eq!(findings(CORE, "tempfile", Some("dev"), &[]), 0);
         assert_eq!(findings(CORE, "tokio", None, &["sync", "time"]), 0);
         assert_eq!(findings(CORE, "tokio", None, &["net"]), 1);
     }
