@@ -19,29 +19,31 @@ pub trait RunEnd {
 /// The states of a run that ended badly without a person's wish. `killed` and `skipped` are decisions, not failures.
 pub const FAILURES: [&str; 4] = ["failed", "timed_out", "lost", "missed"];
 
-/// What an end means for a job whose state is one of `failures`, and otherwise healthy.
+/// What an end means for a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transition {
-    /// The job goes on as before: a success after a success, or an end that says nothing about health.
+    /// The job goes on as before: a success after a success, or an end that says nothing about its health.
     Unchanged,
-    /// The job failed; the number counts its failures in a row, 1 for the first.
+    /// The job fails now and did not before.
+    FirstFailure,
+    /// The job fails still; the number counts its failures in a row, this one included.
     Failure(u32),
-    /// The job succeeded after this many failures in a row.
+    /// The job succeeds after this many failures in a row.
     Recovery(u32),
 }
 
 impl Transition {
-    /// Reads `end`, counting the states in `failures` (usually [`FAILURES`]) as failures.
+    /// Reads `end`, with the states in `failures` (usually [`FAILURES`]) as failures.
     #[must_use]
     pub fn of(end: &End, failures: &[impl AsRef<str>]) -> Self {
         let failed = |state: &str| failures.iter().any(|failure| failure.as_ref() == state);
-        if failed(&end.state) {
-            return Self::Failure(end.failures_in_a_row.max(1));
+        let failed_before = end.previous_state.as_deref().is_some_and(failed);
+        match (failed(&end.state), failed_before) {
+            (true, false) => Self::FirstFailure,
+            (true, true) => Self::Failure(end.failures_in_a_row),
+            (false, true) if end.state == "succeeded" => Self::Recovery(end.failures_in_a_row),
+            (false, _) => Self::Unchanged,
         }
-        if end.state == "succeeded" && end.failures_in_a_row > 0 {
-            return Self::Recovery(end.failures_in_a_row);
-        }
-        Self::Unchanged
     }
 }
 
@@ -70,7 +72,7 @@ impl Delivery {
         }
     }
 
-    /// Of several deliveries with one key only the first is sent.
+    /// Deliveries with one key are one as long as it is undelivered.
     #[must_use]
     pub fn dedupe_key(self, key: impl Into<String>) -> Self {
         Self {

@@ -25,7 +25,7 @@
 //! | hook | trait | simpler case on top of it |
 //! |---|---|---|
 //! | before a run: its limit | [`TimeoutPolicy`] | |
-//! | during it: hide parts of the output | [`Redactor`] | |
+//! | during it: hide parts of the output | [`Redactor`] | `rules::Rules` (feature `rules`) |
 //! | after it: whom to tell | [`RunEnd`] | [`alert::Transition`] |
 //! | when the configuration changes | [`Lifecycle`] | |
 //!
@@ -42,6 +42,8 @@ pub mod log;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod mock;
 pub mod redaction;
+#[cfg(feature = "rules")]
+pub mod rules;
 pub mod timeout;
 
 pub use adapter::Lifecycle;
@@ -60,6 +62,8 @@ pub type Result<T> = core::result::Result<T, Box<dyn core::error::Error>>;
 pub mod prelude {
     pub use crate::alert::{Delivery, End, RunEnd, Transition};
     pub use crate::redaction::{Edit, Flush, Redactor, Verdict, Window};
+    #[cfg(feature = "rules")]
+    pub use crate::rules::Rules;
     pub use crate::timeout::{Decision, TimeoutPolicy};
     pub use crate::{Channel, History, Lifecycle, Result, RunInfo};
     pub use crate::{clock, config, host, log, register};

@@ -11,10 +11,16 @@ use crate::log::Level;
 /// A stand-in for the real host.
 #[derive(Debug, Clone)]
 pub struct Host {
+    given: Rc<Given>,
+    lines: Rc<RefCell<Vec<(Level, String)>>>,
+}
+
+#[derive(Debug, Clone)]
+struct Given {
     config: Value,
     attributes: BTreeMap<String, String>,
-    now: (String, i64),
-    lines: Rc<RefCell<Vec<(Level, String)>>>,
+    now: String,
+    now_ms: i64,
 }
 
 std::thread_local! {
@@ -31,34 +37,41 @@ impl Host {
     /// No configuration, no attributes, and the clock at 2026-11-20T02:00:00.000Z.
     #[must_use]
     pub fn new() -> Self {
-        Self {
+        let given = Given {
             config: Value::Object(serde_json::Map::new()),
             attributes: BTreeMap::new(),
-            now: ("2026-11-20T02:00:00.000Z".to_owned(), 1_795_140_000_000),
+            now: "2026-11-20T02:00:00.000Z".to_owned(),
+            now_ms: 1_795_140_000_000,
+        };
+        Self {
+            given: Rc::new(given),
             lines: Rc::default(),
         }
     }
 
     /// Sets the plugin's configuration: an object.
     #[must_use]
-    pub fn config(self, config: Value) -> Self {
-        Self { config, ..self }
+    pub fn config(mut self, config: Value) -> Self {
+        Rc::make_mut(&mut self.given).config = config;
+        self
     }
 
     /// Sets one attribute of [`crate::host::attr`].
     #[must_use]
     pub fn attr(mut self, name: &str, value: &str) -> Self {
-        self.attributes.insert(name.to_owned(), value.to_owned());
+        Rc::make_mut(&mut self.given)
+            .attributes
+            .insert(name.to_owned(), value.to_owned());
         self
     }
 
     /// Sets the clock: the same instant as RFC 3339 text and as milliseconds since 1970.
     #[must_use]
-    pub fn clock(self, now: &str, now_ms: i64) -> Self {
-        Self {
-            now: (now.to_owned(), now_ms),
-            ..self
-        }
+    pub fn clock(mut self, now: &str, now_ms: i64) -> Self {
+        let given = Rc::make_mut(&mut self.given);
+        now.clone_into(&mut given.now);
+        given.now_ms = now_ms;
+        self
     }
 
     /// Runs `hook` with this host behind the imports of the calling thread.
@@ -76,9 +89,14 @@ impl Host {
     }
 }
 
+fn given<R>(read: impl FnOnce(&Given) -> R) -> R {
+    CURRENT.with_borrow(|host| read(&host.given))
+}
+
 pub(crate) fn config_get(key: &str) -> Option<String> {
-    CURRENT.with_borrow(|host| {
-        host.config
+    given(|given| {
+        given
+            .config
             .get(key)
             .filter(|value| !value.is_null())
             .map(Value::to_string)
@@ -86,15 +104,15 @@ pub(crate) fn config_get(key: &str) -> Option<String> {
 }
 
 pub(crate) fn config_all() -> String {
-    CURRENT.with_borrow(|host| host.config.to_string())
+    given(|given| given.config.to_string())
 }
 
 pub(crate) fn attr(name: &str) -> Option<String> {
-    CURRENT.with_borrow(|host| host.attributes.get(name).cloned())
+    given(|given| given.attributes.get(name).cloned())
 }
 
 pub(crate) fn now() -> String {
-    CURRENT.with_borrow(|host| host.now.0.clone())
+    given(|given| given.now.clone())
 }
 
 #[expect(
@@ -102,7 +120,7 @@ pub(crate) fn now() -> String {
     reason = "the contract's type; exact below 2^53"
 )]
 pub(crate) fn now_ms() -> f64 {
-    CURRENT.with_borrow(|host| host.now.1 as f64)
+    given(|given| given.now_ms as f64)
 }
 
 pub(crate) fn log(level: Level, message: &str) {

@@ -10,7 +10,7 @@ pub(crate) mod host;
 mod stream;
 
 pub use host::Host;
-pub use stream::{Stream, check_chunkings, redact};
+pub use stream::{Stream, begin, check_chunkings, redact};
 
 use crate::alert::End;
 use crate::{History, RunInfo};

@@ -1,0 +1,86 @@
+//! What can be configured, and what is refused.
+
+use std::collections::BTreeMap;
+
+use sandclock_plugin_sdk::prelude::*;
+use serde::Deserialize;
+
+use crate::shapes::{ASSIGNMENT, PRIVATE_KEY, SHAPES};
+
+/// Shorter words would hide half of any output.
+const MIN_WORD_BYTES: usize = 4;
+const MAX_WORD_BYTES: usize = 1024;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// Hidden wherever they occur, as `[redacted:word]`.
+    words: Vec<String>,
+    /// Name and pattern of further rules.
+    regexes: BTreeMap<String, String>,
+    /// Shapes to leave visible, by name; `all` for every one.
+    disable: Vec<String>,
+    /// Whether to hide the values of what is called password, secret or token.
+    assignments: bool,
+}
+
+impl Settings {
+    pub(crate) fn read() -> Result<Self> {
+        config::all()
+    }
+
+    pub(crate) fn rules(&self) -> Result<Rules> {
+        self.check_disabled()?;
+        let mut rules = Rules::builder();
+        for (at, word) in self.words.iter().enumerate() {
+            if !(MIN_WORD_BYTES..=MAX_WORD_BYTES).contains(&word.len()) {
+                let len = word.len();
+                return Err(format!(
+                    "words[{at}]: {len} bytes, has to be {MIN_WORD_BYTES} to {MAX_WORD_BYTES}"
+                )
+                .into());
+            }
+            rules = rules.word("word", word)?;
+        }
+        for (name, pattern) in &self.regexes {
+            rules = rules
+                .pattern(name, pattern)
+                .map_err(|error| format!("regexes.{name}: {error}"))?;
+        }
+        if self.enabled(PRIVATE_KEY.0) {
+            rules = rules.armoured(PRIVATE_KEY.0, PRIVATE_KEY.1)?;
+        }
+        for (name, pattern) in SHAPES.iter().filter(|(name, _)| self.enabled(name)) {
+            rules = rules.pattern(name, pattern)?;
+        }
+        if self.assignments {
+            rules = rules.pattern(ASSIGNMENT.0, ASSIGNMENT.1)?;
+        }
+        rules.build()
+    }
+
+    fn enabled(&self, shape: &str) -> bool {
+        !self
+            .disable
+            .iter()
+            .any(|name| name == shape || name == "all")
+    }
+
+    fn check_disabled(&self) -> Result<()> {
+        let known: Vec<&str> = SHAPES
+            .iter()
+            .chain([&PRIVATE_KEY])
+            .map(|(name, _)| *name)
+            .collect();
+        for name in self.disable.iter().map(String::as_str) {
+            if name != "all" && !known.contains(&name) {
+                return Err(format!(
+                    "disable \"{name}\": has to be all or one of {}",
+                    known.join(", ")
+                )
+                .into());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! What can be configured, and what is refused.
+
+use core::fmt;
+
+use sandclock_plugin_sdk::prelude::*;
+use serde::Deserialize;
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// The limit is never shorter, unless the job declares so.
+    pub(crate) floor_ms: u32,
+    /// Nor longer.
+    pub(crate) ceiling_ms: u32,
+    /// Multiplies the quantile.
+    pub(crate) factor: f64,
+    pub(crate) quantile: Quantile,
+    /// Successful runs below which history says nothing.
+    pub(crate) min_runs: u32,
+    /// The part of the limit after which the run is reported as slow.
+    pub(crate) warn_at: Option<f64>,
+    /// Time between SIGTERM and SIGKILL; absent keeps the job's.
+    pub(crate) grace_ms: Option<u32>,
+    /// For a young job that declares no limit.
+    pub(crate) default_ms: Option<u32>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            floor_ms: 60_000,
+            ceiling_ms: 86_400_000,
+            factor: 3.0,
+            quantile: Quantile::P95,
+            min_runs: 5,
+            warn_at: Some(0.8),
+            grace_ms: None,
+            default_ms: None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Quantile {
+    P50,
+    P95,
+    P99,
+    Max,
+}
+
+impl Quantile {
+    pub(crate) fn of(self, past: &History) -> u32 {
+        match self {
+            Self::P50 => past.p50_ms,
+            Self::P95 => past.p95_ms,
+            Self::P99 => past.p99_ms,
+            Self::Max => past.max_ms,
+        }
+    }
+}
+
+impl fmt::Display for Quantile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::P50 => "median",
+            Self::P95 => "p95",
+            Self::P99 => "p99",
+            Self::Max => "longest",
+        })
+    }
+}
+
+impl Settings {
+    pub(crate) fn read() -> Result<Self> {
+        let settings: Self = config::all()?;
+        let Self {
+            floor_ms,
+            ceiling_ms,
+            factor,
+            min_runs,
+            warn_at,
+            default_ms,
+            ..
+        } = settings;
+        if floor_ms == 0 || floor_ms > ceiling_ms {
+            return Err(
+                format!("floor_ms {floor_ms}: has to be 1 to ceiling_ms {ceiling_ms}").into(),
+            );
+        }
+        if !(factor > 0.0 && factor <= 1000.0) {
+            return Err(format!("factor {factor}: has to be above 0 and at most 1000").into());
+        }
+        if min_runs == 0 || min_runs > 100 {
+            return Err(format!(
+                "min_runs {min_runs}: has to be 1 to 100, the runs that history holds"
+            )
+            .into());
+        }
+        if let Some(part) = warn_at.filter(|part| !(*part > 0.0 && *part < 1.0)) {
+            return Err(format!(
+                "warn_at {part}: has to be between 0 and 1, or null for no warning"
+            )
+            .into());
+        }
+        if default_ms == Some(0) {
+            return Err("default_ms 0: has to be at least 1, or absent".into());
+        }
+        Ok(settings)
+    }
+}

@@ -1,0 +1,142 @@
+//! What can be configured, and what is refused.
+
+use std::collections::BTreeMap;
+
+use sandclock_plugin_sdk::alert::FAILURES;
+use sandclock_plugin_sdk::prelude::*;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::template::{Body, Template};
+
+/// What a person can configure, as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Written {
+    /// A target that the operator has set up.
+    target: String,
+    /// Ends that count as failures.
+    states: Vec<String>,
+    /// After the first failure every nth is told as well; 0 for none.
+    every: u32,
+    /// Whether to tell of the first success after failures.
+    recovery: bool,
+    content_type: String,
+    /// A text, or a JSON document whose texts are templates.
+    body: Value,
+    /// Another body for a recovery.
+    recovery_body: Option<Value>,
+    headers: BTreeMap<String, String>,
+    /// How much of the output's end a `{{tail}}` shows.
+    tail_bytes: usize,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Self {
+            target: "default".to_owned(),
+            states: FAILURES.map(str::to_owned).to_vec(),
+            every: 10,
+            recovery: true,
+            content_type: "application/json".to_owned(),
+            body: json!({
+                "text": "{{summary}}",
+                "event": "{{event}}",
+                "job": "{{job_id}}",
+                "run": "{{run_id}}",
+                "state": "{{state}}",
+                "cause": "{{cause}}",
+                "failures_in_a_row": "{{failures}}",
+                "output_tail": "{{tail}}",
+            }),
+            recovery_body: None,
+            headers: BTreeMap::new(),
+            tail_bytes: 2000,
+        }
+    }
+}
+
+/// The same, checked and ready for use.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) target: String,
+    pub(crate) states: Vec<String>,
+    pub(crate) every: u32,
+    pub(crate) recovery: bool,
+    pub(crate) content_type: String,
+    pub(crate) body: Body,
+    pub(crate) recovery_body: Option<Body>,
+    pub(crate) headers: Vec<(String, Template)>,
+    pub(crate) tail_bytes: usize,
+}
+
+impl Settings {
+    pub(crate) fn read() -> Result<Self> {
+        let written: Written = config::all()?;
+        if written.target.is_empty() {
+            return Err(
+                "target \"\": has to be the name of a target that the operator has set up".into(),
+            );
+        }
+        for state in &written.states {
+            if !FAILURES.contains(&state.as_str()) {
+                return Err(format!(
+                    "states \"{state}\": has to be one of {}",
+                    FAILURES.join(", ")
+                )
+                .into());
+            }
+        }
+        if written.states.is_empty() {
+            return Err("states []: at least one, or nothing is ever told".into());
+        }
+        check_content_type(&written.content_type)?;
+        let body = Body::parse(&written.body, &written.content_type)
+            .map_err(|error| format!("body: {error}"))?;
+        let recovery_body = written.recovery_body.as_ref();
+        let recovery_body = recovery_body.map(|body| Body::parse(body, &written.content_type));
+        Ok(Self {
+            body,
+            recovery_body: recovery_body
+                .transpose()
+                .map_err(|error| format!("recovery_body: {error}"))?,
+            headers: written
+                .headers
+                .into_iter()
+                .map(header)
+                .collect::<Result<_>>()?,
+            target: written.target,
+            states: written.states,
+            every: written.every,
+            recovery: written.recovery,
+            content_type: written.content_type,
+            tail_bytes: written.tail_bytes.min(16 << 10),
+        })
+    }
+}
+
+fn check_content_type(content_type: &str) -> Result<()> {
+    let printable = content_type
+        .bytes()
+        .all(|byte| (b' '..=b'~').contains(&byte));
+    if content_type.contains('/') && printable {
+        return Ok(());
+    }
+    Err(format!("content_type \"{content_type}\": has to be like application/json").into())
+}
+
+fn header((name, value): (String, String)) -> Result<(String, Template)> {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(token) {
+        return Err(format!("headers \"{name}\": no name of a header").into());
+    }
+    let credentials = ["authorization", "proxy-authorization", "cookie"];
+    if credentials.contains(&name.to_ascii_lowercase().as_str()) {
+        return Err(format!(
+            "headers \"{name}\": credentials belong to the target, which keeps them secret"
+        )
+        .into());
+    }
+    let value = Template::parse(&value).map_err(|error| format!("headers \"{name}\": {error}"))?;
+    Ok((name, value))
+}
