@@ -22,6 +22,7 @@ const HELP: &str = "\
 cargo xtask test                          everything CI runs; installs the tools it needs below target/tools
 cargo xtask check                         only the quick part: format, clippy, tidy, cargo-deny
 cargo xtask tidy                          only the rules of this repository
+cargo xtask tools                         only installs what test needs, to go offline afterwards
 cargo xtask fleet --seeds N [--seed S]    the fleet simulation over N seeds, from seed S
 cargo xtask bench [--check] [NAME ...]    figures as ratios; --check compares them with bench/floors.toml
 cargo xtask help                          this text
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         ["test"] => suite::test(),
         ["check"] => suite::check(),
         ["tidy"] => suite::tidy(),
+        ["tools"] => suite::tools(),
         ["fleet", options @ ..] => match commands::FleetOptions::parse(options) {
             Ok(options) => commands::fleet(&options),
             Err(wrong) => return usage(&wrong),

@@ -1,4 +1,4 @@
-//! The steps of `cargo xtask test`, `check` and `tidy`, in the order in which they find mistakes cheapest.
+//! The steps of `cargo xtask test`, `check`, `tidy` and `tools`, in the order in which they find mistakes cheapest.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -41,6 +41,22 @@ pub(crate) fn test() -> Result<()> {
             Ok(Verdict::Counted(tests))
         });
     }
+    report.finish()
+}
+
+/// Installs what [`test`] needs and nothing more: for an image that is to work without a network.
+pub(crate) fn tools() -> Result<()> {
+    let place = Place::find()?;
+    let manifests = manifests(&place.root)?;
+    let mut report = Report::default();
+    report.step("toolchain", || tools::components(&place).map(held));
+    report.step("crates", || tools::crates(&place, &manifests).map(held));
+    report.step("cargo-deny", || {
+        tools::cargo_deny(&place).map(|_| Verdict::Held)
+    });
+    report.step("schedule oracle", || {
+        tools::oracle_python(&place).map(|_| Verdict::Held)
+    });
     report.finish()
 }
 
