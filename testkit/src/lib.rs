@@ -1,1 +1,14 @@
-//! Placeholder of the workspace skeleton.
+//! What tests of several crates share: the conformance suite of the backends.
+//!
+//! Nothing here is part of the product; production crates never depend on this one.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic is how a case fails"
+)]
+
+pub mod conformance;
+pub mod memory;

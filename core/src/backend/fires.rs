@@ -304,7 +304,7 @@ pub trait Fires: Debug + Send + Sync + 'static {
 }
 
 /// All records of the claim protocol at one moment.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FireView {
     /// Marks by job.
     pub marks: Vec<(JobName, Versioned<Mark>)>,

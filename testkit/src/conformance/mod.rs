@@ -1,0 +1,305 @@
+//! The conformance suite: what every backend must do, as cases that run on any of them.
+//!
+//! A case is `pub async fn name(env: &…)` that panics if the backend is wrong. The list below is the only
+//! one: from it come the tests ([`conformance!`]) and the registry ([`COORDINATION`], [`RECORDS`]). A
+//! backend implements [`CoordinationBackend`], [`RecordsBackend`] or both and writes one line for each:
+//!
+//! ```text
+//! conformance!(coordination: MyBackend);
+//! conformance!(records: MyBackend);
+//! ```
+//!
+//! Cases never sleep to wait for something: they wait for a state, with a deadline. Each case gets an
+//! empty store of its own. In the few that let a lease run out, time itself is the subject.
+
+use std::any::Any;
+use std::fmt::Debug;
+use std::future::Future;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sandclock_core::backend::{Coordination, Records, SessionId};
+
+pub mod decide;
+pub mod end;
+mod events;
+pub mod feed;
+pub mod jobs;
+pub mod kills;
+pub mod outbox;
+pub mod policy;
+pub mod runs;
+mod scene;
+pub mod sessions;
+pub mod settle;
+pub mod take;
+pub mod trigger;
+
+/// What a test may do to a store behind the contracts' back.
+#[async_trait]
+pub trait Powers: Debug + Send + Sync {
+    /// Lets the lease of the session run out before its time.
+    async fn expire(&self, session: &SessionId);
+    /// Breaks every open watch, as a lost connection does. Nothing else is lost.
+    async fn disturb(&self);
+    /// Forgets old changes, so that a watch can only continue from the present.
+    async fn forget_history(&self);
+}
+
+/// An empty store of coordination.
+#[derive(Clone, Debug)]
+pub struct CoordinationEnv {
+    /// Its contracts.
+    pub store: Coordination,
+    /// What a test may do to it.
+    pub powers: Arc<dyn Powers>,
+}
+
+impl Deref for CoordinationEnv {
+    type Target = Coordination;
+
+    fn deref(&self) -> &Coordination {
+        &self.store
+    }
+}
+
+/// An empty store of records.
+#[derive(Clone, Debug)]
+pub struct RecordsEnv {
+    /// Its contracts.
+    pub store: Records,
+    /// What must live as long as the case runs, such as a temporary directory.
+    pub keep: Arc<dyn Any + Send + Sync>,
+}
+
+impl Deref for RecordsEnv {
+    type Target = Records;
+
+    fn deref(&self) -> &Records {
+        &self.store
+    }
+}
+
+/// A backend that offers coordination.
+pub trait CoordinationBackend {
+    /// An empty store that nothing else uses. What it needs to live (a directory, a server) is kept by its
+    /// [`Powers`].
+    fn fresh() -> impl Future<Output = CoordinationEnv> + Send;
+}
+
+/// A backend that offers records.
+pub trait RecordsBackend {
+    /// An empty store that nothing else uses.
+    fn fresh() -> impl Future<Output = RecordsEnv> + Send;
+}
+
+/// A case of the suite, by name.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<E: 'static> {
+    /// Module and function.
+    pub name: &'static str,
+    /// The case; panics if the backend is wrong.
+    pub run: for<'a> fn(&'a E) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+}
+
+/// Every case on coordination, handed to another macro.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! coordination_cases {
+    ([$($macro:tt)+] $($args:tt)*) => {
+        $($macro)+! { $($args)*
+            jobs: {
+                absent_put_wins_once
+                put_needs_the_version_it_names
+                delete_needs_what_it_names
+                versions_rise_with_every_write
+                a_recreated_job_begins_a_new_life
+                a_job_comes_back_as_it_was
+                names_of_all_kinds_are_kept_apart
+                one_of_many_writers_wins_each_version
+                snapshot_and_watch_have_no_gap
+                each_jobs_changes_come_in_order
+                a_watch_resumes_after_it_broke
+                forgotten_history_is_said
+            }
+            sessions: {
+                a_session_appears_and_vanishes
+                a_watch_begins_with_all_that_live
+                an_expired_session_is_lost_for_ever
+                a_lease_runs_out_by_itself
+                a_renewed_session_outlives_its_lease
+                two_lives_of_a_worker_are_distinct
+                closing_twice_is_closing_once
+                new_information_reaches_watchers
+                a_watch_begins_anew_after_it_broke
+            }
+            decide: {
+                one_of_many_deciders_holds_the_tick
+                a_stale_mark_changes_nothing
+                passed_over_ticks_are_recorded
+                a_recorded_tick_moves_the_mark
+                a_decide_needs_the_jobs_version
+                a_decide_needs_the_generation
+                a_decide_needs_a_mark
+                a_decide_needs_a_live_session
+                the_repeat_of_a_claim_is_recognised
+                a_batch_answers_each_item
+                a_batch_out_of_bounds_is_refused
+                a_dropped_call_does_all_or_nothing
+                fire_times_are_data
+                a_kill_comes_with_the_claim
+                one_adopter_sets_the_first_mark
+                an_adopt_moves_the_mark_but_never_back
+                an_adopt_needs_the_jobs_version
+                a_mark_outlives_its_job
+            }
+            policy: {
+                forbid_skips_beside_every_open_record
+                forbid_does_not_count_what_waits
+                allow_runs_beside
+                queue_lets_one_tick_wait
+                replace_lets_every_tick_wait
+                replaced_ticks_go_with_the_take
+                a_request_does_not_keep_a_tick_waiting
+            }
+            take: {
+                a_waiting_run_is_taken_once
+                a_take_needs_the_version_seen
+                a_take_needs_a_live_session
+                a_take_from_wait_needs_a_free_job
+                a_take_from_wait_needs_the_jobs_version
+                a_take_with_a_stale_older_tick_changes_nothing
+                the_repeat_of_a_take_is_recognised
+                a_kill_comes_with_the_take
+                a_rebound_run_has_a_new_fence
+                a_rebind_needs_fence_and_session
+            }
+            end: {
+                an_end_needs_the_fence
+                an_end_needs_no_session
+                the_repeat_of_an_end_is_recognised
+                an_end_is_recorded_as_it_was
+                a_retry_waits_for_its_next_attempt
+                a_hand_back_keeps_the_attempt
+                a_kill_turns_a_retry_into_an_end
+                fences_rise_with_each_holder
+                the_mark_keeps_the_streak
+            }
+            settle: {
+                a_settle_needs_the_owner_gone
+                one_of_many_settlers_settles
+                a_late_end_is_fenced
+                a_rerun_is_counted
+                a_kill_wins_over_a_rerun
+                an_ownerless_run_is_settled_only_by_a_kill
+                a_waiting_tick_can_be_dropped
+            }
+            trigger: {
+                one_request_is_one_run
+                a_bad_request_is_refused
+                a_busy_job_can_refuse_a_request
+                requests_wait_in_order
+            }
+            feed: {
+                snapshot_and_watch_have_no_gap
+                a_watch_resumes_after_it_broke
+                forgotten_history_is_said
+                done_stays_until_it_is_cleaned
+            }
+            kills: {
+                a_kill_sent_before_the_watch_is_seen
+                a_second_kill_changes_nothing
+                a_kill_expires
+                a_watch_begins_anew_after_it_broke
+            }
+        }
+    };
+}
+
+/// Every case on records, handed to another macro.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! records_cases {
+    ([$($macro:tt)+] $($args:tt)*) => {
+        $($macro)+! { $($args)*
+            runs: {
+                a_begin_can_be_repeated
+                a_lower_fence_is_refused
+                nothing_begins_after_the_end
+                a_run_goes_back_to_waiting
+                a_run_is_finished_once
+                a_run_that_never_began_is_recorded
+                a_record_comes_back_as_it_was
+                a_repeated_chunk_is_ignored
+                the_middle_of_an_output_can_be_cut
+                an_output_is_read_in_pages
+                a_list_is_stable_while_runs_come
+                a_list_is_filtered
+                a_foreign_page_token_is_refused
+                prune_is_bounded_and_spares_what_runs
+                a_history_counts_what_ended_by_itself
+            }
+            outbox: {
+                an_alert_is_put_once
+                alerts_fold_into_one_that_is_pending
+                a_claim_excludes_others_until_it_runs_out
+                claims_come_oldest_first
+                a_delivered_alert_is_done
+                a_failed_alert_is_due_again
+                an_alert_is_given_up
+                a_late_answer_changes_nothing
+                a_person_can_retry_and_acknowledge
+                a_list_is_newest_first
+            }
+        }
+    };
+}
+
+/// Emits one test for each case: `conformance!(coordination: Backend)` or `conformance!(records: Backend)`,
+/// with arguments for `#[tokio::test]` in parentheses if the backend needs some:
+/// `conformance!(records: Backend, (start_paused = true))`.
+#[macro_export]
+macro_rules! conformance {
+    ($what:ident: $backend:ty) => {
+        $crate::conformance!($what: $backend, (flavor = "current_thread"));
+    };
+    (coordination: $backend:ty, $test:tt) => {
+        $crate::coordination_cases!([$crate::conformance] @coordination $backend, $test,);
+    };
+    (records: $backend:ty, $test:tt) => {
+        $crate::records_cases!([$crate::conformance] @records $backend, $test,);
+    };
+    (@coordination $backend:ty, $test:tt, $($module:ident: { $($case:ident)+ })+) => {
+        $crate::conformance!(@tests CoordinationBackend, $backend, $test, $($module: { $($case)+ })+);
+    };
+    (@records $backend:ty, $test:tt, $($module:ident: { $($case:ident)+ })+) => {
+        $crate::conformance!(@tests RecordsBackend, $backend, $test, $($module: { $($case)+ })+);
+    };
+    (@tests $contract:ident, $backend:ty, $test:tt, $($module:ident: { $($case:ident)+ })+) => {
+        $(mod $module {
+            use super::*;
+            $(#[tokio::test $test]
+            async fn $case() {
+                let env = <$backend as $crate::conformance::$contract>::fresh().await;
+                $crate::conformance::$module::$case(&env).await;
+            })+
+        })+
+    };
+}
+
+macro_rules! registry {
+    ($env:ty, $($module:ident: { $($case:ident)+ })+) => {
+        &[$($(Case {
+            name: concat!(stringify!($module), "::", stringify!($case)),
+            run: |env: &$env| Box::pin($module::$case(env)),
+        },)+)+]
+    };
+}
+
+/// Every case on coordination.
+pub const COORDINATION: &[Case<CoordinationEnv>] = coordination_cases!([registry] CoordinationEnv,);
+
+/// Every case on records.
+pub const RECORDS: &[Case<RecordsEnv>] = records_cases!([registry] RecordsEnv,);
