@@ -11,10 +11,12 @@
 
 pub mod backend;
 pub mod error;
+pub mod fleet;
 pub mod invariant;
 pub mod job;
 pub mod policy;
 pub mod ports;
+pub mod random;
 pub mod run;
 pub mod schedule;
 pub mod time;

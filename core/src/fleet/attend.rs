@@ -1,0 +1,425 @@
+//! A run whose process is alive: its limits, its kill, its contact to the store.
+//!
+//! Everything that may happen to it is one branch of one loop, so that nothing waits for anything else:
+//! the process ends, the time limit passes, a kill comes, the session is renewed, lost or replaced by a
+//! new one (then the run rebinds to it), contact stays away too long, the worker stops.
+
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::config::FleetMutant;
+use super::dispatch::{Claim, Verdict, kill_of};
+use super::requests::until_answered;
+use super::session::Window;
+use super::state::{Phase, Shared};
+use crate::backend::{Fence, OpenState, RunHeader, SessionId};
+use crate::error::ErrorKind;
+use crate::ports::{ProcessEnd, RunPolicy, Running};
+use crate::run::{HookNote, Outcome, RunState};
+use crate::time::Timestamp;
+
+/// The longest wait for a limit that depends on the wall clock, which may jump.
+const POLL: Duration = Duration::from_secs(1);
+/// Between SIGTERM and SIGKILL when contact to the store is lost.
+const CONTACT_GRACE: Duration = Duration::from_secs(2);
+/// How soon the run log is told again that the run has begun.
+const LOG_AGAIN: Duration = Duration::from_secs(5);
+
+/// Why the worker itself ended the process. The first reason stays.
+#[derive(Clone, Debug)]
+enum Reason {
+    Killed {
+        by: String,
+        why: String,
+    },
+    TimedOut,
+    NoContact,
+    Stopped,
+    /// Somebody else has settled the run.
+    Fenced,
+}
+
+type Rebinding<'a> = Pin<Box<dyn Future<Output = Rebound> + Send + 'a>>;
+
+/// What came of an attempt to keep the run under a new session.
+enum Rebound {
+    Kept(Fence, Window),
+    Gone,
+    /// The new session is gone as well; the fence is the run's nevertheless.
+    NoSession(Fence),
+}
+
+struct Attendance<'a> {
+    shared: &'a Shared,
+    claim: &'a Claim,
+    window: Window,
+    fence: Fence,
+    policy: RunPolicy,
+    process: Box<dyn Running>,
+    reason: Option<Reason>,
+    started_at: Timestamp,
+    /// SIGTERM and SIGKILL for want of contact have been given.
+    contact: (bool, bool),
+}
+
+/// What the loop woke up for.
+enum Event {
+    Ended(ProcessEnd),
+    Killed,
+    Limit,
+    Warn,
+    Contact,
+    Window,
+    Rebound(Rebound),
+    Phase,
+    Logged,
+}
+
+/// How long the processes may live without a further word from this worker.
+pub(super) fn alive_for(shared: &Shared, window: &Window, dead: Duration) -> Duration {
+    match shared.config.is(FleetMutant::NoSelfFence) {
+        true => Duration::from_secs(u64::from(u32::MAX)),
+        false => window.left(dead, shared.now()),
+    }
+}
+
+/// Attends to a running process until it has ended.
+pub(super) async fn attend(
+    shared: &Arc<Shared>,
+    claim: &Claim,
+    window: Window,
+    policy: RunPolicy,
+    process: Box<dyn Running>,
+    started_at: Timestamp,
+    kill: Arc<Notify>,
+) -> Verdict {
+    let mut run = Attendance {
+        shared,
+        claim,
+        window,
+        fence: claim.fence,
+        policy,
+        process,
+        reason: None,
+        started_at,
+        contact: (false, false),
+    };
+    let ended = run.until_ended(kill).await;
+    match run.reason {
+        Some(Reason::Fenced) => Verdict::Fenced,
+        _ => {
+            let tail = ended.tail.clone();
+            Verdict::Over(run.outcome(ended), tail)
+        }
+    }
+}
+
+impl<'a> Attendance<'a> {
+    fn on_window(&mut self, window: Option<Window>, rebinding: &mut Option<Rebinding<'a>>) {
+        let Some(window) = window else { return };
+        if window.session == self.window.session {
+            self.window = window;
+            self.extend();
+        } else if rebinding.is_none() && !self.shared.config.is(FleetMutant::NoRebind) {
+            *rebinding = Some(Box::pin(rebind(
+                self.shared,
+                self.claim,
+                self.fence,
+                window,
+            )));
+        }
+    }
+
+    async fn until_ended(&mut self, kill: Arc<Notify>) -> ProcessEnd {
+        let shared = self.shared;
+        let claim = self.claim;
+        let began = Instant::now();
+        let limit = self.policy.limit.map(|limit| began + limit);
+        let mut warn = self.policy.warn.map(|warn| began + warn);
+        let mut limit_due = limit;
+        let mut windows = shared.window.subscribe();
+        let mut phases = shared.phase.subscribe();
+        let mut rebinding: Option<Rebinding<'a>> = None;
+        let mut logging = Box::pin(log_begin(shared, claim, self.fence, self.started_at));
+        let mut logged = false;
+        let window = windows.borrow_and_update().clone();
+        self.on_window(window, &mut rebinding);
+        if kill_of(shared, claim).is_some() {
+            self.on_kill();
+        }
+        self.on_phase(*phases.borrow_and_update());
+        loop {
+            let contact = self.contact_due();
+            let event = tokio::select! {
+                biased;
+                ended = self.process.wait() => Event::Ended(ended),
+                () = kill.notified() => Event::Killed,
+                rebound = when(&mut rebinding) => Event::Rebound(rebound),
+                _ = windows.changed() => Event::Window,
+                () = contact => Event::Contact,
+                () = at(limit_due) => Event::Limit,
+                () = at(warn) => Event::Warn,
+                _ = phases.changed() => Event::Phase,
+                () = &mut logging, if !logged => Event::Logged,
+            };
+            match event {
+                Event::Ended(ended) => {
+                    // The end needs the fence, so an answer that is on its way is waited for.
+                    if let Some(rebound) = rebinding.take() {
+                        let rebound = rebound.await;
+                        self.on_rebound(rebound);
+                    }
+                    return ended;
+                }
+                Event::Killed => self.on_kill(),
+                Event::Limit => {
+                    limit_due = None;
+                    self.terminate(Reason::TimedOut, self.policy.grace);
+                }
+                Event::Warn => {
+                    warn = None;
+                    self.note_warning();
+                }
+                Event::Contact => self.on_contact(),
+                Event::Window => {
+                    let window = windows.borrow_and_update().clone();
+                    self.on_window(window, &mut rebinding);
+                }
+                Event::Rebound(rebound) => {
+                    rebinding = None;
+                    self.on_rebound(rebound);
+                    // The session may have changed once more meanwhile.
+                    let window = shared.window.borrow().clone();
+                    self.on_window(window, &mut rebinding);
+                }
+                Event::Phase => self.on_phase(*phases.borrow_and_update()),
+                Event::Logged => logged = true,
+            }
+        }
+    }
+
+    /// When the next step for want of contact is due, or when to look at the wall clock again.
+    fn contact_due(&self) -> impl Future<Output = ()> + Send + use<> {
+        let limits = self.window.contact_limits(self.claim.pinned.job.lost_after);
+        let next = match self.contact {
+            _ if self.shared.config.is(FleetMutant::NoSelfFence) => None,
+            (false, _) => Some(limits.term),
+            (true, false) => Some(limits.kill),
+            (true, true) => None,
+        };
+        let pause = next.map(|next| self.window.left(next, self.shared.now()).min(POLL));
+        async move {
+            match pause {
+                Some(pause) => sleep(pause).await,
+                None => pending().await,
+            }
+        }
+    }
+
+    fn on_contact(&mut self) {
+        let limits = self.window.contact_limits(self.claim.pinned.job.lost_after);
+        let now = self.shared.now();
+        if !self.contact.0 && self.window.left(limits.term, now).is_zero() {
+            self.contact.0 = true;
+            self.shared.counters.runs_self_fenced.add(1);
+            self.terminate(Reason::NoContact, CONTACT_GRACE);
+        }
+        if !self.contact.1 && self.window.left(limits.kill, now).is_zero() {
+            self.contact.1 = true;
+            self.terminate(Reason::NoContact, Duration::ZERO);
+        }
+    }
+
+    fn extend(&mut self) {
+        let limits = self.window.contact_limits(self.claim.pinned.job.lost_after);
+        let alive_for = alive_for(self.shared, &self.window, limits.dead);
+        self.process.extend(alive_for);
+    }
+
+    fn on_rebound(&mut self, rebound: Rebound) {
+        match rebound {
+            Rebound::Kept(fence, window) => {
+                self.shared.counters.runs_rebound.add(1);
+                self.window = window;
+                self.set_fence(fence);
+                self.extend();
+            }
+            Rebound::NoSession(fence) => self.set_fence(fence),
+            Rebound::Gone => {
+                self.reason = Some(Reason::Fenced);
+                self.process.terminate(Duration::ZERO);
+            }
+        }
+    }
+
+    fn set_fence(&mut self, fence: Fence) {
+        self.fence = fence;
+        let id = (self.claim.job().clone(), self.claim.key.clone());
+        self.shared.update(|state| {
+            if let Some(active) = state.runs.get_mut(&id) {
+                active.fence = Some(fence);
+            }
+        });
+    }
+
+    fn on_kill(&mut self) {
+        if let Some(kill) = kill_of(self.shared, self.claim) {
+            let (by, why) = (kill.by, kill.why);
+            self.terminate(Reason::Killed { by, why }, self.policy.grace);
+        }
+    }
+
+    fn on_phase(&mut self, phase: Phase) {
+        if phase == Phase::Stopping {
+            self.terminate(Reason::Stopped, self.policy.grace);
+        }
+    }
+
+    fn terminate(&mut self, reason: Reason, grace: Duration) {
+        self.reason.get_or_insert(reason);
+        self.process.terminate(grace);
+    }
+
+    fn note_warning(&mut self) {
+        let limit = self.policy.limit.unwrap_or_default();
+        self.policy.notes.push(HookNote {
+            plugin: String::new(),
+            hook: "timeout-policy".to_owned(),
+            decision: format!("still running; the limit is {}", seconds(limit)),
+            failed: false,
+            took: Duration::ZERO,
+        });
+    }
+
+    fn outcome(self, ended: ProcessEnd) -> Outcome {
+        let (state, cause) = match (self.reason, &ended.fault) {
+            (Some(Reason::Killed { by, why }), _) => {
+                (RunState::Killed, format!("killed by {by}: {why}"))
+            }
+            (Some(Reason::TimedOut), _) => {
+                let limit = seconds(self.policy.limit.unwrap_or_default());
+                let cause = format!("it ran longer than {limit}: {}", self.policy.reason);
+                (RunState::TimedOut, cause)
+            }
+            (Some(Reason::NoContact), _) => (
+                RunState::Lost,
+                "its worker lost contact to the store and ended it".to_owned(),
+            ),
+            (Some(Reason::Stopped), _) => (
+                RunState::Lost,
+                "its worker was stopped before it ended".to_owned(),
+            ),
+            (Some(Reason::Fenced), _) => (RunState::Lost, "somebody else has it".to_owned()),
+            (None, Some(fault)) => (RunState::Failed, fault.clone()),
+            (None, None) => by_itself(&ended),
+        };
+        let mut notes = self.policy.notes;
+        notes.extend(ended.notes);
+        Outcome {
+            state,
+            cause,
+            started_at: Some(self.started_at),
+            ended_at: self.shared.now().wall,
+            exit_code: ended.exit_code,
+            signal: ended.signal,
+            output: ended.output,
+            notes,
+        }
+    }
+}
+
+fn by_itself(ended: &ProcessEnd) -> (RunState, String) {
+    match (ended.exit_code, ended.signal) {
+        (Some(0), _) => (RunState::Succeeded, "exit code 0".to_owned()),
+        (Some(code), _) => (RunState::Failed, format!("exit code {code}")),
+        (None, Some(signal)) => (RunState::Failed, format!("died of signal {signal}")),
+        (None, None) => (RunState::Failed, "it ended without a status".to_owned()),
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}
+
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => pending().await,
+    }
+}
+
+async fn when(rebinding: &mut Option<Rebinding<'_>>) -> Rebound {
+    match rebinding {
+        Some(rebinding) => rebinding.await,
+        None => pending().await,
+    }
+}
+
+/// Keeps the run under the session of `window`, if nobody has settled it.
+async fn rebind(shared: &Shared, claim: &Claim, mut fence: Fence, window: Window) -> Rebound {
+    let fires = &shared.coordination.fires;
+    loop {
+        let (session, job, key) = (&window.session, claim.job(), &claim.key);
+        let request = || fires.rebind(session, job, key, fence);
+        match until_answered(shared, "fires.rebind", request).await {
+            Ok(Some(fence)) => return Rebound::Kept(fence, window),
+            Ok(None) => match held(shared, claim).await {
+                // An earlier try has done it, for this session or for one that is gone.
+                Some((found, owner)) if owner == window.session => {
+                    return Rebound::Kept(found, window);
+                }
+                Some((found, _)) if found != fence => fence = found,
+                _ => return Rebound::Gone,
+            },
+            Err(error) => {
+                tracing::warn!(%error, run = %claim.run(), "cannot rebind");
+                let found = held(shared, claim).await;
+                return Rebound::NoSession(found.map_or(fence, |(found, _)| found));
+            }
+        }
+    }
+}
+
+/// The claim as the store has it now: its fence and session.
+async fn held(shared: &Shared, claim: &Claim) -> Option<(Fence, SessionId)> {
+    let feed = &shared.coordination.feed;
+    let (view, _) = until_answered(shared, "feed.snapshot", || feed.snapshot())
+        .await
+        .ok()?;
+    view.open
+        .into_iter()
+        .find_map(|open| match open.value.state {
+            OpenState::Claimed { session, nonce, .. } if nonce == claim.nonce => {
+                Some((Fence::at(open.version), session))
+            }
+            _ => None,
+        })
+}
+
+/// Tells the run log that the attempt has begun, until it knows or knows better.
+async fn log_begin(shared: &Shared, claim: &Claim, fence: Fence, started_at: Timestamp) {
+    let header = RunHeader {
+        id: claim.run(),
+        job: claim.job().clone(),
+        key: claim.key.clone(),
+        state: RunState::Running,
+        attempt: claim.attempt,
+        worker: shared.config.name.clone(),
+        started_at,
+        next_attempt_at: None,
+        cause: claim.cause.clone(),
+    };
+    loop {
+        let begin = shared.records.sink.begin(&header, fence);
+        match timeout(shared.config.call_timeout, begin).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) if error.kind == ErrorKind::Fenced => return,
+            Ok(Err(_)) | Err(_) => sleep(LOG_AGAIN).await,
+        }
+    }
+}

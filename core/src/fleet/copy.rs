@@ -1,0 +1,206 @@
+//! From done records to the run log, the after-run hooks and the alert outbox.
+//!
+//! The store has decided; this is a copy that anybody may make, any number of times (S8). The worker that
+//! recorded the end goes first, because it has the end of the output; others step in after 5 s, or at
+//! once if no worker of that name lives. Order: run log, hooks, outbox, and only then the record is
+//! cleaned. So a crash in between repeats steps that are idempotent and loses none.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::follow::in_time;
+use super::state::Shared;
+use crate::backend::{Alert, AlertId, AlertState, DoneRecord, RecordSeen, Result, Versioned};
+use crate::job::JobName;
+use crate::ports::AlertDraft;
+use crate::run::RunKey;
+
+/// How long the worker that recorded an end is left to copy it.
+const OWNER_FIRST: Duration = Duration::from_secs(5);
+/// The longest sleep.
+const POLL: Duration = Duration::from_secs(1);
+/// The longest pause after failures.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// The most records cleaned in one request.
+const BATCH: usize = 64;
+/// How many records are copied at the same time.
+const AT_ONCE: usize = 8;
+/// How long an interrupted copy may hold a request.
+const HOOK_CALLS: Duration = Duration::from_secs(30);
+
+/// Copies for ever.
+pub(super) async fn copy(shared: &Arc<Shared>) {
+    let mut pause = POLL;
+    let mut cleaned = BTreeSet::new();
+    loop {
+        let due = due(shared, &mut cleaned);
+        let failed = copy_batch(shared, due, &mut cleaned).await;
+        if failed {
+            shared.counters.copy_failures.add(1);
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            continue;
+        }
+        pause = POLL;
+        tokio::select! {
+            biased;
+            () = shared.copy.notified() => {}
+            () = sleep(POLL) => {}
+        }
+    }
+}
+
+type Cleaned = BTreeSet<(JobName, RunKey)>;
+
+/// The done records that are this worker's to copy now, at most a batch.
+fn due(shared: &Shared, cleaned: &mut Cleaned) -> Vec<Arc<Versioned<DoneRecord>>> {
+    let now = Instant::now();
+    shared.update(|state| {
+        cleaned.retain(|id| state.view.done.contains_key(id));
+        let is_due = |record: &DoneRecord, since: Instant| {
+            record.worker == shared.config.name
+                || now.saturating_duration_since(since) >= OWNER_FIRST
+                || !state.peers.has_worker(&record.worker)
+        };
+        state
+            .view
+            .done
+            .iter()
+            .filter(|(id, _)| !cleaned.contains(*id))
+            .filter(|(_, seen)| is_due(&seen.record.value, seen.since))
+            .map(|(_, seen)| Arc::clone(&seen.record))
+            .take(BATCH)
+            .collect()
+    })
+}
+
+/// Copies the records and cleans those that succeeded; true if any failed.
+async fn copy_batch(
+    shared: &Arc<Shared>,
+    due: Vec<Arc<Versioned<DoneRecord>>>,
+    cleaned: &mut Cleaned,
+) -> bool {
+    let count = due.len();
+    let copied: Vec<Arc<Versioned<DoneRecord>>> = stream::iter(due)
+        .map(|record| async move {
+            match copy_one(shared, &record.value).await {
+                Ok(()) => Some(record),
+                Err(error) => {
+                    tracing::warn!(%error, run = %record.value.run(), "cannot copy a run's end");
+                    None
+                }
+            }
+        })
+        .buffer_unordered(AT_ONCE)
+        .filter_map(std::future::ready)
+        .collect()
+        .await;
+    if copied.is_empty() {
+        return count > 0;
+    }
+    let seen: Vec<RecordSeen> = copied.iter().map(|record| seen(record)).collect();
+    let clean = shared.coordination.feed.clean(&seen);
+    match in_time(shared, "feed.clean", clean).await {
+        Ok(_) => {
+            shared.counters.records_copied.add(copied.len() as u64);
+            cleaned.extend(seen.into_iter().map(|seen| (seen.job, seen.key)));
+            shared.update(|state| {
+                for record in &copied {
+                    state.tails.remove(&record.value.run());
+                }
+            });
+            copied.len() < count
+        }
+        Err(error) => {
+            tracing::warn!(%error, "cannot clean what is copied");
+            true
+        }
+    }
+}
+
+fn seen(record: &Versioned<DoneRecord>) -> RecordSeen {
+    RecordSeen {
+        job: record.value.job.clone(),
+        key: record.value.key.clone(),
+        version: record.version,
+    }
+}
+
+async fn copy_one(shared: &Shared, done: &DoneRecord) -> Result<()> {
+    in_time(shared, "runs.finish", shared.records.sink.finish(done)).await?;
+    let tail = shared
+        .state()
+        .tails
+        .get(&done.run())
+        .cloned()
+        .unwrap_or_default();
+    // Hooks always come to a verdict; the bound is for an implementation that does not.
+    let drafts = match timeout(HOOK_CALLS, shared.hooks.after_run(done, &tail)).await {
+        Ok(drafts) => drafts,
+        Err(_) => {
+            tracing::error!(run = %done.run(), "the hooks after the run did not come to an end");
+            Vec::new()
+        }
+    };
+    if drafts.is_empty() {
+        return Ok(());
+    }
+    let alerts: Vec<Alert> = drafts
+        .into_iter()
+        .map(|draft| alert(shared, done, draft))
+        .collect();
+    in_time(shared, "outbox.put", shared.records.outbox.put(&alerts)).await?;
+    shared.counters.alerts_put.add(alerts.len() as u64);
+    Ok(())
+}
+
+fn alert(shared: &Shared, done: &DoneRecord, draft: AlertDraft) -> Alert {
+    Alert {
+        id: AlertId::of(&done.run(), &draft.plugin, draft.index),
+        run: done.run(),
+        job: done.job.clone(),
+        draft,
+        state: AlertState::Pending,
+        tries: 0,
+        last_error: None,
+        created_at: shared.now().wall,
+        folded: 0,
+    }
+}
+
+/// Lets the run log forget what is older than the retention, an hour apart, by one worker at a time.
+pub(super) async fn prune(shared: &Arc<Shared>) {
+    const EVERY: Duration = Duration::from_secs(3600);
+    const AT_MOST: u32 = 500;
+    let Some(retention) = shared.config.retention else {
+        return std::future::pending().await;
+    };
+    // Any name will do, as long as every worker ranks by the same.
+    let (job, key) = (
+        JobName::existing("retention"),
+        RunKey::Tick(crate::Timestamp::default()),
+    );
+    loop {
+        sleep(EVERY).await;
+        let grace = shared.state().peers.grace(&shared.config.name, &job, &key);
+        if !grace.is_zero() {
+            continue;
+        }
+        let before = shared.now().wall.minus(retention);
+        loop {
+            let prune = shared.records.runs.prune(before, AT_MOST);
+            match in_time(shared, "runs.prune", prune).await {
+                Ok(pruned) if pruned >= AT_MOST => tokio::task::yield_now().await,
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot prune the run log");
+                    break;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What the rest of the process may see of a worker, and ask of it.
+
+use std::sync::Arc;
+
+use super::catalog::CatalogJob;
+use super::counters::CountersSnapshot;
+use super::state::{Phase, Shared};
+use crate::backend::{SessionId, WorkerInfo};
+use crate::job::JobName;
+use crate::run::{RunId, RunKey};
+use crate::time::Timestamp;
+
+/// A cheap handle of a worker.
+#[derive(Clone, Debug)]
+pub struct WorkerHandle {
+    shared: Arc<Shared>,
+}
+
+/// A run that the worker holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningRun {
+    /// The run.
+    pub id: RunId,
+    /// Its job.
+    pub job: JobName,
+    /// What it stands for.
+    pub key: RunKey,
+    /// From 1.
+    pub attempt: u32,
+    /// Since when its process runs; `None` before.
+    pub started_at: Option<Timestamp>,
+}
+
+/// How a worker is.
+#[derive(Clone, Debug)]
+pub struct WorkerStatus {
+    /// Its name.
+    pub name: String,
+    /// Everything it plans with has been read at least once, and it has had a session.
+    pub ready: bool,
+    /// It may claim and start now.
+    pub trusted: bool,
+    /// Its session.
+    pub session: Option<SessionId>,
+    /// It takes nothing new.
+    pub draining: bool,
+    /// It leaves ticks to others because of its clock.
+    pub clock_doubted: bool,
+    /// What it holds.
+    pub running: Vec<RunningRun>,
+    /// How many it may hold.
+    pub max_concurrent_runs: u32,
+    /// How many jobs it knows.
+    pub jobs: usize,
+    /// Ended runs that the run log does not have yet.
+    pub done_waiting: usize,
+}
+
+impl WorkerHandle {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// How the worker is now.
+    pub fn status(&self) -> WorkerStatus {
+        let now = self.shared.now();
+        let window = self.shared.window.borrow().clone();
+        let state = self.shared.state();
+        let running = state
+            .runs
+            .iter()
+            .filter(|(_, run)| run.fence.is_some())
+            .map(|((job, key), run)| RunningRun {
+                id: run.id.clone(),
+                job: job.clone(),
+                key: key.clone(),
+                attempt: run.attempt,
+                started_at: run.started_at,
+            });
+        WorkerStatus {
+            name: self.shared.config.name.clone(),
+            ready: state.is_ready() && window.is_some(),
+            trusted: window.as_ref().is_some_and(|w| w.may_start(now)),
+            session: window.map(|window| window.session),
+            draining: *self.shared.phase.borrow() != Phase::Working,
+            clock_doubted: state.clock_doubted,
+            running: running.collect(),
+            max_concurrent_runs: self.shared.config.max_concurrent_runs,
+            jobs: state.catalog.len(),
+            done_waiting: state.view.done.len(),
+        }
+    }
+
+    /// The jobs as this worker knows them, by name.
+    pub fn jobs(&self) -> Vec<CatalogJob> {
+        let now = self.shared.now().wall;
+        let state = self.shared.state();
+        let entries = state.catalog.iter();
+        entries
+            .map(|(_, entry)| CatalogJob::of(entry, now))
+            .collect()
+    }
+
+    /// One job as this worker knows it.
+    pub fn job(&self, name: &JobName) -> Option<CatalogJob> {
+        let now = self.shared.now().wall;
+        let state = self.shared.state();
+        state
+            .catalog
+            .get(name)
+            .map(|entry| CatalogJob::of(entry, now))
+    }
+
+    /// The live workers of the fleet as this worker knows them.
+    pub fn workers(&self) -> Vec<(SessionId, WorkerInfo)> {
+        let state = self.shared.state();
+        let workers = state.peers.workers();
+        workers
+            .map(|(id, info)| (id.clone(), info.clone()))
+            .collect()
+    }
+
+    /// The counters since the start.
+    pub fn counters(&self) -> CountersSnapshot {
+        self.shared.counters.snapshot()
+    }
+
+    /// Takes nothing new from now on, lets what runs end, and then lets [`super::Worker::run`] return.
+    pub fn drain(&self) {
+        super::enter(&self.shared, Phase::Draining);
+    }
+}

@@ -1,0 +1,226 @@
+//! The fleet: what a worker does, from its first session to its last.
+//!
+//! A [`Worker`] is one future that drives all its parts; nothing is spawned. So whoever runs it can
+//! stop polling it (a paused process), drop it (a crash) and repeat it bit for bit (a simulation).
+//!
+//! | part | does |
+//! |---|---|
+//! | `session` | keeps the lease; the trust window says what may still be done (S4) |
+//! | `catalog`, `view`, `peers`, `kills` | local views that follow the store (`follow`) |
+//! | `planner`, `rescue`, `rank`, `clock` | pure: what should be done now, and by whom first |
+//! | `scheduler`, `requests` | ask the store, again until the answer is definite (S6) |
+//! | `dispatch`, `attend` | one claimed run, from hooks to its end |
+//! | `copy` | done records to the run log, alerts to the outbox (S8) |
+//!
+//! The parts share [`state::Shared`]. None waits for another: the session is renewed whatever hooks,
+//! stores and plans are doing.
+
+mod attend;
+mod catalog;
+mod clock;
+mod config;
+mod copy;
+mod counters;
+mod dispatch;
+mod follow;
+mod handle;
+mod kills;
+mod peers;
+mod planner;
+mod rank;
+mod requests;
+mod rescue;
+mod scheduler;
+mod session;
+mod state;
+mod view;
+mod wake;
+
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::{sleep, timeout};
+
+use crate::backend::{Coordination, Records};
+use crate::ports::{Executor, Hooks};
+use crate::random::Random;
+use crate::time::Clock;
+
+pub use catalog::CatalogJob;
+pub use config::{FleetMutant, WorkerConfig};
+pub use counters::CountersSnapshot;
+pub use handle::{RunningRun, WorkerHandle, WorkerStatus};
+
+use dispatch::Claim;
+use follow::follow;
+use state::{Phase, Shared};
+
+/// How long a worker that ends its runs waits for the store to hear of it.
+const LAST_WORDS: Duration = Duration::from_secs(15);
+/// How often a draining worker looks whether it is done.
+const DRAIN_POLL: Duration = Duration::from_millis(100);
+
+/// One worker of the fleet. It does nothing until [`Worker::run`] is polled.
+#[derive(Debug)]
+pub struct Worker {
+    shared: Arc<Shared>,
+}
+
+/// How a worker stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// Runs whose end could not be told; others will settle them.
+    pub unfinished: usize,
+}
+
+impl Worker {
+    /// A worker over these stores. `random` makes nonces and jitter: it must differ between processes.
+    pub fn new(
+        config: WorkerConfig,
+        coordination: Coordination,
+        records: Records,
+        hooks: Arc<dyn Hooks>,
+        executor: Arc<dyn Executor>,
+        clock: Arc<dyn Clock>,
+        random: Box<dyn Random>,
+    ) -> Self {
+        let shared = Shared::new(
+            config,
+            coordination,
+            records,
+            hooks,
+            executor,
+            clock,
+            random,
+        );
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// What others in the process may see and ask of the worker.
+    pub fn handle(&self) -> WorkerHandle {
+        WorkerHandle::new(Arc::clone(&self.shared))
+    }
+
+    /// Works until `shutdown` is ready or [`WorkerHandle::drain`] was called and all runs have ended.
+    ///
+    /// On shutdown it stops claiming, lets its runs end for `drain_timeout`, then ends them, and at last
+    /// closes its session, so that others take over at once (L3). Dropping the future is a crash: others
+    /// settle its runs after their `lost_after`.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Stopped {
+        let shared = self.shared;
+        let (claims, claimed) = unbounded_channel();
+        // In the order of urgency: this is also the order in which they are polled.
+        let parts = async {
+            tokio::join!(
+                biased;
+                session::keep(&shared),
+                Box::pin(follow::<kills::FollowKills>(&shared)),
+                Box::pin(follow::<peers::FollowSessions>(&shared)),
+                Box::pin(follow::<catalog::FollowJobs>(&shared)),
+                Box::pin(follow::<view::FollowFires>(&shared)),
+                Box::pin(scheduler::schedule(&shared, claims)),
+                Box::pin(attend_all(&shared, claimed)),
+                Box::pin(copy::copy(&shared)),
+                Box::pin(copy::prune(&shared)),
+            )
+        };
+        tokio::select! {
+            biased;
+            () = Box::pin(drained(&shared, shutdown)) => {}
+            _ = Box::pin(parts) => {}
+        }
+        let unfinished = shared.state().runs.len();
+        close(&shared).await;
+        Stopped { unfinished }
+    }
+}
+
+/// Drives every claimed run to its end.
+async fn attend_all(shared: &Arc<Shared>, mut claimed: UnboundedReceiver<Claim>) {
+    let mut runs = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(claim) = claimed.recv() => {
+                runs.push(Box::pin(dispatch::dispatch(Arc::clone(shared), claim)));
+            }
+            Some(()) = runs.next(), if !runs.is_empty() => {}
+        }
+    }
+}
+
+/// Resolves once the worker has been asked to stop and holds nothing any more, or has waited long enough.
+async fn drained(shared: &Arc<Shared>, shutdown: impl Future<Output = ()>) {
+    let mut phases = shared.phase.subscribe();
+    let asked = async {
+        while *phases.borrow_and_update() == Phase::Working {
+            if phases.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = shutdown => {}
+        () = asked => {}
+    }
+    enter(shared, Phase::Draining);
+    if timeout(shared.config.drain_timeout, idle(shared))
+        .await
+        .is_err()
+    {
+        enter(shared, Phase::Stopping);
+        let _ = timeout(LAST_WORDS, idle(shared)).await;
+    }
+}
+
+fn enter(shared: &Shared, phase: Phase) {
+    shared.phase.send_if_modified(|now| {
+        let later = *now < phase;
+        *now = (*now).max(phase);
+        later
+    });
+    shared.info_changed.notify_one();
+    shared.wake.notify_one();
+}
+
+/// Resolves once no run is held, no claim is on its way and the own ends are copied.
+async fn idle(shared: &Shared) {
+    loop {
+        {
+            let state = shared.state();
+            let mine = |name: &String| *name == shared.config.name;
+            let copied = !state
+                .view
+                .done
+                .values()
+                .any(|d| mine(&d.record.value.worker));
+            if state.runs.is_empty() && state.deciding.is_empty() && copied {
+                return;
+            }
+        }
+        sleep(DRAIN_POLL).await;
+    }
+}
+
+/// Closes the session, so that nobody has to wait for its lease to run out.
+async fn close(shared: &Shared) {
+    let session = shared
+        .window
+        .borrow()
+        .as_ref()
+        .map(|window| window.session.clone());
+    let Some(session) = session else { return };
+    let close = shared.coordination.sessions.close(&session);
+    if !matches!(timeout(shared.config.call_timeout, close).await, Ok(Ok(()))) {
+        tracing::warn!(%session, "the session is left to run out");
+    }
+}

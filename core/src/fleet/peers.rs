@@ -1,0 +1,211 @@
+//! The other workers: who lives, and since when a session has been seen to be gone.
+//!
+//! Absence is a statement about the store, so it needs evidence: either the store said `Gone`, or a
+//! list that was read after the session was first mentioned does not hold it. Session ids are never
+//! reused, so what is gone stays gone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::time::Instant;
+
+use super::clock::{Clocks, Now};
+use super::follow::{self, Follow};
+use super::rank;
+use super::state::Shared;
+use crate::backend::{Result, SessionEvent, SessionId, WorkerInfo};
+use crate::job::JobName;
+use crate::run::RunKey;
+
+/// How long a session may be mentioned by records without being in the registry before the registry
+/// is read anew.
+const UNKNOWN_FOR: Duration = Duration::from_secs(5);
+
+/// The registry as this worker knows it.
+#[derive(Debug)]
+pub(super) struct Peers {
+    live: BTreeMap<SessionId, WorkerInfo>,
+    gone: BTreeMap<SessionId, Instant>,
+    /// Sessions that records mention and that are neither live nor gone as far as we know.
+    expected: BTreeMap<SessionId, Instant>,
+    clocks: Clocks,
+    /// While a new watch sends what lives.
+    list: Option<(Instant, BTreeMap<SessionId, WorkerInfo>)>,
+    /// Whether a whole list has been read.
+    pub(super) synced: bool,
+}
+
+impl Peers {
+    pub(super) fn new(origin: Instant) -> Self {
+        Self {
+            live: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            expected: BTreeMap::new(),
+            clocks: Clocks::new(origin),
+            list: None,
+            synced: false,
+        }
+    }
+
+    /// Records mention these sessions.
+    pub(super) fn expect(&mut self, sessions: impl IntoIterator<Item = SessionId>, now: Instant) {
+        for session in sessions {
+            if !self.live.contains_key(&session) && !self.gone.contains_key(&session) {
+                self.expected.entry(session).or_insert(now);
+            }
+        }
+    }
+
+    /// Forgets gone sessions that no record mentions.
+    pub(super) fn prune(&mut self, mentioned: &std::collections::BTreeSet<SessionId>) {
+        self.gone.retain(|session, _| mentioned.contains(session));
+        self.expected
+            .retain(|session, _| mentioned.contains(session));
+    }
+
+    /// Since when the session has been seen to be gone.
+    pub(super) fn gone_since(&self, session: &SessionId) -> Option<Instant> {
+        self.gone.get(session).copied()
+    }
+
+    /// Whether the registry has to be read anew to know about sessions that records mention.
+    pub(super) fn is_in_doubt(&self, now: Instant) -> bool {
+        self.expected
+            .values()
+            .any(|since| now.saturating_duration_since(*since) > UNKNOWN_FOR)
+    }
+
+    /// Whether a live session belongs to a worker of this name.
+    pub(super) fn has_worker(&self, name: &str) -> bool {
+        self.live.values().any(|info| info.name == name)
+    }
+
+    /// What live workers say of themselves.
+    pub(super) fn workers(&self) -> impl Iterator<Item = (&SessionId, &WorkerInfo)> {
+        self.live.iter()
+    }
+
+    /// How long `me` leaves this fire to others.
+    pub(super) fn grace(&self, me: &str, job: &JobName, key: &RunKey) -> Duration {
+        rank::grace(me, self.live.values(), job, key)
+    }
+
+    /// Whether `me` should leave ticks to others because of its clock.
+    pub(super) fn doubts_clock(&self, me: &str, now: Now) -> bool {
+        let others = self
+            .live
+            .values()
+            .filter(|info| info.name != me)
+            .map(|info| (info.name.as_str(), info.clock_doubted));
+        self.clocks.doubts(now, others)
+    }
+
+    /// A new list begins.
+    fn begin(&mut self, now: Instant) {
+        self.list = Some((now, BTreeMap::new()));
+    }
+
+    /// Applies an event; returns the sessions that turned out to be gone.
+    fn apply(&mut self, event: SessionEvent, now: Instant) -> Vec<SessionId> {
+        match event {
+            // A late duplicate.
+            SessionEvent::Live(session, _) if self.gone.contains_key(&session) => Vec::new(),
+            SessionEvent::Live(session, info) => {
+                match &mut self.list {
+                    // Of unknown age: it is no opinion about the time.
+                    Some((_, list)) => {
+                        list.insert(session, info);
+                    }
+                    None => {
+                        self.clocks.heard(&info.name, info.wall_time, now);
+                        self.expected.remove(&session);
+                        self.live.insert(session, info);
+                    }
+                }
+                Vec::new()
+            }
+            SessionEvent::Gone(session) => {
+                if let Some((_, list)) = &mut self.list {
+                    list.remove(&session);
+                }
+                self.bury(session, now).into_iter().collect()
+            }
+            SessionEvent::Synced => self.adopt_list(now),
+        }
+    }
+
+    fn adopt_list(&mut self, now: Instant) -> Vec<SessionId> {
+        let Some((began, list)) = self.list.take() else {
+            return Vec::new();
+        };
+        self.synced = true;
+        let vanished = self
+            .live
+            .keys()
+            .chain(
+                self.expected
+                    .iter()
+                    .filter(|(_, mentioned)| **mentioned < began)
+                    .map(|(session, _)| session),
+            )
+            .filter(|session| !list.contains_key(*session))
+            .cloned();
+        let vanished: Vec<SessionId> = vanished.collect();
+        for (session, info) in list {
+            self.expected.remove(&session);
+            self.live.insert(session, info);
+        }
+        vanished
+            .into_iter()
+            .filter_map(|session| self.bury(session, now))
+            .collect()
+    }
+
+    fn bury(&mut self, session: SessionId, now: Instant) -> Option<SessionId> {
+        self.expected.remove(&session);
+        if let Some(info) = self.live.remove(&session)
+            && !self.has_worker(&info.name)
+        {
+            self.clocks.forget(&info.name);
+        }
+        if self.gone.contains_key(&session) {
+            return None;
+        }
+        self.gone.insert(session.clone(), now);
+        Some(session)
+    }
+}
+
+/// Follows the registry.
+#[derive(Debug)]
+pub(super) struct FollowSessions;
+
+impl Follow for FollowSessions {
+    const WHAT: &'static str = "sessions";
+
+    async fn once(shared: &Arc<Shared>) -> Result<()> {
+        let sessions = &shared.coordination.sessions;
+        let began = Instant::now();
+        let mut events = follow::in_time(shared, "sessions.live", sessions.live()).await?;
+        shared.update(|state| state.peers.begin(began));
+        while let Some(event) = events.next().await {
+            let event = event?;
+            let now = shared.now();
+            shared.update(|state| {
+                let synced = event == SessionEvent::Synced;
+                for session in state.peers.apply(event, now.mono) {
+                    let jobs: Vec<JobName> = state.view.owned_by(&session).cloned().collect();
+                    state.touch_all(jobs);
+                    state.touch_done();
+                }
+                if synced {
+                    let mentioned = state.view.owners();
+                    state.peers.prune(&mentioned);
+                }
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,221 @@
+//! The session and its trust window.
+//!
+//! A lease runs from the moment the store handles a renewal, which is after the call began: so what a
+//! worker counts from the *call* always ends before the lease does. Elapsed time is the larger of
+//! monotonic and wall time, because the monotonic clock may stop while a machine is suspended.
+//!
+//! ```text
+//!  renew call            TTL − 4 s    TTL − 1 s   TTL       TTL + lost_after − 6 | − 4 | − 3 s
+//!  ├─ claims and starts ─┤            │           │         SIGTERM  SIGKILL  all dead
+//!  ├─ trusted ────────────────────────┤           │
+//!  ├─ the lease, at least ────────────────────────┤         then others may settle ─────────►
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::clock::Now;
+use super::config::FleetMutant;
+use super::state::Shared;
+use crate::backend::{Session, SessionId, WorkerInfo};
+use crate::error::ErrorKind;
+use crate::time::Timestamp;
+
+const CLAIM_MARGIN: Duration = Duration::from_secs(4);
+const TRUST_MARGIN: Duration = Duration::from_secs(1);
+/// How soon a failed call to the session store is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// What the last successful renewal allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Window {
+    /// The session that was renewed.
+    pub(super) session: SessionId,
+    ttl: Duration,
+    mono: Instant,
+    wall: Timestamp,
+    monotonic_only: bool,
+}
+
+/// When the processes of a run must go, counted from the start of the last successful renewal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ContactLimits {
+    /// SIGTERM.
+    pub(super) term: Duration,
+    /// SIGKILL.
+    pub(super) kill: Duration,
+    /// Nothing may be left: the dead-man's deadline.
+    pub(super) dead: Duration,
+}
+
+impl ContactLimits {
+    /// For a lease of `ttl` and a job that may go on for `lost_after` beyond it.
+    pub(super) fn new(ttl: Duration, lost_after: Duration) -> Self {
+        let whole = ttl + lost_after;
+        let before = |margin, at_least| {
+            let early = whole.saturating_sub(Duration::from_secs(margin));
+            early.max(ttl.saturating_sub(Duration::from_secs(at_least)))
+        };
+        Self {
+            term: before(6, 4),
+            kill: before(4, 2),
+            dead: before(3, 1),
+        }
+    }
+}
+
+impl Window {
+    /// The window of a session that was opened or renewed by a call that began at `called`.
+    pub(super) fn new(session: SessionId, ttl: Duration, called: Now, mutant: bool) -> Self {
+        Self {
+            session,
+            ttl,
+            mono: called.mono,
+            wall: called.wall,
+            monotonic_only: mutant,
+        }
+    }
+
+    fn elapsed(&self, now: Now) -> Duration {
+        let mono = now.mono.saturating_duration_since(self.mono);
+        if self.monotonic_only {
+            return mono;
+        }
+        mono.max(now.wall.since(self.wall))
+    }
+
+    /// Whether something may be claimed or started.
+    pub(super) fn may_start(&self, now: Now) -> bool {
+        self.elapsed(now) < self.ttl.saturating_sub(CLAIM_MARGIN)
+    }
+
+    /// Whether the session is believed in: a process that has just been started may stay.
+    pub(super) fn is_trusted(&self, now: Now) -> bool {
+        self.elapsed(now) < self.ttl.saturating_sub(TRUST_MARGIN)
+    }
+
+    /// The limits of a run's processes without further contact.
+    pub(super) fn contact_limits(&self, lost_after: Duration) -> ContactLimits {
+        ContactLimits::new(self.ttl, lost_after)
+    }
+
+    /// What is left of `limit` after the start of the renewal; zero once it has passed.
+    pub(super) fn left(&self, limit: Duration, now: Now) -> Duration {
+        limit.saturating_sub(self.elapsed(now))
+    }
+}
+
+/// Keeps a session open until it is dropped. Never waits for anything but the session store.
+pub(super) async fn keep(shared: &Arc<Shared>) {
+    let mut session: Option<Session> = None;
+    let mut told: Option<(WorkerInfo, Instant)> = None;
+    loop {
+        let called = shared.now();
+        let info = shared.worker_info();
+        let next = match &session {
+            None => {
+                session = open(shared, &info, called).await;
+                told = session.is_some().then_some((info, called.mono));
+                match &session {
+                    Some(_) => called.mono + shared.config.renew_every,
+                    None => Instant::now() + AGAIN,
+                }
+            }
+            Some(held) => {
+                let news = is_news(shared, told.as_ref(), &info);
+                match renew(shared, held, news.then_some(&info), called).await {
+                    Renewed::Kept => {
+                        if news {
+                            told = Some((info, called.mono));
+                        }
+                        called.mono + shared.config.renew_every
+                    }
+                    Renewed::Failed => Instant::now() + AGAIN,
+                    Renewed::Lost => {
+                        shared.session_lost(&held.id);
+                        session = None;
+                        continue;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = shared.info_changed.notified() => {}
+            () = sleep_until(next) => {}
+        }
+    }
+}
+
+/// Whether the store should learn how the worker is now: at once if ranking depends on it, else with
+/// the next beat.
+fn is_news(shared: &Shared, told: Option<&(WorkerInfo, Instant)>, new: &WorkerInfo) -> bool {
+    told.is_none_or(|(old, at)| {
+        old.passes_its_turn() != new.passes_its_turn()
+            || old.draining != new.draining
+            || at.elapsed() >= shared.config.beat_every
+    })
+}
+
+async fn open(shared: &Arc<Shared>, info: &WorkerInfo, called: Now) -> Option<Session> {
+    let call = shared.coordination.sessions.open(info, shared.config.ttl);
+    match timeout(shared.config.call_timeout, call).await {
+        Ok(Ok(session)) => {
+            tracing::info!(session = %session.id, ttl = ?session.ttl, "session opened");
+            shared.session_opened(window(shared, &session, called));
+            Some(session)
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "cannot open a session");
+            None
+        }
+        Err(_) => {
+            tracing::warn!("opening a session took too long");
+            None
+        }
+    }
+}
+
+enum Renewed {
+    Kept,
+    Failed,
+    Lost,
+}
+
+async fn renew(
+    shared: &Arc<Shared>,
+    session: &Session,
+    info: Option<&WorkerInfo>,
+    called: Now,
+) -> Renewed {
+    let call = shared.coordination.sessions.renew(&session.id, info);
+    match timeout(shared.config.call_timeout, call).await {
+        Ok(Ok(())) => {
+            shared.session_renewed(window(shared, session, called));
+            Renewed::Kept
+        }
+        Ok(Err(error)) if error.kind == ErrorKind::SessionLost => {
+            tracing::warn!(session = %session.id, "the session is gone");
+            Renewed::Lost
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "cannot renew the session");
+            Renewed::Failed
+        }
+        Err(_) => {
+            tracing::warn!("renewing the session took too long");
+            Renewed::Failed
+        }
+    }
+}
+
+fn window(shared: &Shared, session: &Session, called: Now) -> Window {
+    let called = match shared.config.is(FleetMutant::WindowFromAnswer) {
+        true => shared.now(),
+        false => called,
+    };
+    let monotonic_only = shared.config.is(FleetMutant::MonotonicOnly);
+    Window::new(session.id.clone(), session.ttl, called, monotonic_only)
+}

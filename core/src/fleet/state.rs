@@ -1,0 +1,346 @@
+//! What the parts of a worker share: the stores, the local views, and what is going on.
+//!
+//! The parts are futures that are polled together, so the lock is never contended; it only says that
+//! the parts may move between threads with the worker. It is never held across an await.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use super::catalog::Catalog;
+use super::clock::Now;
+use super::config::{FleetMutant, WorkerConfig};
+use super::counters::Counters;
+use super::kills::KillBook;
+use super::peers::Peers;
+use super::session::Window;
+use super::view::View;
+use super::wake::WakeIndex;
+use crate::backend::{Coordination, Fence, Kill, Nonce, Records, SessionId, Version, WorkerInfo};
+use crate::job::JobName;
+use crate::ports::{Executor, Hooks};
+use crate::random::Random;
+use crate::run::{RunId, RunKey};
+use crate::time::{Clock, Timestamp};
+
+/// How many of its own sessions and finished claims a worker remembers.
+const REMEMBERED: usize = 4096;
+/// How many output tails wait for their copy.
+const TAILS: usize = 1024;
+
+/// How far a worker is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    /// It claims and runs.
+    Working,
+    /// It finishes what it has.
+    Draining,
+    /// It ends what it has.
+    Stopping,
+}
+
+/// A claim that is on its way or held.
+#[derive(Debug)]
+pub(super) struct ActiveRun {
+    /// The run.
+    pub(super) id: RunId,
+    /// Of the claim.
+    pub(super) nonce: Nonce,
+    /// Once it is held.
+    pub(super) fence: Option<Fence>,
+    /// From 1; 0 until the claim is answered.
+    pub(super) attempt: u32,
+    /// Since when a process runs.
+    pub(super) started_at: Option<Timestamp>,
+    /// Nothing runs any more; only the end is to be told.
+    pub(super) ending: bool,
+    /// Told when a kill has come.
+    pub(super) kill: Arc<Notify>,
+}
+
+/// What was planned with when the store said that it is out of date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stale {
+    /// The version of the job.
+    pub(super) job: Option<Version>,
+    /// The mark.
+    pub(super) mark: Option<(Version, Timestamp)>,
+    /// How often in a row.
+    pub(super) times: u32,
+    /// When to try again although nothing has changed.
+    pub(super) until: Instant,
+}
+
+/// The state of a worker.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) catalog: Catalog,
+    pub(super) view: View,
+    pub(super) peers: Peers,
+    pub(super) kills: KillBook,
+    /// Claims on their way and held, by job and key.
+    pub(super) runs: BTreeMap<(JobName, RunKey), ActiveRun>,
+    /// Jobs whose ticks a request is on its way for.
+    pub(super) deciding: BTreeSet<JobName>,
+    /// Records that a settle, take or hand-back is on its way for.
+    pub(super) pending: BTreeSet<(JobName, RunKey)>,
+    /// Jobs whose last plan was refused.
+    pub(super) stale: BTreeMap<JobName, Stale>,
+    /// Since when a step about a record has been possible.
+    pub(super) possible: BTreeMap<JobName, BTreeMap<RunKey, Instant>>,
+    /// Since when an adoption has been possible.
+    pub(super) adoptable: BTreeMap<JobName, Instant>,
+    /// Jobs that something could be done about if this worker were free to.
+    pub(super) blocked: BTreeSet<JobName>,
+    /// When to look at which job again.
+    pub(super) wakes: WakeIndex,
+    /// The ends of outputs, for the copy to the run log.
+    pub(super) tails: BTreeMap<RunId, Bytes>,
+    pub(super) clock_doubted: bool,
+    sessions: VecDeque<SessionId>,
+    finished: (BTreeSet<Nonce>, VecDeque<Nonce>),
+    done_touched: bool,
+}
+
+impl State {
+    fn new(origin: Instant) -> Self {
+        Self {
+            catalog: Catalog::default(),
+            view: View::default(),
+            peers: Peers::new(origin),
+            kills: KillBook::default(),
+            runs: BTreeMap::new(),
+            deciding: BTreeSet::new(),
+            pending: BTreeSet::new(),
+            stale: BTreeMap::new(),
+            possible: BTreeMap::new(),
+            adoptable: BTreeMap::new(),
+            blocked: BTreeSet::new(),
+            wakes: WakeIndex::default(),
+            tails: BTreeMap::new(),
+            clock_doubted: false,
+            sessions: VecDeque::new(),
+            finished: (BTreeSet::new(), VecDeque::new()),
+            done_touched: false,
+        }
+    }
+
+    /// Jobs to look at in the next pass.
+    pub(super) fn touch_all(&mut self, jobs: impl IntoIterator<Item = JobName>) {
+        for job in jobs {
+            self.wakes.touch(job);
+        }
+    }
+
+    /// Something about done records or their workers has changed.
+    pub(super) fn touch_done(&mut self) {
+        self.done_touched = true;
+    }
+
+    /// Notes a kill, and tells whoever it concerns.
+    pub(super) fn note_kill(&mut self, kill: Kill) {
+        let run = kill.run.clone();
+        if !self.kills.note(kill) {
+            return;
+        }
+        if let Some(active) = self.runs.values().find(|active| active.id == run) {
+            active.kill.notify_one();
+        }
+        if let Some(job) = self.view.job_of(&run).cloned() {
+            self.wakes.touch(job);
+        }
+    }
+
+    /// How many runs take a place.
+    pub(super) fn running(&self) -> u32 {
+        let count = self.runs.values().filter(|run| !run.ending).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// Whether everything that planning rests on has been read once.
+    pub(super) fn is_ready(&self) -> bool {
+        self.catalog.synced && self.view.synced && self.peers.synced && self.kills.watching
+    }
+
+    /// Whether the session is or was this process's.
+    pub(super) fn is_mine(&self, session: &SessionId) -> bool {
+        self.sessions.contains(session)
+    }
+
+    /// Whether a claim of this process is known: on its way, held, or done with.
+    pub(super) fn knows(&self, job: &JobName, key: &RunKey, nonce: Nonce) -> bool {
+        let held = self.runs.get(&(job.clone(), key.clone()));
+        held.is_some_and(|run| run.nonce == nonce) || self.finished.0.contains(&nonce)
+    }
+
+    /// Done with a claim: its place is free, and its record, should it still be seen, is no orphan.
+    pub(super) fn forget_run(&mut self, job: &JobName, key: &RunKey) {
+        if let Some(run) = self.runs.remove(&(job.clone(), key.clone())) {
+            if self.finished.1.len() == REMEMBERED
+                && let Some(oldest) = self.finished.1.pop_front()
+            {
+                self.finished.0.remove(&oldest);
+            }
+            self.finished.0.insert(run.nonce);
+            self.finished.1.push_back(run.nonce);
+        }
+        self.wakes.touch(job.clone());
+    }
+
+    /// A claim came to nothing as far as its caller knows; should it turn up, it is an orphan.
+    pub(super) fn give_up_claim(&mut self, job: &JobName, key: &RunKey) {
+        self.runs.remove(&(job.clone(), key.clone()));
+        self.wakes.touch(job.clone());
+    }
+
+    /// Keeps the end of an output until the run's record is copied.
+    pub(super) fn keep_tail(&mut self, run: RunId, tail: Bytes) {
+        if self.tails.len() < TAILS {
+            self.tails.insert(run, tail);
+        }
+    }
+}
+
+/// Everything the parts of a worker share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) config: WorkerConfig,
+    pub(super) coordination: Coordination,
+    pub(super) records: Records,
+    pub(super) hooks: Arc<dyn Hooks>,
+    pub(super) executor: Arc<dyn Executor>,
+    pub(super) random: Box<dyn Random>,
+    pub(super) counters: Counters,
+    /// Wakes the planner.
+    pub(super) wake: Notify,
+    /// Wakes the copier.
+    pub(super) copy: Notify,
+    /// What ranking depends on has changed.
+    pub(super) info_changed: Notify,
+    /// Asks every view to start anew.
+    pub(super) resync: watch::Sender<()>,
+    /// The window of the present session.
+    pub(super) window: watch::Sender<Option<Window>>,
+    pub(super) phase: watch::Sender<Phase>,
+    clock: Arc<dyn Clock>,
+    started_at: Timestamp,
+    state: Mutex<State>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        config: WorkerConfig,
+        coordination: Coordination,
+        records: Records,
+        hooks: Arc<dyn Hooks>,
+        executor: Arc<dyn Executor>,
+        clock: Arc<dyn Clock>,
+        random: Box<dyn Random>,
+    ) -> Self {
+        Self {
+            started_at: clock.now(),
+            state: Mutex::new(State::new(Instant::now())),
+            config,
+            coordination,
+            records,
+            hooks,
+            executor,
+            clock,
+            random,
+            counters: Counters::default(),
+            wake: Notify::new(),
+            copy: Notify::new(),
+            info_changed: Notify::new(),
+            resync: watch::Sender::new(()),
+            window: watch::Sender::new(None),
+            phase: watch::Sender::new(Phase::Working),
+        }
+    }
+
+    /// This instant on both clocks.
+    pub(super) fn now(&self) -> Now {
+        Now {
+            mono: Instant::now(),
+            wall: self.clock.now(),
+        }
+    }
+
+    /// The state, for reading. A panic elsewhere does not make it unusable: every part leaves it whole.
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state and wakes who has to look at it.
+    pub(super) fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state();
+        let had_done = state.view.done.len();
+        let answer = change(&mut state);
+        if std::mem::take(&mut state.done_touched) || state.view.done.len() != had_done {
+            self.copy.notify_one();
+        }
+        if state.wakes.is_touched() {
+            self.wake.notify_one();
+        }
+        answer
+    }
+
+    /// What the worker says of itself now.
+    pub(super) fn worker_info(&self) -> WorkerInfo {
+        let state = self.state();
+        WorkerInfo {
+            name: self.config.name.clone(),
+            host: self.config.host.clone(),
+            labels: self.config.labels.clone(),
+            max_concurrent_runs: self.config.max_concurrent_runs,
+            running: state.running(),
+            draining: *self.phase.borrow() != Phase::Working,
+            clock_doubted: state.clock_doubted,
+            started_at: self.started_at,
+            wall_time: self.clock.now(),
+            version: self.config.version.clone(),
+        }
+    }
+
+    /// A session was opened; the runs held under an earlier one rebind to it.
+    pub(super) fn session_opened(&self, window: Window) {
+        self.update(|state| {
+            if state.sessions.len() == REMEMBERED {
+                state.sessions.pop_front();
+            }
+            state.sessions.push_back(window.session.clone());
+        });
+        self.session_renewed(window);
+    }
+
+    /// The session was renewed.
+    pub(super) fn session_renewed(&self, window: Window) {
+        self.window.send_replace(Some(window));
+        self.wake.notify_one();
+    }
+
+    /// The session is gone.
+    pub(super) fn session_lost(&self, session: &SessionId) {
+        self.counters.sessions_lost.add(1);
+        self.window.send_if_modified(|window| {
+            let same = window.as_ref().is_some_and(|w| w.session == *session);
+            if same {
+                *window = None;
+            }
+            same
+        });
+    }
+
+    /// The present session, if something may be claimed or started under it now.
+    pub(super) fn claiming_session(&self) -> Option<SessionId> {
+        let now = self.now();
+        let careless = self.config.is(FleetMutant::StartWithoutWindow);
+        let window = self.window.borrow();
+        window
+            .as_ref()
+            .filter(|window| careless || window.may_start(now))
+            .map(|window| window.session.clone())
+    }
+}
