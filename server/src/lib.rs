@@ -1,1 +1,3 @@
 //! The `sandclock` binary as a library, so that tests reach its parts.
+
+pub mod exec;

@@ -1,2 +1,11 @@
 //! Entry point of the `sandclock` binary.
-fn main() {}
+use std::process::ExitCode;
+
+use sandclock_server::exec;
+
+fn main() -> ExitCode {
+    if exec::is_spawner() {
+        return exec::spawner_main();
+    }
+    ExitCode::SUCCESS
+}

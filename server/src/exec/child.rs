@@ -1,0 +1,238 @@
+//! The worker's side of a run in progress: orders go out, reports come in.
+//!
+//! [`Control`] and [`Child`] share the socket, so that one task can wait while another gives
+//! orders. When both are dropped the socket closes, and the supervisor ends the tree: forgetting a
+//! run cannot leave it running.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use sandclock_core::ports::Channel;
+
+use super::link::CONTACT_GRACE;
+use super::wire::{self, Deadline, EndedBy, Exit, Frames, Order, Report, Usage};
+
+/// How long after the SIGKILL of an order its supervisor may stay silent: its own patience with
+/// unkillable processes, and some more. After that it counts as stuck.
+const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(8);
+
+/// How a run's processes ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeEnd {
+    /// The first process.
+    pub exit: Exit,
+    /// Who ended the tree.
+    pub by: EndedBy,
+    /// Processes that were alive after the command ended by itself, and were ended.
+    pub leftovers: u32,
+    /// Processes that could not be ended: SIGKILL had no effect in 5 s, or nobody was left to send
+    /// it.
+    pub survivors: u32,
+    /// Processes that may stay.
+    pub kept: u32,
+    /// What the processes used.
+    pub usage: Usage,
+}
+
+/// Gives orders to a run's supervisor.
+#[derive(Debug, Clone)]
+pub struct Control {
+    socket: Arc<UnixStream>,
+    supervisor: Pid,
+    /// When the supervisor's silence is too long.
+    overdue: watch::Sender<Option<Instant>>,
+}
+
+impl Control {
+    /// SIGTERM to the whole tree now and SIGKILL after `grace`. Idempotent; a shorter grace wins.
+    pub fn terminate(&self, grace: Duration) {
+        let overdue = Instant::now() + grace + SUPERVISOR_PATIENCE;
+        self.overdue
+            .send_modify(|known| *known = Some(known.map_or(overdue, |k| k.min(overdue))));
+        if let Err(error) = self.send(Order::End(Deadline::in_(Duration::ZERO, grace))) {
+            // Broken pipe: the end is on its way already. Otherwise the supervisor has not read for
+            // days.
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                self.overdue.send_replace(Some(Instant::now()));
+            }
+        }
+    }
+
+    /// SIGKILL to the whole tree now.
+    pub fn kill_now(&self) {
+        self.terminate(Duration::ZERO);
+    }
+
+    /// Moves the dead man's deadline: without a further call, SIGTERM goes to the tree `alive_for`
+    /// from now and SIGKILL 2 s later, even if this process is stopped or gone.
+    pub fn extend(&self, alive_for: Duration) {
+        // A failure means that the run has ended, or that its supervisor is stuck and the deadline
+        // stays.
+        let _ = self.send(Order::Contact(Deadline::in_(alive_for, CONTACT_GRACE)));
+    }
+
+    fn send(&self, order: Order) -> io::Result<()> {
+        let bytes = wire::frame(&order)?;
+        match self.socket.try_write(&bytes)? {
+            n if n == bytes.len() => Ok(()),
+            _ => Err(io::ErrorKind::WriteZero.into()),
+        }
+    }
+}
+
+/// A command that was started.
+#[derive(Debug)]
+pub struct Child {
+    /// The command's process id.
+    pub pid: i32,
+    /// The process id of its supervisor.
+    pub supervisor: i32,
+    /// Its pipes, to be read while waiting.
+    pub outputs: Vec<(Channel, pipe::Receiver)>,
+    socket: Arc<UnixStream>,
+    frames: Frames,
+    control: Control,
+    overdue: watch::Receiver<Option<Instant>>,
+    exit: Exit,
+    end: Option<TreeEnd>,
+}
+
+impl Child {
+    pub(super) fn new(
+        socket: UnixStream,
+        frames: Frames,
+        outputs: Vec<(Channel, pipe::Receiver)>,
+        supervisor: i32,
+        pid: i32,
+    ) -> Child {
+        let socket = Arc::new(socket);
+        let (sender, overdue) = watch::channel(None);
+        let control = Control {
+            socket: Arc::clone(&socket),
+            supervisor: Pid::from_raw(supervisor),
+            overdue: sender,
+        };
+        Child {
+            pid,
+            supervisor,
+            outputs,
+            socket,
+            frames,
+            control,
+            overdue,
+            exit: Exit::Unknown,
+            end: None,
+        }
+    }
+
+    /// What gives orders to this run, also while somebody waits for it.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Waits until nothing of the run is left but what may stay. Cancel-safe; later calls answer
+    /// the same.
+    ///
+    /// Does not read the pipes: a command that prints much blocks until somebody does.
+    pub async fn wait(&mut self) -> TreeEnd {
+        loop {
+            if let Some(end) = &self.end {
+                return end.clone();
+            }
+            let overdue = *self.overdue.borrow_and_update();
+            let report = tokio::select! {
+                biased;
+                report = next_report(&self.socket, &mut self.frames) => report,
+                _ = self.overdue.changed() => continue,
+                () = until(overdue) => {
+                    // Its parent, the spawner, then ends what it held and reports.
+                    let _ = kill(self.control.supervisor, Signal::SIGKILL);
+                    self.control.overdue.send_replace(None);
+                    continue;
+                }
+            };
+            match report {
+                Ok(Some(report)) => self.note(&report),
+                Ok(None) | Err(_) => self.end = Some(self.ended_by(EndedBy::SpawnerLost)),
+            }
+        }
+    }
+
+    fn note(&mut self, report: &Report) {
+        match *report {
+            Report::Exited { exit } => self.exit = exit,
+            Report::Ended {
+                by,
+                leftovers,
+                survivors,
+                kept,
+                usage,
+            } => {
+                let exit = self.exit;
+                self.end = Some(TreeEnd {
+                    exit,
+                    by,
+                    leftovers,
+                    survivors,
+                    kept,
+                    usage,
+                });
+            }
+            Report::Lost { orphans } => {
+                let end = self.ended_by(EndedBy::SupervisorLost);
+                self.end = Some(TreeEnd {
+                    leftovers: orphans,
+                    ..end
+                });
+            }
+            Report::Started { .. } | Report::Refused { .. } => {}
+        }
+    }
+
+    fn ended_by(&self, by: EndedBy) -> TreeEnd {
+        let (exit, usage) = (self.exit, Usage::default());
+        TreeEnd {
+            exit,
+            by,
+            leftovers: 0,
+            survivors: 0,
+            kept: 0,
+            usage,
+        }
+    }
+}
+
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The next report on a control socket; `None` at its end. Cancel-safe.
+pub(super) async fn next_report(
+    socket: &UnixStream,
+    frames: &mut Frames,
+) -> io::Result<Option<Report>> {
+    loop {
+        if let Some(report) = frames.next()? {
+            return Ok(Some(report));
+        }
+        socket.readable().await?;
+        let mut chunk = [0; 1024];
+        match socket.try_read(&mut chunk) {
+            Ok(0) => return Ok(None),
+            Ok(n) => frames.push(chunk.get(..n).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The executor that the scheduler calls: a run's job becomes a command, its output is carried, its
+//! end is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sandclock_core::backend::runs::RunSink;
+use sandclock_core::job::{Command, Leftovers, OutputMode, Program};
+use sandclock_core::ports::{Executor, Hooks, ProcessEnd, Running, StartError};
+use sandclock_core::run::RunContext;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::child::{Child, Control, TreeEnd};
+use super::intake::Intake;
+use super::link::{CommandSpec, Processes};
+use super::live::LiveOutput;
+use super::output::{Output, OutputEnd};
+use super::surroundings::Surroundings;
+use super::wire::{EndedBy, Exit, Limits};
+
+/// Runs jobs as processes.
+#[derive(Debug)]
+pub struct JobExecutor {
+    /// What starts commands.
+    pub processes: Processes,
+    /// What they see of the worker.
+    pub surroundings: Arc<Surroundings>,
+    /// What redacts their output.
+    pub hooks: Arc<dyn Hooks>,
+    /// What stores it.
+    pub sink: Arc<dyn RunSink>,
+    /// Who may follow it.
+    pub live: LiveOutput,
+}
+
+#[async_trait]
+impl Executor for JobExecutor {
+    async fn start(
+        &self,
+        run: &RunContext,
+        alive_for: Duration,
+    ) -> Result<Box<dyn Running>, StartError> {
+        let fail = |error: &dyn std::error::Error| StartError {
+            cause: chain(error),
+        };
+        let env = self
+            .surroundings
+            .of_run(run)
+            .await
+            .map_err(|error| fail(&error))?;
+        let spec = spec(&run.job.command, env, run.job.grace, alive_for);
+        let mut child = self
+            .processes
+            .start(&spec)
+            .await
+            .map_err(|error| fail(&error))?;
+        let control = child.control();
+        let mut pipes = Vec::new();
+        for (channel, pipe) in std::mem::take(&mut child.outputs) {
+            pipes.push((
+                channel,
+                Intake::new(pipe),
+                self.hooks.redactor(run, channel).await,
+            ));
+        }
+        let limit = run.job.command.limits.output_bytes;
+        let live = self.live.open(&run.id);
+        let output = Output::new(
+            run.id.clone(),
+            run.attempt,
+            limit,
+            Arc::clone(&self.sink),
+            live,
+        );
+        let (end_output, ended) = watch::channel(false);
+        let follow = follow(child, end_output);
+        // One task for both, so that waiting may be given up and taken up again without losing a
+        // byte.
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "owned by the returned object, which ends it when dropped"
+        )]
+        let task = tokio::spawn(async move { tokio::join!(follow, output.carry(pipes, ended)) });
+        Ok(Box::new(RunningJob {
+            control,
+            task,
+            end: None,
+        }))
+    }
+}
+
+/// A job in progress. Dropping it ends the job's processes.
+#[derive(Debug)]
+struct RunningJob {
+    control: Control,
+    task: JoinHandle<(TreeEnd, OutputEnd)>,
+    end: Option<ProcessEnd>,
+}
+
+#[async_trait]
+impl Running for RunningJob {
+    async fn wait(&mut self) -> ProcessEnd {
+        if let Some(end) = &self.end {
+            return end.clone();
+        }
+        let end = match (&mut self.task).await {
+            Ok((tree, output)) => process_end(tree, output),
+            // The task dropped the pipes and its half of the control socket; the other half goes
+            // with this object.
+            Err(error) => {
+                self.control.kill_now();
+                lost_by_us(&error.to_string())
+            }
+        };
+        self.end.insert(end).clone()
+    }
+
+    fn terminate(&mut self, grace: Duration) {
+        self.control.terminate(grace);
+    }
+
+    fn extend(&mut self, alive_for: Duration) {
+        self.control.extend(alive_for);
+    }
+}
+
+impl Drop for RunningJob {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Waits for the processes, and then lets the output end.
+async fn follow(mut child: Child, end_output: watch::Sender<bool>) -> TreeEnd {
+    let end = child.wait().await;
+    end_output.send_replace(true);
+    end
+}
+
+fn spec(
+    command: &Command,
+    env: Vec<(String, String)>,
+    grace: Duration,
+    alive_for: Duration,
+) -> CommandSpec {
+    let argv = match &command.program {
+        Program::Shell { shell, text } => shell.iter().chain([text]).cloned().collect(),
+        Program::Argv(argv) => argv.clone(),
+    };
+    CommandSpec {
+        argv,
+        env,
+        workdir: command.workdir.clone(),
+        user: command.user.clone(),
+        umask: command.umask,
+        limits: Limits {
+            memory_bytes: command.limits.memory_bytes,
+            cpu_s: command.limits.cpu_s,
+            open_files: command.limits.open_files,
+        },
+        split: command.output == OutputMode::Split,
+        keep_leftovers: command.leftovers == Leftovers::Keep,
+        grace,
+        alive_for,
+    }
+}
+
+fn process_end(tree: TreeEnd, output: OutputEnd) -> ProcessEnd {
+    let (exit_code, signal) = match tree.exit {
+        Exit::Code(code) => (Some(code), None),
+        Exit::Signal { signal, .. } => (None, Some(signal)),
+        Exit::Unknown => (None, None),
+    };
+    ProcessEnd {
+        exit_code,
+        signal,
+        fault: fault(&tree),
+        leftovers_ended: tree.leftovers,
+        output: output.summary,
+        tail: output.tail,
+        notes: output.notes,
+    }
+}
+
+/// What went wrong beside the command itself.
+fn fault(tree: &TreeEnd) -> Option<String> {
+    let lost = match tree.by {
+        EndedBy::Command | EndedBy::Order => None,
+        EndedBy::NoContact => {
+            Some("ended because its worker did not extend its deadline in time".to_owned())
+        }
+        EndedBy::WorkerGone => Some("ended because its worker let go of it".to_owned()),
+        EndedBy::SupervisorLost => Some(format!(
+            "its supervisor was killed from outside; {} processes that it left were ended",
+            tree.leftovers
+        )),
+        EndedBy::SpawnerLost => Some(
+            "its supervisor and the spawner were killed from outside; processes of it may be left"
+                .to_owned(),
+        ),
+    };
+    match tree.survivors {
+        0 => lost,
+        n => Some(format!(
+            "{n} of its processes could not be ended, even by SIGKILL"
+        )),
+    }
+}
+
+fn lost_by_us(error: &str) -> ProcessEnd {
+    ProcessEnd {
+        exit_code: None,
+        signal: None,
+        fault: Some(format!("the executor failed: {error}")),
+        leftovers_ended: 0,
+        output: Default::default(),
+        tail: Default::default(),
+        notes: Vec::new(),
+    }
+}
+
+/// An error with what caused it, in one sentence.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

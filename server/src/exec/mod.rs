@@ -1,0 +1,45 @@
+//! Running commands: the processes of a run, and the way of their output.
+//!
+//! ```text
+//!  worker ──(descriptors)──► spawner ──fork──► supervisor ──fork, exec──► command ──► whatever it starts
+//!    │  ▲                                         │  ▲
+//!    │  └───────────── control socket ────────────┘  │ subreaper: nothing below it can get away
+//!    └──── pipe ◄─────────────────────────────────── standard output and standard error
+//! ```
+//! The spawner ([`spawner`]) is this program started once under another name, one thread and
+//! nothing in it. It forks a supervisor per run, which starts the command ([`launch`]), and ends
+//! the whole tree ([`tree`]) on an order, at its deadline, or when the worker is gone. So no run
+//! outlives the contact to its worker, even if the worker is stopped or killed (L2, and the
+//! executor's share of S5).
+//!
+//! [`link`] and [`child`] are the worker's side, on tokio. [`job`] is the executor that the
+//! scheduler calls: it makes a command of a job ([`surroundings`]) and carries its output
+//! ([`output`]) from the pipe ([`intake`]) through redaction into bounded space ([`window`]), the
+//! run log, and whoever follows ([`live`]).
+
+mod child;
+mod fork;
+mod intake;
+mod job;
+mod keep;
+mod launch;
+mod link;
+mod live;
+mod output;
+mod passing;
+mod spawner;
+mod supervisor;
+mod surroundings;
+mod timer;
+mod tree;
+mod window;
+mod wire;
+
+pub use child::{Child, Control, TreeEnd};
+pub use job::JobExecutor;
+pub use link::{CommandSpec, Processes, SpawnError, Spawner};
+pub use live::{LiveOutput, LivePiece};
+pub use spawner::{SPAWNER_NAME, is_spawner, main as spawner_main};
+pub use surroundings::{SecretError, Surroundings};
+pub use window::{cut_marker, with_markers};
+pub use wire::{EndedBy, Exit, Limits, StartStep, Usage};

@@ -1,0 +1,246 @@
+//! The environment that a command sees: what is named here, and nothing else of the worker's.
+//!
+//! Later lines win: PATH, HOME, USER, LOGNAME, SHELL and LANG; the variables that the operator
+//! passes on; the job's own; its secrets; and `SANDCLOCK_*` about the run, which nothing may fake.
+
+use std::collections::BTreeMap;
+
+use nix::unistd::{User, geteuid};
+use sandclock_core::job::SecretSource;
+use sandclock_core::run::RunContext;
+
+/// `PATH` where the worker has none.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Why a secret has no value. Never tells a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("secret {name}: {reason}")]
+pub struct SecretError {
+    /// The variable that should have carried it.
+    pub name: String,
+    /// What was wrong with its source.
+    pub reason: String,
+}
+
+/// What the worker's process gives to the commands it starts.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The worker's own environment, the source of passed variables and of secrets.
+    worker: BTreeMap<String, String>,
+    base: BTreeMap<String, String>,
+}
+
+/// The worker's environment may hold secrets, so only names are shown.
+impl std::fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Surroundings")
+            .field("base", &self.base.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Surroundings {
+    /// From the worker's environment and the names that the operator passes on (`worker.pass_env`).
+    ///
+    /// Reads the user database once.
+    pub fn new(worker: BTreeMap<String, String>, pass_env: &[String]) -> Surroundings {
+        let or = |name: &str, other: String| {
+            (name.to_owned(), worker.get(name).cloned().unwrap_or(other))
+        };
+        let user = User::from_uid(geteuid()).ok().flatten();
+        let name = user
+            .as_ref()
+            .map_or_else(|| geteuid().to_string(), |user| user.name.clone());
+        let home = user
+            .as_ref()
+            .map_or_else(|| "/".to_owned(), |user| user.dir.display().to_string());
+        let shell = user.map_or_else(
+            || "/bin/sh".to_owned(),
+            |user| user.shell.display().to_string(),
+        );
+        let mut base = BTreeMap::from([
+            or("PATH", DEFAULT_PATH.to_owned()),
+            or("LANG", "C.UTF-8".to_owned()),
+            ("HOME".to_owned(), home),
+            ("USER".to_owned(), name.clone()),
+            ("LOGNAME".to_owned(), name),
+            ("SHELL".to_owned(), shell),
+        ]);
+        let passed = worker.iter().filter(|(name, _)| pass_env.contains(name));
+        base.extend(passed.map(|(name, value)| (name.clone(), value.clone())));
+        Surroundings { worker, base }
+    }
+
+    /// The value of a secret: the content of a file without one newline at its end, or a variable
+    /// of the worker.
+    ///
+    /// # Errors
+    /// If the file cannot be read as UTF-8, or the variable is not set.
+    pub async fn secret(&self, name: &str, source: &SecretSource) -> Result<String, SecretError> {
+        let failed = |reason: String| SecretError {
+            name: name.to_owned(),
+            reason,
+        };
+        match source {
+            SecretSource::File(path) => {
+                let text = tokio::fs::read_to_string(path).await;
+                let mut text = text.map_err(|error| failed(format!("file {path:?}: {error}")))?;
+                if text.ends_with('\n') {
+                    text.pop();
+                }
+                Ok(text)
+            }
+            SecretSource::Env(variable) => self.worker.get(variable).cloned().ok_or_else(|| {
+                failed(format!(
+                    "variable {variable} is not set in the worker's environment"
+                ))
+            }),
+        }
+    }
+
+    /// The whole environment of a run's command.
+    ///
+    /// # Errors
+    /// If a secret has no value.
+    pub async fn of_run(&self, run: &RunContext) -> Result<Vec<(String, String)>, SecretError> {
+        let command = &run.job.command;
+        let mut env = self.base.clone();
+        if command.user.is_some() {
+            // These follow from that user, in the run's own process.
+            for name in ["HOME", "USER", "LOGNAME", "SHELL"] {
+                env.remove(name);
+            }
+        }
+        env.extend(command.env.clone());
+        for (name, source) in &command.secrets {
+            env.insert(name.clone(), self.secret(name, source).await?);
+        }
+        let fire_time = run
+            .key
+            .fire_time()
+            .map(|at| at.to_string())
+            .unwrap_or_default();
+        let about = [
+            ("SANDCLOCK_JOB", run.job.name.as_str().to_owned()),
+            ("SANDCLOCK_RUN_ID", run.id.to_string()),
+            ("SANDCLOCK_FIRE_TIME", fire_time),
+            ("SANDCLOCK_ATTEMPT", run.attempt.to_string()),
+            ("SANDCLOCK_WORKER", run.worker.clone()),
+            ("SANDCLOCK_FENCE", run.fence.to_string()),
+        ];
+        env.extend(about.map(|(name, value)| (name.to_owned(), value)));
+        Ok(env.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sandclock_core::job::{Job, JobName};
+    use sandclock_core::run::{RunId, RunKey};
+    use sandclock_core::time::Timestamp;
+
+    use super::*;
+
+    fn worker() -> BTreeMap<String, String> {
+        let of = [
+            ("PATH", "/opt/bin"),
+            ("TZ", "UTC"),
+            ("TOKEN", "hush"),
+            ("SANDCLOCK_RUN_ID", "outer"),
+        ];
+        of.map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into()
+    }
+
+    fn run(change: impl FnOnce(&mut Job)) -> RunContext {
+        let name = JobName::parse("a/b").unwrap();
+        let key = RunKey::Tick(Timestamp::from_millis(0));
+        let mut job = Job::shell(name.clone(), "true");
+        change(&mut job);
+        let id = RunId::of(&name, &key);
+        RunContext {
+            id,
+            key,
+            job: Arc::new(job),
+            attempt: 2,
+            fence: 7,
+            worker: "w1".to_owned(),
+        }
+    }
+
+    async fn env(run: &RunContext) -> BTreeMap<String, String> {
+        let surroundings = Surroundings::new(worker(), &["TZ".to_owned(), "ABSENT".to_owned()]);
+        surroundings
+            .of_run(run)
+            .await
+            .unwrap()
+            .into_iter()
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn a_command_sees_what_is_named_and_nothing_else() {
+        let run = run(|_| {});
+        let env = env(&run).await;
+        let names: Vec<&str> = env.keys().map(String::as_str).collect();
+        let expected = [
+            "HOME",
+            "LANG",
+            "LOGNAME",
+            "PATH",
+            "SANDCLOCK_ATTEMPT",
+            "SANDCLOCK_FENCE",
+            "SANDCLOCK_FIRE_TIME",
+            "SANDCLOCK_JOB",
+            "SANDCLOCK_RUN_ID",
+            "SANDCLOCK_WORKER",
+            "SHELL",
+            "TZ",
+            "USER",
+        ];
+        assert_eq!(names, expected);
+        assert_eq!(env["PATH"], "/opt/bin");
+        assert_eq!(env["SANDCLOCK_RUN_ID"], run.id.to_string());
+        assert_eq!(env["SANDCLOCK_FIRE_TIME"], "1970-01-01T00:00:00Z");
+    }
+
+    #[tokio::test]
+    async fn a_job_may_set_anything_but_who_it_is() {
+        let set = ["PATH", "SANDCLOCK_JOB"].map(|name| (name.to_owned(), "mine".to_owned()));
+        let env = env(&run(|job| job.command.env = set.into())).await;
+        assert_eq!(env["PATH"], "mine");
+        assert_eq!(env["SANDCLOCK_JOB"], "a/b");
+    }
+
+    #[tokio::test]
+    async fn secrets_come_from_files_and_variables() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "line\n\n").unwrap();
+        let sources = [
+            ("FROM_ENV".to_owned(), SecretSource::Env("TOKEN".to_owned())),
+            (
+                "FROM_FILE".to_owned(),
+                SecretSource::File(file.path().display().to_string()),
+            ),
+        ];
+        let env = env(&run(|job| job.command.secrets = sources.into())).await;
+        assert_eq!(env["FROM_ENV"], "hush");
+        assert_eq!(env["FROM_FILE"], "line\n");
+    }
+
+    #[tokio::test]
+    async fn a_missing_secret_names_itself_and_its_source() {
+        let sources = [("KEY".to_owned(), SecretSource::Env("NOWHERE".to_owned()))];
+        let run = run(|job| job.command.secrets = sources.into());
+        let error = Surroundings::new(worker(), &[])
+            .of_run(&run)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "secret KEY: variable NOWHERE is not set in the worker's environment"
+        );
+    }
+}

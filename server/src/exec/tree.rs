@@ -1,0 +1,183 @@
+//! Finding and signalling every process below this one.
+//!
+//! A supervisor is a subreaper (`prctl(2)`, PR_SET_CHILD_SUBREAPER): a process whose parent ends
+//! becomes its child, however often the job forked or called `setsid`. So everything of the run is
+//! below the supervisor, and it has no children exactly when nothing of the run is left.
+//!
+//! A look at the tree is old the moment it is taken. Signals therefore also go to every process
+//! group seen (atomic against `fork`, kill(2)); and killing is repeated until `waitpid` knows of no
+//! child.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, getpid};
+
+/// All living processes below `root`, parents before children. Zombies are left out: they are
+/// waiting for their parent.
+pub(super) fn descendants(root: Pid) -> Vec<Process> {
+    let mut found = Vec::new();
+    let mut pending = children(root);
+    while let Some(pid) = pending.pop() {
+        if let Some(process) = Process::look(pid) {
+            found.push(process);
+        }
+        pending.extend(children(pid));
+    }
+    found
+}
+
+/// A process as it was seen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Process {
+    pub(super) pid: Pid,
+    pub(super) group: Pid,
+}
+
+impl Process {
+    /// Reads `/proc/<pid>/stat`; `None` if the process is gone or a zombie.
+    fn look(pid: Pid) -> Option<Process> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (state, _, group) = stat_fields(&stat)?;
+        (state != "Z").then_some(Process { pid, group })
+    }
+}
+
+/// State, parent and process group of a `/proc/<pid>/stat` line. The name before them may hold
+/// anything, `)` too.
+fn stat_fields(stat: &str) -> Option<(&str, Pid, Pid)> {
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let state = fields.next()?;
+    let parent = fields.next()?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    Some((state, Pid::from_raw(parent), Pid::from_raw(group)))
+}
+
+/// The children of all threads of a process.
+pub(super) fn children(of: Pid) -> Vec<Pid> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{of}/task")) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for thread in threads.flatten() {
+        match fs::read_to_string(thread.path().join("children")) {
+            Ok(list) => found.extend(pids(&list)),
+            // The thread ended, or the kernel was built without CONFIG_PROC_CHILDREN.
+            Err(_) if fs::exists("/proc/thread-self/children").unwrap_or(false) => {}
+            Err(_) => return children_by_scan(of),
+        }
+    }
+    found
+}
+
+fn pids(list: &str) -> impl Iterator<Item = Pid> + '_ {
+    list.split_ascii_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .map(Pid::from_raw)
+}
+
+/// The children of a process by asking every process for its parent.
+fn children_by_scan(of: Pid) -> Vec<Pid> {
+    let Ok(all) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    all.flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .map(Pid::from_raw)
+        .filter(|pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat_fields(&stat).is_some_and(|(_, parent, _)| parent == of)
+        })
+        .collect()
+}
+
+/// Sends a signal to the given processes and to their groups, never to this process's own group.
+fn signal_all(processes: &[Process], signal: Signal) {
+    let own = nix::unistd::getpgrp();
+    let groups: BTreeSet<Pid> = processes
+        .iter()
+        .map(|p| p.group)
+        .filter(|g| *g != own && g.as_raw() > 1)
+        .collect();
+    for group in &groups {
+        // Gone or not ours to signal: the processes themselves are tried below, and looked at again
+        // by the caller.
+        let _ = killpg(*group, signal);
+    }
+    for process in processes.iter().filter(|p| !groups.contains(&p.group)) {
+        let _ = kill(process.pid, signal);
+    }
+}
+
+/// Asks every process below this one to end. Stopped ones are continued, for a stopped process
+/// handles no signal.
+pub(super) fn terminate() {
+    let processes = descendants(getpid());
+    signal_all(&processes, Signal::SIGTERM);
+    signal_all(&processes, Signal::SIGCONT);
+}
+
+/// Kills every process below this one that is seen now, and says how many there were.
+pub(super) fn kill_seen() -> usize {
+    let processes = descendants(getpid());
+    signal_all(&processes, Signal::SIGKILL);
+    processes.len()
+}
+
+/// Kills a process and every process below it that is seen now, and says how many there were.
+pub(super) fn kill_from(top: Pid) -> usize {
+    let mut processes = descendants(top);
+    processes.extend(Process::look(top));
+    signal_all(&processes, Signal::SIGKILL);
+    processes.len()
+}
+
+/// A child that ended, or why there is none.
+#[derive(Debug)]
+pub(super) enum Reaped {
+    /// This one ended.
+    Ended(WaitStatus),
+    /// Children live, and none has ended.
+    NoneYet,
+    /// There is no child.
+    Childless,
+}
+
+/// Takes one ended child off the kernel's hands, without waiting.
+pub(super) fn reap() -> Reaped {
+    match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
+        Ok(WaitStatus::StillAlive) => Reaped::NoneYet,
+        Ok(status) => Reaped::Ended(status),
+        Err(Errno::EINTR) => Reaped::NoneYet,
+        Err(_) => Reaped::Childless,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_is_read_behind_any_name() {
+        let line = "42 (a) Z 7) S 41 40 39 0 -1 4194560";
+        assert_eq!(
+            stat_fields(line),
+            Some(("S", Pid::from_raw(41), Pid::from_raw(40)))
+        );
+        assert_eq!(stat_fields("42 (cut"), None);
+    }
+
+    #[test]
+    fn both_ways_to_find_children_agree() {
+        let parent = Pid::parent();
+        let mut quick = children(parent);
+        let mut slow = children_by_scan(parent);
+        quick.sort_unstable();
+        slow.sort_unstable();
+        assert!(quick.contains(&getpid()), "{quick:?}");
+        assert_eq!(slow.contains(&getpid()), quick.contains(&getpid()));
+    }
+}

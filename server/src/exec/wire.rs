@@ -1,0 +1,317 @@
+//! What the worker, the spawner and the supervisors say to each other.
+//!
+//! The worker hands the spawner nothing but descriptors (one byte and `SCM_RIGHTS`): the run's
+//! control socket and the ends of its pipes. Everything else travels on the control socket, worker
+//! to supervisor, as frames of a length (u32, little endian) and JSON. So the spawner never parses
+//! or stores what a job says, and a long environment cannot exceed the size of a datagram.
+//!
+//! Deadlines are points of `CLOCK_BOOTTIME`, which is the same for all processes of a host and goes
+//! on while the machine is suspended: a message that was read late does not stretch the time it
+//! grants.
+
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Upper bound of one frame, in bytes; above what `execve` accepts for arguments and environment
+/// together (2 MiB by default), so that too long a command fails with the kernel's own error.
+pub(super) const MAX_FRAME_BYTES: usize = 16 << 20;
+
+/// A point of `CLOCK_BOOTTIME`, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct BootMillis(pub(super) u64);
+
+impl BootMillis {
+    /// Now, by the kernel's clock.
+    pub(super) fn now() -> BootMillis {
+        // The clock exists on every kernel that has subreapers; 0 would end a run at once rather
+        // than never.
+        let now = clock_gettime(ClockId::CLOCK_BOOTTIME)
+            .map(Duration::from)
+            .unwrap_or_default();
+        BootMillis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// This point moved into the future, saturating.
+    pub(super) fn after(self, by: Duration) -> BootMillis {
+        BootMillis(
+            self.0
+                .saturating_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)),
+        )
+    }
+}
+
+/// When a process tree is asked to end, and when it is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Deadline {
+    /// SIGTERM goes to every process of the tree.
+    pub(super) terminate_at: BootMillis,
+    /// SIGKILL goes to every process of the tree until none is left.
+    pub(super) kill_at: BootMillis,
+}
+
+impl Deadline {
+    /// SIGTERM `wait` from now and SIGKILL `grace` later.
+    pub(super) fn in_(wait: Duration, grace: Duration) -> Deadline {
+        let terminate_at = BootMillis::now().after(wait);
+        Deadline {
+            terminate_at,
+            kill_at: terminate_at.after(grace),
+        }
+    }
+
+    /// Whichever comes first, for each of the two points.
+    pub(super) fn sooner(self, other: Deadline) -> Deadline {
+        Deadline {
+            terminate_at: self.terminate_at.min(other.terminate_at),
+            kill_at: self.kill_at.min(other.kill_at),
+        }
+    }
+}
+
+/// Limits of every process of a run (`setrlimit(2)`); `None` leaves the worker's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Limits {
+    /// Address space of each process, in bytes (`RLIMIT_AS`).
+    pub memory_bytes: Option<u64>,
+    /// Processor time of each process, in seconds (`RLIMIT_CPU`).
+    pub cpu_s: Option<u64>,
+    /// Open descriptors of each process (`RLIMIT_NOFILE`).
+    pub open_files: Option<u64>,
+}
+
+/// Everything a supervisor needs to start a command; the first frame on a control socket.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Request {
+    pub(super) argv: Vec<String>,
+    /// The whole environment; nothing is inherited.
+    pub(super) env: Vec<(String, String)>,
+    /// `None`: the home directory, or `/` if that cannot be entered.
+    pub(super) workdir: Option<String>,
+    /// `None`: the worker's own user. Otherwise HOME, USER, LOGNAME and SHELL follow from it where
+    /// `env` lacks them.
+    pub(super) user: Option<String>,
+    pub(super) umask: u32,
+    pub(super) limits: Limits,
+    /// Two pipes rather than one.
+    pub(super) split: bool,
+    /// Processes that outlive the command may stay.
+    pub(super) keep_leftovers: bool,
+    /// Time between SIGTERM and SIGKILL where no order says otherwise, in milliseconds.
+    pub(super) grace_ms: u64,
+    /// The first dead man's deadline.
+    pub(super) contact: Deadline,
+}
+
+/// Worker to supervisor, after the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Order {
+    /// The worker is there; without a further word the tree ends at this deadline.
+    Contact(Deadline),
+    /// The tree ends at this deadline. Later orders can only bring it forward.
+    End(Deadline),
+}
+
+/// The step of a start that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StartStep {
+    /// The worker could not reach the spawner or make the run's descriptors.
+    Spawner,
+    /// The program's name has no slash and no directory of `PATH` holds it.
+    Lookup,
+    /// The user does not exist or cannot be assumed.
+    User,
+    /// A limit cannot be set.
+    Limit,
+    /// The working directory cannot be entered.
+    Workdir,
+    /// A process could not be made, or its session, descriptors or control group.
+    Process,
+    /// The kernel refused to execute the program.
+    Exec,
+}
+
+/// How the command's first process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exit {
+    /// It exited with this code.
+    Code(i32),
+    /// A signal ended it.
+    Signal {
+        /// The signal's number.
+        signal: i32,
+        /// Whether the kernel wrote a core file.
+        core_dumped: bool,
+    },
+    /// Nobody saw its end: its supervisor was killed before it.
+    Unknown,
+}
+
+/// Who ended a run's process tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndedBy {
+    /// The command ended by itself.
+    Command,
+    /// The worker asked for it.
+    Order,
+    /// The worker did not extend the dead man's deadline in time.
+    NoContact,
+    /// The worker's end of the control socket was closed.
+    WorkerGone,
+    /// The run's supervisor was killed; the spawner ended the processes it left.
+    SupervisorLost,
+    /// Supervisor and spawner were both killed. Nobody could end what they left; see
+    /// `ProcessEnd::survivors`.
+    SpawnerLost,
+}
+
+/// What the processes of a run used, all that were waited for together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Processor time in user mode, in milliseconds.
+    pub user_ms: u64,
+    /// Processor time in the kernel, in milliseconds.
+    pub system_ms: u64,
+    /// Resident memory of the largest process, in bytes.
+    pub max_rss_bytes: u64,
+}
+
+/// Supervisor (or, for `Lost`, spawner) to worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Report {
+    /// The command runs.
+    Started { supervisor: i32, pid: i32 },
+    /// It does not, and nothing of it is left.
+    Refused {
+        step: StartStep,
+        subject: String,
+        errno: i32,
+    },
+    /// The first process ended; others may live.
+    Exited { exit: Exit },
+    /// Nothing of the run is left but `survivors` (which could not be ended) or `kept` (which were
+    /// to be kept).
+    Ended {
+        by: EndedBy,
+        leftovers: u32,
+        survivors: u32,
+        kept: u32,
+        usage: Usage,
+    },
+    /// The supervisor was killed, and the processes it left were.
+    Lost { orphans: u32 },
+}
+
+/// One message as it goes over the socket.
+pub(super) fn frame(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 4];
+    serde_json::to_writer(&mut bytes, message)?;
+    let length = u32::try_from(bytes.len() - 4).map_err(io::Error::other)?;
+    if let Some(head) = bytes.first_chunk_mut::<4>() {
+        *head = length.to_le_bytes();
+    }
+    Ok(bytes)
+}
+
+/// Writes one message in a single call, so that it arrives whole even if the writer is killed
+/// afterwards.
+pub(super) fn send(mut to: impl Write, message: &impl Serialize) -> io::Result<()> {
+    to.write_all(&frame(message)?)
+}
+
+/// Bytes of a socket on their way to messages.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    held: Vec<u8>,
+}
+
+impl Frames {
+    /// Adds what was read.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.held.extend_from_slice(bytes);
+    }
+
+    /// Reads once. `Ok(false)` is the end of the stream; `WouldBlock` comes back as an error.
+    pub(super) fn read_from(&mut self, mut from: impl Read) -> io::Result<bool> {
+        let mut chunk = [0; 4096];
+        let n = from.read(&mut chunk)?;
+        self.push(chunk.get(..n).unwrap_or_default());
+        Ok(n > 0)
+    }
+
+    /// The next whole message, if there is one.
+    pub(super) fn next<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+        let Some(head) = self.held.first_chunk::<4>() else {
+            return Ok(None);
+        };
+        let length = u32::from_le_bytes(*head) as usize;
+        if length > MAX_FRAME_BYTES {
+            return Err(io::Error::other(format!(
+                "frame of {length} bytes is longer than the limit of {MAX_FRAME_BYTES}"
+            )));
+        }
+        let Some(body) = self.held.get(4..4 + length) else {
+            return Ok(None);
+        };
+        let message = serde_json::from_slice(body)?;
+        self.held.drain(..4 + length);
+        Ok(Some(message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_survive_any_cut() {
+        let sent = [
+            Order::Contact(Deadline::in_(Duration::MAX, Duration::MAX)),
+            Order::End(Deadline::in_(Duration::ZERO, Duration::ZERO)),
+        ];
+        let bytes: Vec<u8> = sent
+            .iter()
+            .flat_map(|order| frame(order).unwrap())
+            .collect();
+        for cut in 0..=bytes.len() {
+            let mut frames = Frames::default();
+            let mut got: Vec<Order> = Vec::new();
+            for part in [&bytes[..cut], &bytes[cut..]] {
+                frames.push(part);
+                while let Some(order) = frames.next().unwrap() {
+                    got.push(order);
+                }
+            }
+            assert_eq!(got, sent, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn an_absurd_length_is_refused_before_it_is_awaited() {
+        let mut frames = Frames::default();
+        frames.push(&u32::MAX.to_le_bytes());
+        assert!(frames.next::<Order>().is_err());
+    }
+
+    #[test]
+    fn of_two_deadlines_each_point_is_the_sooner() {
+        let a = Deadline {
+            terminate_at: BootMillis(1),
+            kill_at: BootMillis(9),
+        };
+        let b = Deadline {
+            terminate_at: BootMillis(3),
+            kill_at: BootMillis(4),
+        };
+        assert_eq!(
+            a.sooner(b),
+            Deadline {
+                terminate_at: BootMillis(1),
+                kill_at: BootMillis(4)
+            }
+        );
+    }
+}

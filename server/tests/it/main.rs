@@ -1,0 +1,6 @@
+//! Tests of the server crate on real processes, files and sockets.
+
+// Helpers beside the test functions are test code too: the lints on panics and printing look for
+// this.
+#[cfg(test)]
+mod exec;
