@@ -22,14 +22,20 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sandclock_core::backend::{Coordination, Records, SessionId};
 
+pub mod adopt;
 pub mod decide;
+pub mod definitions;
 pub mod end;
 mod events;
 pub mod feed;
+pub mod job_watch;
 pub mod jobs;
 pub mod kills;
 pub mod outbox;
+pub mod output;
 pub mod policy;
+pub mod run_lists;
+mod run_log;
 pub mod runs;
 mod scene;
 pub mod sessions;
@@ -116,9 +122,13 @@ macro_rules! coordination_cases {
                 delete_needs_what_it_names
                 versions_rise_with_every_write
                 a_recreated_job_begins_a_new_life
+                one_of_many_writers_wins_each_version
+            }
+            definitions: {
                 a_job_comes_back_as_it_was
                 names_of_all_kinds_are_kept_apart
-                one_of_many_writers_wins_each_version
+            }
+            job_watch: {
                 snapshot_and_watch_have_no_gap
                 each_jobs_changes_come_in_order
                 a_watch_resumes_after_it_broke
@@ -150,6 +160,8 @@ macro_rules! coordination_cases {
                 a_dropped_call_does_all_or_nothing
                 fire_times_are_data
                 a_kill_comes_with_the_claim
+            }
+            adopt: {
                 one_adopter_sets_the_first_mark
                 an_adopt_moves_the_mark_but_never_back
                 an_adopt_needs_the_jobs_version
@@ -232,9 +244,13 @@ macro_rules! records_cases {
                 a_run_is_finished_once
                 a_run_that_never_began_is_recorded
                 a_record_comes_back_as_it_was
+            }
+            output: {
                 a_repeated_chunk_is_ignored
                 the_middle_of_an_output_can_be_cut
                 an_output_is_read_in_pages
+            }
+            run_lists: {
                 a_list_is_stable_while_runs_come
                 a_list_is_filtered
                 a_foreign_page_token_is_refused
