@@ -2,8 +2,7 @@
 //!
 //! Nothing here is part of the product; production crates never depend on this one.
 
-#![allow(
-    clippy::unwrap_used,
+#![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,

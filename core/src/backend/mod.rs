@@ -33,6 +33,7 @@ pub mod alerts;
 pub mod fires;
 pub mod jobs;
 pub mod kills;
+pub mod layer;
 #[cfg(feature = "test-util")]
 pub mod memory;
 pub mod protocol;

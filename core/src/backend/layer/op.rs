@@ -1,0 +1,82 @@
+//! The contract methods by name, and which of them may be repeated.
+
+/// Whether the same request may be sent again after an answer that leaves its effect unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// It may: the second one changes nothing more, and its answer is as good (S6).
+    Always,
+    /// Only its caller can tell what a second answer means: it reads again first.
+    OnlyWithoutEffect,
+}
+
+macro_rules! ops {
+    ($($op:ident $name:literal $repeat:ident)+) => {
+        /// A contract method.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[expect(missing_docs, reason = "each is documented where the contract is")]
+        pub enum Op {
+            $($op,)+
+        }
+
+        impl Op {
+            /// Every method.
+            pub const ALL: &[Self] = &[$(Self::$op,)+];
+
+            /// Its name in errors, metrics and logs: contract, dot, method.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$op => $name,)+
+                }
+            }
+
+            /// Whether a repeat is safe while the effect is unknown.
+            pub fn repeat(self) -> Repeat {
+                match self {
+                    $(Self::$op => Repeat::$repeat,)+
+                }
+            }
+        }
+    };
+}
+
+// A put or delete with a precondition would meet its own effect as a conflict; a second session would live
+// beside the first until its lease ends; a second rebind finds a fence that is its own; a second claim of
+// alerts takes further ones. All else, sent twice, is recognised by nonce, fence, id or version, or its
+// caller is told to look again.
+ops! {
+    JobsSnapshot "jobs.snapshot" Always
+    JobsWatch "jobs.watch" Always
+    JobsGet "jobs.get" Always
+    JobsPut "jobs.put" OnlyWithoutEffect
+    JobsDelete "jobs.delete" OnlyWithoutEffect
+    SessionsOpen "sessions.open" OnlyWithoutEffect
+    SessionsRenew "sessions.renew" Always
+    SessionsClose "sessions.close" Always
+    SessionsLive "sessions.live" Always
+    FiresDecide "fires.decide" Always
+    FiresAdopt "fires.adopt" Always
+    FiresTake "fires.take" Always
+    FiresEnd "fires.end" Always
+    FiresRebind "fires.rebind" OnlyWithoutEffect
+    FiresSettle "fires.settle" Always
+    FiresTrigger "fires.trigger" Always
+    FeedSnapshot "feed.snapshot" Always
+    FeedWatch "feed.watch" Always
+    FeedClean "feed.clean" Always
+    KillsSend "kills.send" Always
+    KillsWatch "kills.watch" Always
+    SinkBegin "sink.begin" Always
+    SinkAppend "sink.append" Always
+    SinkFinish "sink.finish" Always
+    RunsGet "runs.get" Always
+    RunsList "runs.list" Always
+    RunsReadLog "runs.read_log" Always
+    RunsHistory "runs.history" Always
+    RunsPrune "runs.prune" Always
+    OutboxPut "outbox.put" Always
+    OutboxClaim "outbox.claim" OnlyWithoutEffect
+    OutboxDelivered "outbox.delivered" Always
+    OutboxFailed "outbox.failed" Always
+    OutboxSet "outbox.set" Always
+    OutboxList "outbox.list" Always
+}
