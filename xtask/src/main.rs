@@ -10,6 +10,7 @@
 
 mod commands;
 mod place;
+mod plugins;
 mod process;
 mod report;
 mod suite;
@@ -23,6 +24,7 @@ cargo xtask test                          everything CI runs; installs the tools
 cargo xtask check                         only the quick part: format, clippy, tidy, cargo-deny
 cargo xtask tidy                          only the rules of this repository
 cargo xtask tools                         only installs what test needs, to go offline afterwards
+cargo xtask plugins                       builds the standard plugins into examples/plugins/artifacts
 cargo xtask fleet --seeds N [--seed S]    the fleet simulation over N seeds, from seed S
 cargo xtask bench [--check] [NAME ...]    figures as ratios; --check compares them with bench/floors.toml
 cargo xtask help                          this text
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         ["check"] => suite::check(),
         ["tidy"] => suite::tidy(),
         ["tools"] => suite::tools(),
+        ["plugins"] => plugins::build(),
         ["fleet", options @ ..] => match commands::FleetOptions::parse(options) {
             Ok(options) => commands::fleet(&options),
             Err(wrong) => return usage(&wrong),

@@ -51,10 +51,11 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         "dependency direction",
         edges::check(&crate::place::metadata(root)?)?,
     );
+    report("built plugins", crate::plugins::verify(root)?);
     println!(
         "tidy: {} files, {} rules, {findings} findings",
         tree.files.len(),
-        RULES.len() + 1
+        RULES.len() + 2
     );
     if findings > 0 {
         bail!("tidy found {findings} things to mend");
