@@ -19,6 +19,8 @@ pub(super) struct Cron {
     pub(super) join: Join,
     /// What stood behind the seventh field, which the Go library never reads.
     pub(super) surplus: Vec<String>,
+    /// Six fields were written, the last of them `*` or `?`: others read seconds first.
+    pub(super) looks_seconds_first: bool,
     pub(super) pattern: Pattern,
 }
 
@@ -117,6 +119,7 @@ impl Cron {
         };
         Ok(Self {
             surplus: surplus.into_iter().map(str::to_owned).collect(),
+            looks_seconds_first: fields.len() == 6 && cron.year.has_any(),
             ..cron
         })
     }
@@ -145,7 +148,6 @@ impl Cron {
         if !pattern.is_possible() {
             return Err(never(expr, dialect));
         }
-        let surplus = Vec::new();
         Ok(Self {
             second,
             minute,
@@ -155,7 +157,8 @@ impl Cron {
             week_day,
             year,
             join,
-            surplus,
+            surplus: Vec::new(),
+            looks_seconds_first: false,
             pattern,
         })
     }

@@ -7,7 +7,8 @@
 
 use chrono::{Datelike, NaiveDate};
 
-use super::field::{FieldSpec, Item};
+use super::field::FieldSpec;
+use super::item::Item;
 
 /// How the two day fields are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,17 @@ impl Month {
         }
     }
 
+    /// Every day, as bits.
+    fn all(self) -> u32 {
+        u32::MAX >> (u32::BITS - self.length)
+    }
+
+    /// Every day with this weekday, as bits.
+    fn each(self, weekday: u32) -> u32 {
+        let first = (weekday + 7 - self.first) % 7;
+        (0b1_0000001_0000001_0000001_0000001 << first) & self.all()
+    }
+
     fn weekday(self, day: u32) -> u32 {
         (self.first + day - 1) % 7
     }
@@ -60,19 +72,20 @@ impl Month {
 
 impl DayRule {
     pub(super) fn new(month_days: &FieldSpec, week_days: &FieldSpec, join: Join) -> Self {
+        let numbers: u32 = (1..=31).filter(|day| month_days.holds(*day)).map(bit).sum();
+        let named = [0, 1, 2, 3, 4, 5, 6]
+            .map(|weekday| week_days.holds(weekday) || (weekday == 0 && week_days.holds(7)));
         let mut shapes = [[0; 4]; 7];
         for (row, first) in shapes.iter_mut().zip(0..) {
             for (mask, length) in row.iter_mut().zip(28..) {
                 let month = Month { first, length };
-                for day in 1..=length {
-                    let in_month = names_day(month_days, month, day);
-                    let in_week = names_weekday(week_days, month, day);
-                    let named = match join {
-                        Join::Or => in_month || in_week,
-                        Join::And => in_month && in_week,
-                    };
-                    *mask |= u32::from(named) << (day - 1);
-                }
+                let in_month = numbers | relative_days(month_days, month);
+                let in_week = week_days_of(named, month) | relative_weekdays(week_days, month);
+                let joined = match join {
+                    Join::Or => in_month | in_week,
+                    Join::And => in_month & in_week,
+                };
+                *mask = joined & month.all();
             }
         }
         Self { shapes }
@@ -86,24 +99,40 @@ impl DayRule {
     }
 }
 
-fn names_day(spec: &FieldSpec, month: Month, day: u32) -> bool {
-    spec.holds(day)
-        || spec.items.iter().any(|item| match *item {
-            Item::LastDay => day == month.length,
-            Item::LastWorkday => day == month.nearest_workday(month.length),
-            // A day that the month lacks has no nearest workday in it.
-            Item::NearestWorkday(n) => n <= month.length && day == month.nearest_workday(n),
-            _ => false,
-        })
+fn bit(day: u32) -> u32 {
+    1 << (day - 1)
 }
 
-fn names_weekday(spec: &FieldSpec, month: Month, day: u32) -> bool {
-    let weekday = month.weekday(day);
-    spec.holds(weekday)
-        || (weekday == 0 && spec.holds(7))
-        || spec.items.iter().any(|item| match *item {
-            Item::LastWeekday(named) => named == weekday && day + 7 > month.length,
-            Item::NthWeekday(named, nth) => named == weekday && day.div_ceil(7) == nth,
-            _ => false,
-        })
+/// Days that the month-day field names from the month's end or by its working days.
+fn relative_days(spec: &FieldSpec, month: Month) -> u32 {
+    let days = spec.items.iter().map(|item| match *item {
+        Item::LastDay => bit(month.length),
+        Item::LastWorkday => bit(month.nearest_workday(month.length)),
+        // A day that the month lacks has no nearest workday in it.
+        Item::NearestWorkday(day) if day <= month.length => bit(month.nearest_workday(day)),
+        _ => 0,
+    });
+    days.fold(0, |all, day| all | day)
+}
+
+/// Every day whose weekday is named.
+fn week_days_of(named: [bool; 7], month: Month) -> u32 {
+    let days = named.iter().zip(0..).filter(|(named, _)| **named);
+    days.fold(0, |all, (_, weekday)| all | month.each(weekday))
+}
+
+/// Days that the weekday field names by their place in the month.
+fn relative_weekdays(spec: &FieldSpec, month: Month) -> u32 {
+    let days = spec.items.iter().map(|item| match *item {
+        Item::LastWeekday(weekday) => {
+            let last = u32::BITS - 1 - month.each(weekday).leading_zeros();
+            1 << last
+        }
+        Item::NthWeekday(weekday, nth) => {
+            let week = 0b111_1111 << (7 * (nth - 1));
+            month.each(weekday) & week
+        }
+        _ => 0,
+    });
+    days.fold(0, |all, day| all | day)
 }

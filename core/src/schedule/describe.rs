@@ -6,8 +6,9 @@
 use super::Rule;
 use super::cron::Cron;
 use super::days::Join;
-use super::field::{Field, FieldSpec, Item, MONTHS, WEEKDAYS};
+use super::field::{Field, FieldSpec, MONTHS, WEEKDAYS};
 use super::interval::Every;
+use super::item::Item;
 
 /// More clock times than this are described by their fields instead of one by one.
 const MAX_CLOCK_TIMES: usize = 6;

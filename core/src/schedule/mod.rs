@@ -2,7 +2,7 @@
 //!
 //! A [`Schedule`] is an expression that was read, in crontab's dialect or the Go fleet's. With a
 //! [`Zone`], a [`DstPolicy`] and bounds it makes a [`Timetable`], which answers with instants. The
-//! parts, from text to instants: `field` and `cron` read, `days` knows which days of a month are
+//! parts, from text to instants: `item`, `field` and `cron` read, `days` knows which days of a month are
 //! meant, `pattern` searches the calendar, `zone` holds the offsets, `dst` puts a pattern on the
 //! clock of a zone.
 //!
@@ -16,6 +16,7 @@ mod dst;
 mod error;
 mod field;
 mod interval;
+mod item;
 mod pattern;
 mod timetable;
 mod warnings;
@@ -30,7 +31,7 @@ use crate::time::Timestamp;
 
 pub use error::ScheduleError;
 pub use timetable::Timetable;
-pub use zone::{Zone, parse_zone, zone_names, zone_release};
+pub use zone::{ClockChange, Zone, parse_zone, zone_names, zone_release};
 
 /// Whose rules an expression is read by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -6,6 +6,7 @@
 //!
 //! Times are seconds since 1970-01-01T00:00 on that local clock.
 
+use std::fmt::Write as _;
 use std::str::FromStr;
 
 use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
@@ -36,20 +37,13 @@ impl Pattern {
         [second, minute, hour, month, year]: [&FieldSpec; 5],
         days: DayRule,
     ) -> Result<Self, ScheduleError> {
-        let list = |spec: &FieldSpec| {
-            spec.values()
-                .iter()
-                .map(u32::to_string)
-                .collect::<Vec<_>>()
-                .join(",")
-        };
         let text = format!(
             "{} {} {} * {} * {}",
-            list(second),
-            list(minute),
-            list(hour),
-            list(month),
-            list(year)
+            runs(second),
+            runs(minute),
+            runs(hour),
+            runs(month),
+            runs(year)
         );
         let times = cron::Schedule::from_str(&text).map_err(|error| {
             ScheduleError::new(
@@ -221,6 +215,21 @@ impl Pattern {
         }
         total
     }
+}
+
+/// The values of a field as the engine reads them: `1-5,7`.
+fn runs(spec: &FieldSpec) -> String {
+    let mut text = String::new();
+    for run in spec.values().chunk_by(|a, b| a + 1 == *b) {
+        let separator = if text.is_empty() { "" } else { "," };
+        // Writing to a string cannot fail.
+        let _ = match run {
+            [first, .., last] => write!(text, "{separator}{first}-{last}"),
+            [single] => write!(text, "{separator}{single}"),
+            [] => Ok(()),
+        };
+    }
+    text
 }
 
 fn civil(local: i64) -> Option<DateTime<Utc>> {

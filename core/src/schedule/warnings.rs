@@ -4,7 +4,8 @@ use super::Dialect;
 use super::Rule;
 use super::cron::Cron;
 use super::days::Join;
-use super::field::{Field, FieldSpec, Item};
+use super::field::{Field, FieldSpec};
+use super::item::Item;
 
 pub(super) fn warnings(rule: &Rule, dialect: Dialect) -> Vec<String> {
     let Rule::Cron(cron) = rule else {
@@ -22,6 +23,11 @@ pub(super) fn warnings(rule: &Rule, dialect: Dialect) -> Vec<String> {
                 spec.field.name()
             ),
         }));
+    }
+    if cron.looks_seconds_first {
+        found.push(
+            "six fields end with a year here: the first is the minute, not the second".to_owned(),
+        );
     }
     if !cron.surplus.is_empty() {
         found.push(format!(

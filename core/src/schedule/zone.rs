@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use jiff::Timestamp as Instant;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
+use crate::time::Timestamp;
+
 use super::error::ScheduleError;
 use super::pattern::CALENDAR;
 
@@ -33,7 +35,39 @@ pub(super) struct Stretch {
     pub(super) shown: i64,
 }
 
+/// An instant at which the clock of a zone is put forward or back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockChange {
+    /// The first instant with the new offset.
+    pub at: Timestamp,
+    /// Local time minus UTC before, in seconds.
+    pub before_s: i64,
+    /// Local time minus UTC from then on, in seconds.
+    pub after_s: i64,
+}
+
 impl Zone {
+    /// Local time minus UTC at an instant, in seconds.
+    pub fn offset_s(&self, at: Timestamp) -> i64 {
+        let (now, stretches) = self.stretches(at.as_millis().div_euclid(1000));
+        stretches.get(now).map_or(0, |stretch| stretch.offset)
+    }
+
+    /// The changes of the clock after `after` and not after `until`, from 1970 to 2099.
+    pub fn clock_changes(
+        &self,
+        after: Timestamp,
+        until: Timestamp,
+    ) -> impl Iterator<Item = ClockChange> + '_ {
+        let pairs = self.0.stretches.iter().zip(self.0.stretches.iter().skip(1));
+        let changes = pairs.map(|(before, next)| ClockChange {
+            at: Timestamp::from_millis(next.start * 1000),
+            before_s: before.offset,
+            after_s: next.offset,
+        });
+        changes.filter(move |change| after < change.at && change.at <= until)
+    }
+
     /// The name in the spelling of the IANA database.
     pub fn name(&self) -> &str {
         &self.0.name

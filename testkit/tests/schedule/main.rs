@@ -1,0 +1,9 @@
+//! Schedules against oracles that share no code with them: cronsim and zoneinfo of Python, a
+//! minute-by-minute clock, and tables written from crontab(5) and from what the Go fleet does.
+
+mod clock_changes;
+mod cronsim;
+mod fuzz;
+mod generate;
+mod go_dialect;
+mod oracle;
