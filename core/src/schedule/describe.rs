@@ -48,18 +48,14 @@ fn period(every: Every) -> String {
 }
 
 fn describe_cron(cron: &Cron) -> String {
-    let mut text = match clock_times(cron) {
-        Some(times) => format!("at {}", and(&times)),
-        None => time_of_day(cron),
+    let times = clock_times(cron);
+    let days = match days(cron) {
+        none if none.is_empty() && times.is_some() => "every day".to_owned(),
+        days => days,
     };
-    let days = days(cron);
-    if days.is_empty() {
-        if text.starts_with("at ") && !text.contains("every hour") {
-            text.push_str(" every day");
-        }
-    } else {
-        text.push(' ');
-        text.push_str(&days);
+    let mut text = times.map_or_else(|| time_of_day(cron), |times| format!("at {}", and(&times)));
+    if !days.is_empty() {
+        text = format!("{text} {days}");
     }
     if !cron.month.has_any() {
         text.push_str(&format!(", in {}", list(&cron.month)));
@@ -98,59 +94,45 @@ fn clock_times(cron: &Cron) -> Option<Vec<String>> {
     Some(times)
 }
 
+/// Each unit narrows the next: "at second 30 of every minute of hours 9 and 10". A unit that runs
+/// through is left out behind one that already says "every".
 fn time_of_day(cron: &Cron) -> String {
-    let mut text = String::new();
-    if cron.second.values() != [0] {
-        text.push_str(&units(&cron.second));
-    }
-    if text.is_empty() {
-        text.push_str(&units(&cron.minute));
-    } else if !cron.minute.has_any() {
-        text.push_str(&format!(
-            " of {}",
-            units(&cron.minute).trim_start_matches("at ")
-        ));
-    } else if text.starts_with("at ") {
-        text.push_str(" of every minute");
-    }
-    match cron.hour.items.as_slice() {
-        _ if cron.hour.has_any()
-            && (text.starts_with("every ") || text.ends_with("every minute")) =>
-        {
-            if !cron.minute.has_any() && text.contains(" of minute ") {
-                text.push_str(" of every hour");
-            }
+    let mut text = match cron.second.values().as_slice() {
+        [0] => String::new(),
+        _ => units(&cron.second),
+    };
+    for (spec, phrase) in [
+        (&cron.minute, units(&cron.minute)),
+        (&cron.hour, hours(&cron.hour)),
+    ] {
+        let implied = spec.has_any() && text.starts_with("every ");
+        if text.is_empty() {
+            text = phrase;
+        } else if phrase.starts_with("from ") {
+            text = format!("{text} {phrase}");
+        } else if !implied && !(spec.has_any() && text.ends_with("every minute")) {
+            text = format!("{text} of {}", phrase.trim_start_matches("at "));
         }
-        _ if cron.hour.has_any() => text.push_str(" of every hour"),
-        [
-            Item::Span {
-                from, to, step: 1, ..
-            },
-        ] => {
-            text.push_str(&format!(" from {from:02}:00 to {to:02}:59"));
-        }
-        [
-            Item::Span {
-                from: 0,
-                step,
-                star: true,
-                ..
-            },
-        ] => {
-            text.push_str(&format!(" of every {} hour", ordinal(*step)));
-        }
-        _ => text.push_str(&format!(" of {}", hours(&cron.hour))),
     }
     text
 }
 
 fn hours(spec: &FieldSpec) -> String {
-    let plural = if spec.values().len() == 1 {
-        "hour"
-    } else {
-        "hours"
-    };
-    format!("{plural} {}", list(spec))
+    match spec.items.as_slice() {
+        _ if spec.has_any() => "every hour".to_owned(),
+        [
+            Item::Span {
+                from, to, step: 1, ..
+            },
+        ] => format!("from {from:02}:00 to {to:02}:59"),
+        [
+            Item::Span {
+                step, star: true, ..
+            },
+        ] => format!("every {} hour", ordinal(*step)),
+        [Item::Value(hour)] => format!("hour {hour}"),
+        _ => format!("hours {}", list(spec)),
+    }
 }
 
 /// Seconds or minutes: "every 5 minutes", "at minute 10 and 40".
@@ -174,6 +156,7 @@ fn units(spec: &FieldSpec) -> String {
             1 => format!("every {unit}"),
             _ => format!("every {step} {unit}s"),
         },
+        [Item::Span { step: 2.., .. }, ..] => format!("at {}", list(spec)),
         _ => format!("at {unit} {}", list(spec)),
     }
 }

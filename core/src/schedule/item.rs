@@ -196,7 +196,7 @@ fn go_value(field: Field, item: &str, text: &str, value: u32) -> Result<u32, Sch
             "means month 0 to the Go fleet, which then runs the job in a hot loop",
             format!("write {value}"),
         )),
-        Field::DayOfWeek if padded && value % 7 != 0 => Err(field.refuse(
+        Field::DayOfWeek if padded && !value.is_multiple_of(7) => Err(field.refuse(
             item,
             "means Sunday to the Go fleet, which does not know the padded number",
             format!("write {value}, or 0 for Sunday"),

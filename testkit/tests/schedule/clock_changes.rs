@@ -108,11 +108,9 @@ const CASES: [Case; 12] = [
 fn local(second: i64) -> Local {
     let days = second.div_euclid(DAY);
     let from_march = days + 719_468;
-    let era = from_march.div_euclid(146_097);
     let of_era = from_march.rem_euclid(146_097);
     let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let _ = era;
     let month = (5 * of_year + 2) / 153;
     Local {
         minute: second.rem_euclid(3600) / 60,

@@ -110,8 +110,10 @@ fn next_five(expr: &str, triple: &Triple, dst: DstPolicy) -> Vec<i64> {
         .collect()
 }
 
+type Mutant = fn(&Triple) -> Vec<i64>;
+
 /// Wrong schedulers, each made of the right one. The triples must tell every one of them apart.
-const MUTANTS: [(&str, fn(&Triple) -> Vec<i64>); 6] = [
+const MUTANTS: [(&str, Mutant); 6] = [
     ("day fields joined with AND", and_instead_of_or),
     ("weekdays counted from 1", weekdays_from_one),
     ("repeated hour fires twice", |triple| {
