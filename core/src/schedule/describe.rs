@@ -105,12 +105,12 @@ fn time_of_day(cron: &Cron) -> String {
         (&cron.minute, units(&cron.minute)),
         (&cron.hour, hours(&cron.hour)),
     ] {
-        let implied = spec.has_any() && text.starts_with("every ");
+        let every = text.starts_with("every ") || text.ends_with("every minute");
         if text.is_empty() {
             text = phrase;
         } else if phrase.starts_with("from ") {
             text = format!("{text} {phrase}");
-        } else if !implied && !(spec.has_any() && text.ends_with("every minute")) {
+        } else if !(every && spec.has_any()) {
             text = format!("{text} of {}", phrase.trim_start_matches("at "));
         }
     }
