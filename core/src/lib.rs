@@ -6,6 +6,7 @@
 //! - [`backend`]: what a store of coordination or of records must do; implemented by `backends/*`.
 //! - [`ports`]: what the scheduler calls but does not implement: hooks and the executor.
 //! - [`time`]: wall clock; monotonic time is tokio's, so that a simulation can own both.
+//! - [`stored`]: the bytes of records, for backends that keep bytes.
 //!
 //! [`job`], [`schedule`], [`policy`] and [`run`] are the vocabulary.
 
@@ -19,6 +20,7 @@ pub mod ports;
 pub mod random;
 pub mod run;
 pub mod schedule;
+pub mod stored;
 pub mod time;
 
 pub use error::{BackendError, Effect, ErrorKind};

@@ -1,0 +1,333 @@
+//! Stored forms: what was ever written stays readable, and what others wrote is kept (S13).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::backend::{
+    DoneRecord, Generation, Mark, Nonce, OpenRecord, OpenState, Pinned, RunRecord, SessionId, Span,
+    Version, WaitRecord,
+};
+use crate::job::{
+    HookBinding, Job, JobName, Leftovers, Limits, OutputMode, Program, ScheduleSpec, SecretSource,
+};
+use crate::policy::{
+    Backoff, ConcurrencyPolicy, LostRunPolicy, Misfire, MisfirePolicy, RetryOn, RetryPolicy, Streak,
+};
+use crate::run::{HookNote, Outcome, OutputSummary, RunId, RunKey, RunState};
+use crate::schedule::{Dialect, DstPolicy};
+use crate::time::Timestamp;
+
+const T: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+/// A job in which no member has its default.
+fn full_job() -> Job {
+    let mut job = Job::shell(JobName::existing("nightly/backup"), "make backup");
+    let command = &mut job.command;
+    command.env = [("LEVEL".to_owned(), "3".to_owned())].into();
+    command.secrets = [
+        ("KEY".to_owned(), SecretSource::File("/etc/key".to_owned())),
+        ("TOKEN".to_owned(), SecretSource::Env("CI_TOKEN".to_owned())),
+    ]
+    .into();
+    command.workdir = Some("/srv".to_owned());
+    command.user = Some("backup".to_owned());
+    command.umask = 0o077;
+    command.limits = Limits {
+        output_bytes: 4096,
+        memory_bytes: Some(1 << 30),
+        cpu_s: Some(60),
+        open_files: Some(64),
+    };
+    command.output = OutputMode::Split;
+    command.leftovers = Leftovers::Keep;
+    job.schedule = Some(ScheduleSpec {
+        expr: "30 2 * * 1-5".to_owned(),
+        dialect: Dialect::Go,
+        time_zone: "Europe/Berlin".to_owned(),
+        dst: DstPolicy::Both,
+        starts_at: Some(T.minus(Duration::from_secs(60))),
+        ends_at: Some(T.plus(Duration::from_secs(60))),
+    });
+    job.enabled = false;
+    job.schedule_since = Some(T);
+    job.concurrency = ConcurrencyPolicy::Replace;
+    job.misfire = Misfire {
+        policy: MisfirePolicy::All { max: 5 },
+        deadline: Duration::from_secs(7200),
+    };
+    job.timeout = Some(Duration::from_millis(1_500));
+    job.grace = Duration::from_secs(3);
+    job.retry = RetryPolicy {
+        max: 4,
+        backoff: Backoff {
+            initial: Duration::from_secs(5),
+            factor: 1.5,
+            max: Duration::from_secs(50),
+            jitter: 0.25,
+        },
+        on: RetryOn {
+            exit_codes: vec![75, 111],
+            signals: vec![9],
+            timeout: true,
+            lost: true,
+        },
+        other_worker: true,
+    };
+    job.on_lost = LostRunPolicy::Rerun { max: 2 };
+    job.lost_after = Duration::ZERO;
+    job.hooks = vec![HookBinding {
+        plugin: "timeout-ladder".to_owned(),
+        config: json!({"floor_s": 10}),
+    }];
+    job.labels = [("team".to_owned(), "storage".to_owned())].into();
+    job.description = "every night".to_owned();
+    job.owner = "storage@example.org".to_owned();
+    job
+}
+
+fn pinned() -> Pinned {
+    Pinned {
+        job: Arc::new(Job::new(
+            JobName::existing("nightly/backup"),
+            Program::Argv(vec!["/bin/true".to_owned(), "-x".to_owned()]),
+        )),
+        version: Version(7),
+    }
+}
+
+fn streak(last: RunState, failures: u32) -> Streak {
+    Streak {
+        last: Some(last),
+        failures,
+    }
+}
+
+fn mark() -> Mark {
+    Mark {
+        at: T,
+        generation: Generation(0xfedc_ba98_7654_3210),
+        streak: streak(RunState::TimedOut, 3),
+    }
+}
+
+fn open(state: OpenState) -> OpenRecord {
+    OpenRecord {
+        job: JobName::existing("nightly/backup"),
+        key: RunKey::Tick(T),
+        state,
+        attempt: 2,
+        reruns: 1,
+        pinned: pinned(),
+        cause: "asked by ann".to_owned(),
+    }
+}
+
+fn claimed() -> OpenRecord {
+    open(OpenState::Claimed {
+        session: SessionId("5e55".to_owned()),
+        worker: "w1".to_owned(),
+        nonce: Nonce(u128::MAX - 1),
+    })
+}
+
+fn waiting() -> OpenRecord {
+    open(OpenState::Waiting {
+        not_before: T,
+        exclude: Some("w1".to_owned()),
+    })
+}
+
+fn wait() -> WaitRecord {
+    WaitRecord {
+        job: JobName::existing("ünïcode \u{0}"),
+        key: RunKey::Request("req_1".to_owned()),
+        cause: "asked by ann".to_owned(),
+    }
+}
+
+fn notes() -> Vec<HookNote> {
+    vec![HookNote {
+        plugin: "timeout-ladder".to_owned(),
+        hook: "timeout-policy".to_owned(),
+        decision: "limit 15 s".to_owned(),
+        failed: true,
+        took: Duration::from_micros(250),
+    }]
+}
+
+fn done() -> DoneRecord {
+    DoneRecord {
+        job: JobName::existing("nightly/backup"),
+        key: RunKey::Tick(T),
+        span: Some(Span {
+            first: T.minus(Duration::from_secs(600)),
+            last: T,
+            count: 11,
+        }),
+        outcome: Outcome {
+            state: RunState::Killed,
+            cause: "killed by ann".to_owned(),
+            started_at: Some(T),
+            ended_at: T.plus(Duration::from_secs(5)),
+            exit_code: Some(-1),
+            signal: Some(15),
+            output: OutputSummary {
+                bytes: 10_000,
+                cut: 5_904,
+            },
+            notes: notes(),
+        },
+        attempts: 3,
+        fence: 99,
+        worker: "w1".to_owned(),
+        streak_before: streak(RunState::Succeeded, 0),
+        streak: streak(RunState::Failed, 1),
+        pinned: Some(pinned()),
+    }
+}
+
+fn run_record() -> RunRecord {
+    let DoneRecord {
+        job,
+        key,
+        span,
+        outcome,
+        ..
+    } = done();
+    RunRecord {
+        id: RunId::of(&job, &key),
+        job,
+        key,
+        span,
+        state: outcome.state,
+        cause: outcome.cause,
+        attempt: 3,
+        worker: "w1".to_owned(),
+        started_at: outcome.started_at,
+        ended_at: Some(outcome.ended_at),
+        next_attempt_at: Some(T),
+        exit_code: outcome.exit_code,
+        signal: outcome.signal,
+        output: outcome.output,
+        notes: outcome.notes,
+    }
+}
+
+/// The golden file is what the record is written as today, and reads back as the record.
+#[track_caller]
+fn check<T: Stored + PartialEq + std::fmt::Debug>(record: &T, golden: &str) {
+    let written: Value = serde_json::from_slice(&encode(record).unwrap()).unwrap();
+    let golden_value: Value = serde_json::from_str(golden).unwrap();
+    assert_eq!(
+        written,
+        golden_value,
+        "written now:\n{}",
+        serde_json::to_string_pretty(&written).unwrap()
+    );
+    assert_eq!(&decode::<T>(golden.as_bytes()).unwrap(), record);
+}
+
+#[test]
+fn form_1_is_written_and_stays_readable() {
+    check(&full_job(), include_str!("golden/v1/job.json"));
+    check(&mark(), include_str!("golden/v1/mark.json"));
+    check(&claimed(), include_str!("golden/v1/open-claimed.json"));
+    check(&waiting(), include_str!("golden/v1/open-waiting.json"));
+    check(&wait(), include_str!("golden/v1/wait.json"));
+    check(&done(), include_str!("golden/v1/done.json"));
+    check(&run_record(), include_str!("golden/v1/run.json"));
+}
+
+#[test]
+fn members_with_a_default_may_be_absent() {
+    let mut value: Value = serde_json::from_slice(&encode(&full_job()).unwrap()).unwrap();
+    let object = value.as_object_mut().unwrap();
+    for optional in [
+        "schedule",
+        "schedule_since",
+        "timeout_ms",
+        "hooks",
+        "labels",
+        "owner",
+    ] {
+        assert!(object.shift_remove(optional).is_some(), "{optional}");
+    }
+    let job: Job = decode(value.to_string().as_bytes()).unwrap();
+    assert_eq!((job.schedule, job.timeout, job.hooks), (None, None, vec![]));
+}
+
+#[test]
+fn what_others_wrote_is_kept() {
+    let mut previous: Value = serde_json::from_slice(&encode(&full_job()).unwrap()).unwrap();
+    previous["params"] = json!([1, 2]);
+    previous["command"]["nice"] = json!(5);
+    previous["command"]["env"] = json!({"LEVEL": "3", "GONE": "x"});
+    let mut edited = full_job();
+    edited.description = "edited".to_owned();
+    edited.schedule = None;
+    edited.command.env = [("LEVEL".to_owned(), "4".to_owned())].into();
+
+    let bytes = encode_over(&edited, previous.to_string().as_bytes()).unwrap();
+
+    let written: Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(written["params"], json!([1, 2]));
+    assert_eq!(written["command"]["nice"], json!(5));
+    assert_eq!(
+        written["command"]["env"],
+        json!({"LEVEL": "4"}),
+        "known members are the record's alone"
+    );
+    assert_eq!(decode::<Job>(&bytes).unwrap(), edited);
+}
+
+#[test]
+fn a_newer_form_is_refused_by_name() {
+    let error = decode::<Mark>(br#"{"v": 2, "where": "elsewhere"}"#).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "stored mark has form 2, this program knows forms up to 1: upgrade it"
+    );
+}
+
+#[test]
+fn bytes_that_are_no_record_are_refused() {
+    for bytes in ["", "null", "{}", r#"{"v": 1}"#, r#"{"v": "1"}"#, "\u{1}"] {
+        let error = decode::<DoneRecord>(bytes.as_bytes()).unwrap_err();
+        assert!(
+            matches!(error, StoredError::Malformed { .. }),
+            "{bytes:?}: {error}"
+        );
+    }
+    let mut job: Value = serde_json::from_slice(&encode(&full_job()).unwrap()).unwrap();
+    job["command"]["program"] = json!({"argv": []});
+    let error = decode::<Job>(job.to_string().as_bytes()).unwrap_err();
+    assert!(
+        matches!(error, StoredError::Malformed { .. }),
+        "an empty argv: {error}"
+    );
+}
+
+#[test]
+fn an_older_form_takes_every_later_step() {
+    fn second(_: &str, record: &mut Map<String, Value>) {
+        let old = record.shift_remove("timeout").unwrap();
+        record.insert("timeout_s".to_owned(), old);
+    }
+    fn third(kind: &str, record: &mut Map<String, Value>) {
+        assert_eq!(kind, "job");
+        let seconds = record.shift_remove("timeout_s").unwrap().as_u64().unwrap();
+        record.insert("timeout_ms".to_owned(), json!(seconds * 1000));
+    }
+    let steps: &[Step] = &[second, third];
+    let upgraded = |found, member: &str| {
+        let mut record = Map::from_iter([(member.to_owned(), json!(3))]);
+        upgrade("job", &mut record, found, steps);
+        Value::Object(record)
+    };
+    assert_eq!(upgraded(1, "timeout"), json!({"timeout_ms": 3000}));
+    assert_eq!(upgraded(2, "timeout_s"), json!({"timeout_ms": 3000}));
+    assert_eq!(upgraded(3, "timeout_ms"), json!({"timeout_ms": 3}));
+}
