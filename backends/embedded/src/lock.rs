@@ -1,0 +1,74 @@
+//! One process at a time: a lock file beside the store.
+//!
+//! The lock is the kernel's (`flock`), so it ends with its process however that ends; the pid inside
+//! is only for the message that a second process gets. The file itself stays.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use sandclock_core::backend::Result;
+use sandclock_core::{BackendError, ErrorKind};
+
+/// Held as long as the store is open.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the store at `path` for this process.
+    ///
+    /// # Errors
+    /// `Unavailable` if another process has it or the lock file cannot be made.
+    pub(crate) fn take(path: &Path) -> Result<Self> {
+        let lock = beside(path);
+        let unavailable =
+            |why: String| BackendError::new("embedded.open", ErrorKind::Unavailable).context(why);
+        let failed = |error: std::io::Error| {
+            unavailable(format!("lock file {} cannot be used", lock.display())).source(error)
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&lock)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(unavailable(format!(
+                    "{} is in use by {}; stop it or name another file",
+                    path.display(),
+                    holder(&mut file)
+                )));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .map_err(failed)?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
+}
+
+fn holder(file: &mut File) -> String {
+    let mut text = String::new();
+    let pid = file
+        .read_to_string(&mut text)
+        .ok()
+        .and_then(|_| text.trim().parse::<u32>().ok());
+    match pid {
+        Some(pid) if pid == std::process::id() => format!("this process ({pid})"),
+        Some(pid) => format!("process {pid}"),
+        None => "another process".to_owned(),
+    }
+}

@@ -1,0 +1,89 @@
+//! The store: what all contracts share.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use sandclock_core::backend::Result;
+use sandclock_core::{BackendError, ErrorKind};
+
+use crate::changes::Changes;
+use crate::error::from_sqlite;
+use crate::expiry::Deadlines;
+use crate::lock::Lock;
+use crate::readers::Readers;
+use crate::schema::{self, Settings};
+use crate::sessions::SessionTable;
+use crate::writer::{Desk, Writer};
+
+/// Everything behind the contracts. Fields are dropped in order: readers before the writer, which
+/// closes the file last and tidies its journal away.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) readers: Readers,
+    pub(crate) writer: Writer,
+    pub(crate) changes: Arc<Changes>,
+    pub(crate) sessions: Arc<SessionTable>,
+}
+
+impl Store {
+    pub(crate) fn open(path: &Path, settings: &Settings) -> Result<Self> {
+        let lock = Lock::take(path)?;
+        make(path)?;
+        let db = schema::open_writer(path, settings)?;
+        let failed = |error| from_sqlite("embedded.open", error).context(path.display());
+        let position = db
+            .query_row("SELECT position FROM meta", [], |row| row.get(0))
+            .map_err(failed)?;
+        let deadlines = Deadlines::load(&db).map_err(failed)?;
+        let changes = Changes::from(position);
+        let sessions = SessionTable::new();
+        let writer = Writer::start(Desk {
+            db,
+            changes: Arc::clone(&changes),
+            sessions: Arc::clone(&sessions),
+            deadlines,
+            answer_after_commit: settings.answer_after_commit,
+            lock,
+        })?;
+        Ok(Self {
+            readers: Readers::new(path),
+            writer,
+            changes,
+            sessions,
+        })
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.changes.end_streams();
+        self.sessions.end_streams();
+    }
+}
+
+/// Makes the file if it is missing, for its owner only: output and definitions are in it.
+fn make(path: &Path) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        BackendError::new("embedded.open", ErrorKind::Unavailable)
+            .context(format!("{} cannot be opened", path.display()))
+            .source(error)
+    };
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    match made {
+        Ok(file) => file.sync_all().map_err(failed)?,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    }
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let folder = std::fs::File::open(folder).map_err(failed)?;
+    folder.sync_all().map_err(failed)
+}

@@ -1,0 +1,352 @@
+//! The one thread that writes.
+//!
+//! Requests queue, and what has queued is one transaction: one sync of the disk for all of them. Each
+//! has a savepoint of its own, so that one that fails leaves the others alone. Nothing is answered
+//! before the commit; streams learn of changes in between. When a commit fails nobody knows what is
+//! on disk, so all its requests get an unknown effect and all streams start anew.
+//!
+//! ```text
+//! request ─► queue ─► BEGIN ─► savepoint each ─► COMMIT (synced) ─► streams ─► answers
+//! ```
+
+use std::fmt;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use sandclock_core::backend::{Result, Version};
+use sandclock_core::{BackendError, ErrorKind};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use crate::changes::{Change, Changes};
+use crate::error::{DbResult, from_sqlite};
+use crate::expiry::Deadlines;
+use crate::lock::Lock;
+use crate::sessions::SessionTable;
+
+/// How many requests may wait; further ones wait for room in their callers.
+const QUEUE: usize = 1_024;
+
+/// How many requests one commit takes.
+const BATCH: usize = 256;
+
+/// The way to the writing thread.
+pub(crate) struct Writer {
+    queue: Option<mpsc::Sender<Box<dyn Request>>>,
+    room: Arc<Semaphore>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A transaction as a request sees it.
+pub(crate) struct Txn<'a> {
+    pub(crate) db: &'a Connection,
+    /// The contract method that is at work, for errors.
+    pub(crate) op: &'static str,
+    pub(crate) sessions: &'a SessionTable,
+    pub(crate) deadlines: &'a mut Deadlines,
+    sequence: &'a mut Sequence,
+    changes: &'a mut Vec<Change>,
+}
+
+/// What the file's `meta` row holds.
+#[derive(Clone, Copy, Debug)]
+struct Sequence {
+    revision: u64,
+    position: u64,
+}
+
+impl Txn<'_> {
+    /// The version that [`Txn::next_version`] will give.
+    pub(crate) fn coming_version(&self) -> Version {
+        Version(self.sequence.revision + 1)
+    }
+
+    /// Uses up a version. It is never given again, even if the request fails.
+    pub(crate) fn next_version(&mut self) -> Version {
+        self.sequence.revision += 1;
+        Version(self.sequence.revision)
+    }
+
+    /// Tells streams of a change once it is committed.
+    pub(crate) fn tell(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    /// The position after every change so far, those of this transaction included.
+    pub(crate) fn position(&self) -> u64 {
+        self.sequence.position + u64::try_from(self.changes.len()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Something to do in a transaction, and somebody to tell how it went.
+trait Request: Send {
+    fn op(&self) -> &'static str;
+
+    /// Does it. Whether its changes are to be kept. Called again if the first transaction was undone.
+    fn apply(&mut self, txn: &mut Txn<'_>) -> bool;
+
+    /// Tells how it went: as `apply` said, or that everything failed.
+    fn answer(&mut self, failure: Option<BackendError>);
+}
+
+struct Call<T, F> {
+    op: &'static str,
+    work: F,
+    outcome: Option<Result<T>>,
+    reply: Option<oneshot::Sender<Result<T>>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl<T, F> Request for Call<T, F>
+where
+    T: Send,
+    F: FnMut(&mut Txn<'_>) -> DbResult<T> + Send,
+{
+    fn op(&self) -> &'static str {
+        self.op
+    }
+
+    fn apply(&mut self, txn: &mut Txn<'_>) -> bool {
+        let outcome = (self.work)(txn).map_err(|error| error.at(self.op));
+        let keep = outcome.is_ok();
+        self.outcome = Some(outcome);
+        keep
+    }
+
+    fn answer(&mut self, failure: Option<BackendError>) {
+        let outcome = match (failure, self.outcome.take()) {
+            // What a request was refused for holds whatever became of the others.
+            (Some(failure), Some(Ok(_)) | None) => Err(failure),
+            (_, Some(outcome)) => outcome,
+            (None, None) => Err(BackendError::new(self.op, ErrorKind::Unexpected)),
+        };
+        if let Some(reply) = self.reply.take() {
+            // Nobody listens if the caller's future was dropped.
+            let _gone = reply.send(outcome);
+        }
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waiting = QUEUE - self.room.available_permits().min(QUEUE);
+        f.debug_struct("Writer").field("waiting", &waiting).finish()
+    }
+}
+
+/// What the writing thread owns.
+pub(crate) struct Desk {
+    pub(crate) db: Connection,
+    pub(crate) changes: Arc<Changes>,
+    pub(crate) sessions: Arc<SessionTable>,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) answer_after_commit: bool,
+    /// Released after the connection is closed.
+    pub(crate) lock: Lock,
+}
+
+impl Writer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// `Unavailable` if there can be no further thread; `Corrupt` if the file's sequence is missing.
+    pub(crate) fn start(desk: Desk) -> Result<Self> {
+        const OP: &str = "embedded.open";
+        let sequence = read_sequence(&desk.db).map_err(|error| from_sqlite(OP, error))?;
+        let (queue, requests) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("sandclock-writer".to_owned())
+            .spawn(move || Loop { desk, sequence }.run(&requests))
+            .map_err(|error| BackendError::new(OP, ErrorKind::Unavailable).source(error))?;
+        Ok(Self {
+            queue: Some(queue),
+            room: Arc::new(Semaphore::new(QUEUE)),
+            thread: Some(thread),
+        })
+    }
+
+    /// Does `work` in a transaction and answers once that is on disk.
+    ///
+    /// `work` may be called a second time when the transaction of the first was undone as a whole.
+    pub(crate) async fn write<T, F>(&self, op: &'static str, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Txn<'_>) -> DbResult<T> + Send + 'static,
+    {
+        let ended = || BackendError::new(op, ErrorKind::Unavailable).context("the store is closed");
+        let room = Arc::clone(&self.room);
+        let room = room.acquire_owned().await.map_err(|_| ended())?;
+        let (reply, answer) = oneshot::channel();
+        let call = Call {
+            op,
+            work,
+            outcome: None,
+            reply: Some(reply),
+            _room: room,
+        };
+        let queue = self.queue.as_ref().ok_or_else(ended)?;
+        queue.send(Box::new(call)).map_err(|_| ended())?;
+        answer.await.map_err(|_| ended().effect_unknown())?
+    }
+}
+
+/// Commits what has queued, closes the file and releases the lock before it returns.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been reported by its own message.
+            let _ended = thread.join();
+        }
+    }
+}
+
+struct Loop {
+    desk: Desk,
+    sequence: Sequence,
+}
+
+/// Why a transaction did not come about.
+enum Undone {
+    /// Certainly: nothing of it is on disk.
+    RolledBack(rusqlite::Error),
+    /// Perhaps: the commit itself failed.
+    Unknown(rusqlite::Error),
+}
+
+impl Loop {
+    fn run(mut self, requests: &mpsc::Receiver<Box<dyn Request>>) {
+        while let Ok(first) = requests.recv() {
+            let mut batch = vec![first];
+            batch.extend(requests.try_iter().take(BATCH - 1));
+            self.serve(&mut batch);
+        }
+        let Desk { db, lock, .. } = self.desk;
+        drop(db);
+        drop(lock);
+    }
+
+    /// Does a batch together; if that is undone for want of one of them, each alone.
+    fn serve(&mut self, batch: &mut [Box<dyn Request>]) {
+        match self.transact(batch) {
+            Err(Undone::RolledBack(_)) if batch.len() > 1 => {
+                for request in batch {
+                    let alone = std::slice::from_mut(request);
+                    let outcome = self.transact(alone);
+                    answer(alone, outcome);
+                }
+            }
+            outcome => answer(batch, outcome),
+        }
+    }
+
+    fn transact(&mut self, batch: &mut [Box<dyn Request>]) -> std::result::Result<(), Undone> {
+        let mut changes = Vec::new();
+        let applied = self.apply(batch, &mut changes);
+        if let Err(error) = applied {
+            self.roll_back();
+            return Err(Undone::RolledBack(error));
+        }
+        if !self.desk.answer_after_commit {
+            answer(batch, Ok(()));
+        }
+        if let Err(error) = execute(&self.desk.db, "COMMIT") {
+            self.roll_back();
+            self.sequence.position += u64::try_from(changes.len()).unwrap_or(0) + 1;
+            self.desk.changes.forget(self.sequence.position);
+            return Err(Undone::Unknown(error));
+        }
+        self.sequence.position += u64::try_from(changes.len()).unwrap_or(u64::MAX);
+        if !changes.is_empty() {
+            self.desk.changes.publish(changes);
+        }
+        Ok(())
+    }
+
+    /// Everything up to the commit.
+    fn apply(
+        &mut self,
+        batch: &mut [Box<dyn Request>],
+        changes: &mut Vec<Change>,
+    ) -> rusqlite::Result<()> {
+        let before = self.sequence.revision;
+        execute(&self.desk.db, "BEGIN IMMEDIATE")?;
+        let mut txn = Txn {
+            db: &self.desk.db,
+            op: "embedded.expire",
+            sessions: &self.desk.sessions,
+            deadlines: &mut self.desk.deadlines,
+            sequence: &mut self.sequence,
+            changes,
+        };
+        crate::expiry::expire(&mut txn)?;
+        for request in batch {
+            execute(txn.db, "SAVEPOINT request")?;
+            txn.op = request.op();
+            let told = txn.changes.len();
+            let keep = request.apply(&mut txn);
+            if txn.db.is_autocommit() {
+                // SQLite gives up the whole transaction when the disk is full or fails.
+                return Err(rusqlite::Error::SqliteFailure(
+                    rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
+                    Some("the transaction was undone by a failure of the disk".to_owned()),
+                ));
+            }
+            if !keep {
+                txn.changes.truncate(told);
+                execute(txn.db, "ROLLBACK TO request")?;
+            }
+            execute(txn.db, "RELEASE request")?;
+        }
+        let position = txn.position();
+        if self.sequence.revision > before || !changes.is_empty() {
+            let mut update = self
+                .desk
+                .db
+                .prepare_cached("UPDATE meta SET revision = ?1, position = ?2")?;
+            update.execute((self.sequence.revision, position))?;
+        }
+        Ok(())
+    }
+
+    fn roll_back(&self) {
+        if !self.desk.db.is_autocommit() {
+            // If even this fails, the next BEGIN does, and is answered so.
+            let _failed = execute(&self.desk.db, "ROLLBACK");
+        }
+    }
+}
+
+fn answer(batch: &mut [Box<dyn Request>], outcome: std::result::Result<(), Undone>) {
+    let (error, unknown) = match outcome {
+        Ok(()) => {
+            batch.iter_mut().for_each(|request| request.answer(None));
+            return;
+        }
+        Err(Undone::RolledBack(error)) => (error, false),
+        Err(Undone::Unknown(error)) => (error, true),
+    };
+    let text = error.to_string();
+    let kind = from_sqlite("", error).kind;
+    for request in batch {
+        let failure = BackendError::new(request.op(), kind).context(&text);
+        request.answer(Some(if unknown {
+            failure.effect_unknown()
+        } else {
+            failure
+        }));
+    }
+}
+
+fn execute(db: &Connection, sql: &str) -> rusqlite::Result<()> {
+    db.prepare_cached(sql)?.execute([]).map(|_| ())
+}
+
+fn read_sequence(db: &Connection) -> rusqlite::Result<Sequence> {
+    db.query_row("SELECT revision, position FROM meta", [], |row| {
+        Ok(Sequence {
+            revision: row.get(0)?,
+            position: row.get(1)?,
+        })
+    })
+}

@@ -1,0 +1,22 @@
+//! The embedded backend from outside: the conformance suite, durability, crashes, faults of the disk,
+//! and reopening.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
+
+use sandclock_testkit::conformance;
+
+mod durability;
+mod faults;
+mod fresh;
+mod reopen;
+mod scene;
+mod syscalls;
+
+use fresh::Fresh;
+
+conformance!(coordination: Fresh);
+conformance!(records: Fresh);

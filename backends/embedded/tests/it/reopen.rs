@@ -1,0 +1,260 @@
+//! What another process, or another life of this one, finds.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use sandclock_backend_embedded::Embedded;
+use sandclock_core::ErrorKind;
+use sandclock_core::backend::{
+    Alert, AlertId, AlertState, Cursor, FireEvent, Kill, OpenState, Precondition, RecordSeen,
+    SessionEvent, Settle, SettleAs, Settled,
+};
+use sandclock_core::ports::AlertDraft;
+use sandclock_core::run::{RunId, RunKey, RunState};
+
+use crate::scene::{
+    Home, LONG, at, claim, config, end, job, mark, open_session, outcome, planned_job,
+};
+
+#[test]
+fn a_second_opener_is_told_who_has_the_file() {
+    let home = Home::new();
+    let first = home.open();
+    let error = Embedded::open(config(&home.path())).expect_err("opened twice");
+    assert_eq!(error.kind, ErrorKind::Unavailable);
+    let text = error.to_string();
+    let pid = std::process::id().to_string();
+    assert!(text.contains("store.db") && text.contains(&pid), "{text}");
+    drop(first);
+    drop(home.open());
+}
+
+#[test]
+fn files_of_others_are_refused() {
+    let home = Home::new();
+    let refused = |kind: ErrorKind, word: &str| {
+        let error = Embedded::open(config(&home.path())).expect_err(word);
+        assert_eq!(error.kind, kind, "{error}");
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        let text = format!("{error} {}", source.unwrap_or_default());
+        assert!(text.contains(word) && text.contains("store.db"), "{text}");
+    };
+    std::fs::write(home.path(), [b'x'; 8192]).expect("write");
+    refused(ErrorKind::Corrupt, "not a database");
+    std::fs::remove_file(home.path()).expect("remove");
+
+    let other = rusqlite::Connection::open(home.path()).expect("open");
+    other
+        .execute_batch("CREATE TABLE theirs (x)")
+        .expect("table");
+    drop(other);
+    refused(ErrorKind::InvalidConfig, "another program");
+    std::fs::remove_file(home.path()).expect("remove");
+
+    drop(home.open());
+    let newer = rusqlite::Connection::open(home.path()).expect("open");
+    newer
+        .pragma_update(None, "user_version", 99)
+        .expect("version");
+    drop(newer);
+    refused(ErrorKind::InvalidConfig, "newer version");
+}
+
+#[test]
+fn a_missing_folder_is_named() {
+    let home = Home::new();
+    let path = home.folder().join("missing").join("store.db");
+    let error = Embedded::open(config(&path)).expect_err("no folder");
+    assert_eq!(error.kind, ErrorKind::Unavailable);
+    assert!(error.to_string().contains("missing/store.db"), "{error}");
+}
+
+#[tokio::test]
+async fn sessions_end_with_the_process() {
+    let home = Home::new();
+    let store = home.open();
+    let jobs = store.coordination();
+    let session = open_session(&jobs).await;
+    let pinned = planned_job(&jobs, "nightly").await;
+    let fence = claim(&jobs, &session, &pinned, mark(0)).await;
+    drop((store, jobs));
+
+    let jobs = home.open().coordination();
+    let first = jobs.sessions.live().await.expect("live").next().await;
+    assert!(matches!(first, Some(Ok(SessionEvent::Synced))), "{first:?}");
+    let error = jobs
+        .sessions
+        .renew(&session, None)
+        .await
+        .expect_err("renewed");
+    assert_eq!(error.kind, ErrorKind::SessionLost);
+    let (view, _) = jobs.feed.snapshot().await.expect("snapshot");
+    let open = &view.open[0];
+    assert_eq!(open.version.0, fence.get(), "the fence is what it was");
+    assert!(matches!(open.value.state, OpenState::Claimed { .. }));
+
+    let settle = Settle {
+        record: RecordSeen {
+            job: open.value.job.clone(),
+            key: open.value.key.clone(),
+            version: open.version,
+        },
+        how: SettleAs::Lost(outcome(RunState::Lost)),
+        killed: outcome(RunState::Killed),
+        worker: "w2".to_owned(),
+    };
+    let settled = jobs.fires.settle(&settle).await.expect("settle");
+    assert!(matches!(settled, Settled::Done(_)), "{settled:?}");
+}
+
+#[tokio::test]
+async fn versions_rise_over_lives() {
+    let home = Home::new();
+    let mut last = 0;
+    for life in 0..5 {
+        let jobs = home.open().coordination();
+        let put = jobs
+            .jobs
+            .put(&job("job"), Precondition::Any)
+            .await
+            .expect("put");
+        assert!(put.version.0 > last, "life {life}");
+        last = put.version.0;
+        jobs.jobs
+            .delete(&job("job").name, Precondition::Any)
+            .await
+            .expect("delete");
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_of_an_earlier_life_is_exact_or_expired() {
+    let home = Home::new();
+    let jobs = home.open().coordination();
+    let (_, older) = jobs.feed.snapshot().await.expect("snapshot");
+    planned_job(&jobs, "nightly").await;
+    let (_, newest) = jobs.feed.snapshot().await.expect("snapshot");
+    drop(jobs);
+
+    let jobs = home.open().coordination();
+    let session = open_session(&jobs).await;
+    let expired = |cursor: Cursor| {
+        let jobs = jobs.clone();
+        async move {
+            jobs.feed
+                .watch(cursor)
+                .await
+                .map(|_| ())
+                .map_err(|error| error.kind)
+        }
+    };
+    assert_eq!(expired(older).await, Err(ErrorKind::CursorExpired));
+    let foreign = Cursor(bytes::Bytes::from_static(b"elsewhere"));
+    assert_eq!(expired(foreign).await, Err(ErrorKind::CursorExpired));
+    let ahead = Cursor(bytes::Bytes::copy_from_slice(&u64::MAX.to_be_bytes()));
+    assert_eq!(expired(ahead).await, Err(ErrorKind::CursorExpired));
+
+    let mut events = jobs.feed.watch(newest).await.expect("nothing was missed");
+    let (view, _) = jobs.feed.snapshot().await.expect("snapshot");
+    let stored = jobs.jobs.snapshot().await.expect("jobs").jobs.remove(0);
+    let pinned = sandclock_core::backend::Pinned {
+        job: stored.job,
+        version: stored.version,
+    };
+    claim(&jobs, &session, &pinned, view.marks[0].1.value).await;
+    let (_, event) = events.next().await.expect("open").expect("an event");
+    assert!(matches!(event, FireEvent::Open(_)), "{event:?}");
+}
+
+#[tokio::test]
+async fn kills_and_requests_outlive_the_process() {
+    let home = Home::new();
+    let jobs = home.open().coordination();
+    let pinned = planned_job(&jobs, "nightly").await;
+    let run = RunId::of(&pinned.job.name, &RunKey::Tick(at(1)));
+    let kill = Kill {
+        run,
+        by: "ann".to_owned(),
+        why: "because".to_owned(),
+    };
+    jobs.kills.send(&kill, LONG).await.expect("kill");
+    drop(jobs);
+
+    let jobs = home.open().coordination();
+    let first = jobs.kills.watch().await.expect("watch").next().await;
+    assert_eq!(first.expect("a kill").expect("a kill"), kill);
+    let session = open_session(&jobs).await;
+    let due = crate::scene::due(&pinned, mark(0), 5);
+    let decided = jobs.fires.decide(&session, &[due]).await.expect("decide");
+    assert!(
+        matches!(&decided[0], sandclock_core::backend::Decided::Held { kill: Some(found), .. } if *found == kill),
+        "{decided:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_claimed_alert_is_due_again_in_the_next_life() {
+    let home = Home::new();
+    let outbox = home.open().records().outbox;
+    let run = RunId::of(&job("nightly").name, &RunKey::Tick(at(1)));
+    let alert = Alert {
+        id: AlertId::of(&run, "webhook-alert", 0),
+        run,
+        job: job("nightly").name,
+        draft: AlertDraft {
+            plugin: "webhook-alert".to_owned(),
+            index: 0,
+            target: "ops".to_owned(),
+            dedupe_key: Some("nightly".to_owned()),
+            content_type: "text/plain".to_owned(),
+            headers: vec![("x-a".to_owned(), "b".to_owned())],
+            body: bytes::Bytes::from_static(b"\x00failed\xff"),
+        },
+        state: AlertState::Pending,
+        tries: 0,
+        last_error: None,
+        created_at: at(2),
+        folded: 0,
+    };
+    outbox.put(std::slice::from_ref(&alert)).await.expect("put");
+    let claimed = outbox.claim(10, LONG).await.expect("claim");
+    assert_eq!(claimed.len(), 1);
+    assert!(outbox.claim(10, LONG).await.expect("claim").is_empty());
+    drop(outbox);
+
+    let outbox = home.open().records().outbox;
+    outbox
+        .delivered(&alert.id, claimed[0].claim)
+        .await
+        .expect("a late answer");
+    let again = outbox
+        .claim(10, Duration::from_secs(1))
+        .await
+        .expect("claim");
+    assert!(
+        again.is_empty(),
+        "the late answer was heard: the claim was still the last one"
+    );
+    let listed = outbox.list(None, None, 10).await.expect("list").items;
+    let delivered = Alert {
+        state: AlertState::Delivered,
+        tries: 1,
+        ..alert
+    };
+    assert_eq!(listed, [delivered]);
+}
+
+#[tokio::test]
+async fn the_file_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::new();
+    let jobs = home.open().coordination();
+    let pinned = planned_job(&jobs, "nightly").await;
+    let session = open_session(&jobs).await;
+    let fence = claim(&jobs, &session, &pinned, mark(0)).await;
+    end(&jobs, &pinned, RunKey::Tick(at(1)), fence).await;
+    for name in ["store.db", "store.db-wal", "store.db-shm"] {
+        let file = std::fs::metadata(home.folder().join(name)).expect(name);
+        assert_eq!(file.permissions().mode() & 0o077, 0, "{name}");
+    }
+}
