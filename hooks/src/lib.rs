@@ -1,1 +1,273 @@
-//! Placeholder of the workspace skeleton.
+//! The wasm plugin host, and the masking of known secrets that does not depend on any plugin.
+//!
+//! [`PluginHost`] implements [`Hooks`]: it asks the plugins of a job before, during and after each
+//! run. A plugin only ever returns values, and whatever it does wrong ends in the verdict that its
+//! hook has for that case (S11): the job goes on.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `secrets` | what is known to be secret, and the mask over streams and texts |
+//! | `registry`, `install`, `plugin` | from artifacts to plugins |
+//! | `engine`, `threads`, `instance`, `limits` | how and where a call runs, and what it may use |
+//! | `host`, `log` | what a plugin may import; the only file that sees generated bindings |
+//! | `timeout`, `redaction`, `alerts` | the three hooks |
+//! | `failure`, `counters` | how calls fail, and how often |
+
+mod alerts;
+mod counters;
+mod engine;
+mod failure;
+mod host;
+mod install;
+mod instance;
+pub mod limits;
+mod log;
+pub mod mutants;
+mod plugin;
+mod redaction;
+mod registry;
+pub mod secrets;
+mod text;
+mod threads;
+mod timeout;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sandclock_core::backend::DoneRecord;
+use sandclock_core::ports::{AlertDraft, Channel, History, Hooks, Redactor, RunPolicy};
+use sandclock_core::run::RunContext;
+use sandclock_core::time::Clock;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+pub use self::alerts::BUILT_IN;
+pub use self::counters::{CallCount, PluginCounters};
+pub use self::failure::{Failure, FailureCode};
+pub use self::install::InstallError;
+pub use self::limits::{CallLimits, HookLimits};
+pub use self::log::{Level, LogLine};
+pub use self::plugin::{FailurePolicy, Hook, OnAlertFailure, OnRedactionFailure, OnTimeoutFailure};
+pub use self::registry::{Artifact, BindingError, PluginInfo, PluginStatus};
+pub use self::secrets::KnownSecrets;
+pub use self::timeout::LimitBounds;
+
+use self::engine::Ticker;
+use self::mutants::Mutation;
+use self::plugin::Runtime;
+use self::redaction::{PluginStage, Stream, StreamRedactor};
+use self::registry::{Registry, scope, with_hook};
+use self::threads::CallThreads;
+use self::timeout::Refining;
+
+/// Instances that streams may keep between their calls. Further streams get one for each call.
+const KEPT_INSTANCES: usize = 64;
+
+/// What a host is made of.
+#[derive(Clone, Debug)]
+pub struct HooksConfig {
+    /// What is masked everywhere; shared with whoever resolves secrets.
+    pub secrets: KnownSecrets,
+    /// The time that plugins see.
+    pub clock: Arc<dyn Clock>,
+    /// What plugins may decide on a run's limits.
+    pub bounds: LimitBounds,
+    /// Where plain alerts go; default `default`.
+    pub default_target: String,
+    /// Threads for plugin calls; default one per core, at least two.
+    pub threads: usize,
+    /// What calls may use.
+    pub limits: HookLimits,
+    /// A mistake to make on purpose.
+    #[cfg(feature = "mutants")]
+    pub mutant: Option<mutants::Mutant>,
+}
+
+impl HooksConfig {
+    /// The defaults.
+    pub fn new(secrets: KnownSecrets, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            secrets,
+            clock,
+            bounds: LimitBounds::default(),
+            default_target: "default".to_owned(),
+            threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            limits: HookLimits::default(),
+            #[cfg(feature = "mutants")]
+            mutant: None,
+        }
+    }
+
+    fn mutation(&self) -> Mutation {
+        #[cfg(feature = "mutants")]
+        {
+            self.mutant.map(Mutation::of).unwrap_or_default()
+        }
+        #[cfg(not(feature = "mutants"))]
+        {
+            Mutation::default()
+        }
+    }
+}
+
+/// This machine cannot run plugins.
+#[derive(Debug, thiserror::Error)]
+#[error("the plugin host cannot start: {why}")]
+pub struct HostError {
+    why: String,
+}
+
+/// The plugins of this process. See the crate's documentation.
+#[derive(Debug)]
+pub struct PluginHost {
+    registry: Registry,
+    config: HooksConfig,
+    kept: Arc<Semaphore>,
+}
+
+impl PluginHost {
+    /// A host without plugins: known secrets are masked, and nothing else happens.
+    ///
+    /// # Errors
+    /// If there is no wasm compiler for this machine, or no thread left.
+    pub fn new(config: HooksConfig) -> Result<Self, HostError> {
+        let failed = |why: String| HostError { why };
+        let engine = engine::open().map_err(|error| failed(format!("{error:#}")))?;
+        let ticker = Ticker::start(&engine).map_err(|error| failed(error.to_string()))?;
+        let threads =
+            CallThreads::start(config.threads).map_err(|error| failed(error.to_string()))?;
+        let runtime = Runtime {
+            engine,
+            ticker,
+            threads,
+            secrets: config.secrets.clone(),
+            clock: Arc::clone(&config.clock),
+            limits: config.limits,
+        };
+        let registry =
+            Registry::new(Arc::new(runtime)).map_err(|error| failed(format!("{error:#}")))?;
+        Ok(Self {
+            registry,
+            config,
+            kept: Arc::new(Semaphore::new(KEPT_INSTANCES)),
+        })
+    }
+
+    /// Checks, compiles and tries an artifact, and takes it into service. Until then, and if it
+    /// fails, what was there before serves. May take seconds, on a thread of its own.
+    ///
+    /// # Errors
+    /// Says what is wrong with the artifact.
+    pub async fn install(&self, artifact: Artifact) -> Result<PluginInfo, InstallError> {
+        self.registry.install(artifact).await
+    }
+
+    /// Takes a plugin out of service. False if there is none of that name.
+    pub fn remove(&self, name: &str) -> bool {
+        self.registry.remove(name)
+    }
+
+    /// The installed plugins, by name.
+    pub fn list(&self) -> Vec<PluginInfo> {
+        self.registry.list()
+    }
+
+    /// Whether a job may bind `plugin` with `config`: it is installed, and does not object.
+    ///
+    /// # Errors
+    /// Says what is wrong, in the plugin's words if they are its own.
+    pub async fn check_binding(&self, plugin: &str, config: &Value) -> Result<(), BindingError> {
+        self.registry.check_binding(plugin, config).await
+    }
+
+    /// What has been counted so far.
+    pub fn counters(&self) -> Vec<PluginCounters> {
+        self.registry.counters()
+    }
+}
+
+#[async_trait]
+impl Hooks for PluginHost {
+    async fn before_run(
+        &self,
+        run: &RunContext,
+        history: &History,
+        default_limit: Option<Duration>,
+    ) -> RunPolicy {
+        let mut refining = Refining::new(run, default_limit, self.config.bounds);
+        for binding in &run.job.hooks {
+            match with_hook(&self.registry, &binding.plugin, Hook::TimeoutPolicy) {
+                Ok(Some(plugin)) => {
+                    let scope = scope(&binding.config, &run.worker, &run.id);
+                    refining.ask(&plugin, scope, history).await;
+                }
+                Ok(None) => {}
+                Err(failure) => refining.cannot_ask(&binding.plugin, &failure),
+            }
+        }
+        refining.done()
+    }
+
+    async fn redactor(&self, run: &RunContext, channel: Channel) -> Box<dyn Redactor> {
+        let mutation = self.config.mutation();
+        let mut stages = Vec::new();
+        for binding in &run.job.hooks {
+            let found = with_hook(&self.registry, &binding.plugin, Hook::OutputRedaction);
+            let plugin = match found {
+                Ok(Some(plugin)) => Some(plugin),
+                Ok(None) => continue,
+                // It may be the one that hides something: withheld, rather than shown.
+                Err(_) => None,
+            };
+            let stream = Stream {
+                run: host::run_info(run, self.config.clock.now()),
+                channel,
+                scope: scope(&binding.config, &run.worker, &run.id),
+                mutation,
+            };
+            let keep = Arc::clone(&self.kept).try_acquire_owned().ok();
+            stages.push(PluginStage::new(
+                &binding.plugin,
+                plugin,
+                Arc::new(stream),
+                keep,
+            ));
+        }
+        Box::new(StreamRedactor::new(&self.config.secrets, stages, mutation))
+    }
+
+    async fn after_run(&self, done: &DoneRecord, tail: &Bytes) -> Vec<AlertDraft> {
+        let Some(pinned) = &done.pinned else {
+            return Vec::new();
+        };
+        let secrets = &self.config.secrets;
+        let info = host::ended_run_info(done, &pinned.job);
+        let end = alerts::end_of(secrets, done, tail);
+        let mut drafts = Vec::new();
+        for (index, binding) in (0..).zip(&pinned.job.hooks) {
+            let (answer, wanted) = match with_hook(&self.registry, &binding.plugin, Hook::RunEnd) {
+                Ok(None) => continue,
+                Ok(Some(plugin)) => {
+                    let scope = scope(&binding.config, &done.worker, &done.run());
+                    let wanted = plugin.policy.run_end == OnAlertFailure::PlainAlert;
+                    (alerts::drafts(&plugin, &scope, &info, &end).await, wanted)
+                }
+                Err(failure) => (Err(failure), true),
+            };
+            match answer {
+                Ok(of_plugin) => drafts.extend(of_plugin),
+                Err(failure) if wanted => {
+                    let to = (self.config.default_target.as_str(), index);
+                    let plugin = &binding.plugin;
+                    drafts.extend(alerts::plain_alert(
+                        secrets, done, &end, plugin, &failure, to,
+                    ));
+                }
+                Err(_) => {}
+            }
+        }
+        drafts
+    }
+}

@@ -1,0 +1,192 @@
+//! The host's side of the plugin contract: the only place that sees what bindgen makes of the WIT.
+//!
+//! Core types, WIT types and documents are three things; the conversions between the first two are
+//! here. The imports are all effect-free but for the plugin's own log.
+
+use std::sync::Arc;
+
+use sandclock_core::backend::DoneRecord;
+use sandclock_core::ports::{Channel, History};
+use sandclock_core::run::{RunContext, RunState};
+use sandclock_core::time::Timestamp;
+use serde_json::Value;
+use wasmtime::component::{HasSelf, Linker};
+
+use crate::instance::Budget;
+use crate::limits::Limiter;
+use crate::log::{CallLog, Level};
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../plugins-sdk/wit",
+        world: "all-hooks",
+        require_store_data_send: true,
+    });
+}
+
+use bindings::sandclock::plugin::{clock, config, host, log, types};
+
+pub(crate) use bindings::exports::sandclock::plugin::{
+    lifecycle, output_redaction, run_end, timeout_policy,
+};
+pub(crate) use bindings::sandclock::plugin::types::RunInfo;
+
+/// The package of the contract.
+pub(crate) const PACKAGE: &str = "sandclock:plugin/";
+/// The version of the contract that this host speaks. Plugins of the same track (`0.1.x`) work.
+pub(crate) const VERSION: &str = "0.1.0";
+/// The interfaces that every plugin may import.
+pub(crate) const GRANTED: [&str; 5] = ["types", "host", "log", "config", "clock"];
+
+/// What a store knows of the call that it makes.
+pub(crate) struct HostState {
+    pub(crate) limiter: Limiter,
+    pub(crate) budget: Budget,
+    pub(crate) log: CallLog,
+    pub(crate) config: Arc<Value>,
+    pub(crate) worker: Arc<str>,
+    pub(crate) now: Timestamp,
+}
+
+/// A linker with everything that is granted and nothing else.
+///
+/// # Errors
+/// If the contract names something twice.
+pub(crate) fn linker(engine: &wasmtime::Engine) -> Result<Linker<HostState>, wasmtime::Error> {
+    let mut linker = Linker::new(engine);
+    bindings::AllHooks::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    Ok(linker)
+}
+
+impl types::Host for HostState {}
+
+impl host::Host for HostState {
+    fn attr(&mut self, name: String) -> Option<String> {
+        (name == "worker").then(|| String::from(&*self.worker))
+    }
+}
+
+impl log::Host for HostState {
+    fn write(&mut self, level: log::Level, message: String) {
+        let level = match level {
+            log::Level::Debug => Level::Debug,
+            log::Level::Info => Level::Info,
+            log::Level::Warn => Level::Warn,
+            log::Level::Error => Level::Error,
+        };
+        self.log.write(level, &message);
+    }
+}
+
+impl config::Host for HostState {
+    fn get(&mut self, key: String) -> Option<String> {
+        self.config.get(&key).map(Value::to_string)
+    }
+
+    fn all(&mut self) -> String {
+        match &*self.config {
+            Value::Null => "{}".to_owned(),
+            value => value.to_string(),
+        }
+    }
+}
+
+impl clock::Host for HostState {
+    fn now(&mut self) -> String {
+        let text = self.now.to_string();
+        match text.strip_suffix('Z') {
+            Some(seconds) if !text.contains('.') => format!("{seconds}.000Z"),
+            _ => text,
+        }
+    }
+
+    fn now_ms(&mut self) -> f64 {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "exact up to the year 287396, and the contract wants a float"
+        )]
+        let now = self.now.as_millis() as f64;
+        now
+    }
+}
+
+/// What a plugin learns of a run that is about to start or going on.
+pub(crate) fn run_info(run: &RunContext, now: Timestamp) -> RunInfo {
+    info_of(
+        &run.job,
+        &run.id,
+        run.attempt,
+        run.key.fire_time().unwrap_or(now),
+    )
+}
+
+/// What a plugin learns of a run that has ended.
+pub(crate) fn ended_run_info(done: &DoneRecord, job: &sandclock_core::job::Job) -> RunInfo {
+    let outcome = &done.outcome;
+    let scheduled = done.key.fire_time().or(outcome.started_at);
+    let scheduled = scheduled.unwrap_or(outcome.ended_at);
+    info_of(job, &done.run(), done.attempts, scheduled)
+}
+
+fn info_of(
+    job: &sandclock_core::job::Job,
+    run: &sandclock_core::run::RunId,
+    attempt: u32,
+    scheduled: Timestamp,
+) -> RunInfo {
+    RunInfo {
+        job_id: job.name.to_string(),
+        job_name: job.name.to_string(),
+        run_id: run.to_string(),
+        attempt,
+        scheduled_at: scheduled.to_string(),
+        labels: job
+            .labels
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect(),
+    }
+}
+
+pub(crate) fn history(past: &History) -> types::History {
+    types::History {
+        runs: past.runs,
+        failures: past.failures,
+        p50_ms: past.p50_ms,
+        p95_ms: past.p95_ms,
+        p99_ms: past.p99_ms,
+        max_ms: past.max_ms,
+    }
+}
+
+pub(crate) fn channel(channel: Channel) -> types::Channel {
+    match channel {
+        Channel::Combined => types::Channel::Combined,
+        Channel::Stdout => types::Channel::Stdout,
+        Channel::Stderr => types::Channel::Stderr,
+    }
+}
+
+/// The end of a run, as a plugin sees it; `cause` and `tail` are masked already.
+pub(crate) fn end(done: &DoneRecord, cause: String, tail: String) -> run_end::End {
+    let outcome = &done.outcome;
+    let failures = match outcome.state {
+        RunState::Succeeded => done.streak_before.failures,
+        _ => done.streak.failures,
+    };
+    run_end::End {
+        state: outcome.state.to_string(),
+        cause,
+        exit_code: outcome.exit_code,
+        signal: outcome.signal.map(signal_name),
+        duration_ms: u32::try_from(done.duration().as_millis()).unwrap_or(u32::MAX),
+        previous_state: done.streak_before.last.map(|state| state.to_string()),
+        failures_in_a_row: failures,
+        output_tail: tail,
+    }
+}
+
+fn signal_name(signal: i32) -> String {
+    nix::sys::signal::Signal::try_from(signal)
+        .map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string())
+}

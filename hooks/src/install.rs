@@ -1,0 +1,247 @@
+//! From the bytes of an artifact to a plugin that can be called.
+//!
+//! Everything that can be wrong is found here rather than at the first run: the size, the format,
+//! the version of the contract, imports beyond what is granted, and by a dry run what only shows
+//! when an instance comes to life. Precompiled artifacts are refused whatever they say of
+//! themselves: loading one is running it.
+
+use std::sync::Arc;
+
+use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
+use wit_component::ComponentEncoder;
+
+use crate::failure::{Failure, FailureCode};
+use crate::host::{self, GRANTED, HostState, PACKAGE, VERSION};
+use crate::instance::{Instance, Scope};
+use crate::limits::MAX_COMPONENT_BYTES;
+use crate::plugin::{Hook, HookIndices, Plugin};
+
+/// Why an artifact cannot serve. What was installed under the name before goes on serving.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InstallError {
+    /// A name that cannot be.
+    #[error("invalid plugin name {name:?}: use 1 to 64 letters, digits, '.', '_' and '-'")]
+    Name {
+        /// The name as given.
+        name: String,
+    },
+    /// More bytes than are accepted.
+    #[error("the artifact has {bytes} bytes: at most {MAX_COMPONENT_BYTES} are accepted")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// Machine code.
+    #[error("the artifact is precompiled: install the wasm file it was made of")]
+    Precompiled,
+    /// Not wasm, or not a plugin.
+    #[error("the artifact is not a plugin: {why}")]
+    Malformed {
+        /// What its parser says.
+        why: String,
+    },
+    /// It imports what this host does not give.
+    #[error(
+        "the plugin imports {import}, which is not granted: plugins may import host, log, config \
+         and clock of {PACKAGE_NAME}; build for wasm32-unknown-unknown to get rid of WASI"
+    )]
+    ImportNotGranted {
+        /// The import, as it is named in the artifact.
+        import: String,
+    },
+    /// It speaks another version of the contract.
+    #[error(
+        "the plugin speaks {found}, and this host speaks {PACKAGE_NAME}@{VERSION}: build it with a \
+         matching SDK, or upgrade"
+    )]
+    InterfaceVersion {
+        /// The interface, as it is named in the artifact.
+        found: String,
+    },
+    /// It has nothing that could be called.
+    #[error("the plugin exports no hook: register at least one of its kinds")]
+    NoHooks,
+    /// It does not fit the contract in its details.
+    #[error("the plugin does not fit {PACKAGE_NAME}@{VERSION}: {why}")]
+    Incompatible {
+        /// What the linker says.
+        why: String,
+    },
+    /// It failed the first time it was called.
+    #[error("the plugin fails when it is started: {0}")]
+    DryRun(#[source] Failure),
+    /// It takes too long to compile.
+    #[error("the plugin takes more than {seconds} s to compile")]
+    TooSlow {
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// The host could not do its part.
+    #[error("the plugin cannot be installed now: {why}")]
+    Host {
+        /// What is missing.
+        why: String,
+    },
+}
+
+const PACKAGE_NAME: &str = "sandclock:plugin";
+
+/// A component that has passed all checks but the dry run.
+pub(crate) struct Compiled {
+    pub(crate) pre: wasmtime::component::InstancePre<HostState>,
+    pub(crate) hooks: HookIndices,
+}
+
+/// Checks and compiles an artifact. Takes up to seconds of processor time.
+///
+/// # Errors
+/// If it cannot serve, for any reason but a failing start.
+pub(crate) fn compile(
+    engine: &Engine,
+    linker: &Linker<HostState>,
+    bytes: &[u8],
+) -> Result<Compiled, InstallError> {
+    if bytes.len() > MAX_COMPONENT_BYTES {
+        return Err(InstallError::TooLarge { bytes: bytes.len() });
+    }
+    if Engine::detect_precompiled(bytes).is_some() {
+        return Err(InstallError::Precompiled);
+    }
+    let component = componentize(bytes)?;
+    let component = Component::from_binary(engine, &component)
+        .map_err(|error| malformed(format!("{error:#}")))?;
+    check_imports(engine, &component)?;
+    check_exports(engine, &component)?;
+    let pre = linker
+        .instantiate_pre(&component)
+        .map_err(|error| incompatible(&error))?;
+    let hooks = HookIndices::probe(&pre);
+    check_shapes(engine, &component, &hooks)?;
+    if !Hook::ALL.iter().any(|hook| hooks.has(*hook)) {
+        return Err(InstallError::NoHooks);
+    }
+    // Only makes the first call cheaper.
+    if let Err(error) = component.initialize_copy_on_write_image() {
+        tracing::debug!(%error, "a plugin starts without a memory image");
+    }
+    Ok(Compiled { pre, hooks })
+}
+
+/// Starts an instance, loads each hook, and asks for an opinion on the empty configuration.
+///
+/// # Errors
+/// If the plugin does not get through. An opinion that the configuration lacks something is no error.
+pub(crate) fn dry_run(plugin: &Arc<Plugin>) -> Result<(), InstallError> {
+    let limits = plugin.runtime.limits.lifecycle;
+    let scope = Scope {
+        config: Arc::new(serde_json::json!({})),
+        worker: Arc::from(""),
+        run: Arc::from(""),
+    };
+    let mut instance = Instance::start(plugin, &scope, limits).map_err(InstallError::DryRun)?;
+    instance
+        .check_hooks()
+        .map_err(|error| incompatible(&error))?;
+    if plugin.hooks.has(Hook::Lifecycle) {
+        match instance.validate_config(limits) {
+            Err(failure) if failure.code != FailureCode::PluginError => {
+                return Err(InstallError::DryRun(failure));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// A module that carries the metadata of its bindings becomes a component; a component stays.
+fn componentize(bytes: &[u8]) -> Result<Vec<u8>, InstallError> {
+    // The layer field of the preamble tells modules (0) and components (1) apart.
+    match bytes.get(..8) {
+        Some([0, b'a', b's', b'm', _, _, 1, 0]) => Ok(bytes.to_vec()),
+        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => ComponentEncoder::default()
+            .validate(true)
+            .module(bytes)
+            .and_then(|mut encoder| encoder.encode())
+            .map_err(|error| malformed(format!("{error:#}"))),
+        _ => Err(malformed("it is not a wasm binary".to_owned())),
+    }
+}
+
+fn check_imports(engine: &Engine, component: &Component) -> Result<(), InstallError> {
+    for (import, _) in component.component_type().imports(engine) {
+        let interface = import.strip_prefix(PACKAGE);
+        let (name, version) = interface
+            .and_then(|interface| interface.split_once('@'))
+            .unwrap_or_default();
+        if !GRANTED.contains(&name) {
+            return Err(InstallError::ImportNotGranted {
+                import: import.to_owned(),
+            });
+        }
+        check_version(import, version)?;
+    }
+    Ok(())
+}
+
+fn check_exports(engine: &Engine, component: &Component) -> Result<(), InstallError> {
+    for (export, _) in component.component_type().exports(engine) {
+        let interface = export.strip_prefix(PACKAGE);
+        if let Some((_, version)) = interface.and_then(|interface| interface.split_once('@')) {
+            check_version(export, version)?;
+        }
+    }
+    Ok(())
+}
+
+/// Before 1.0 the minor number is the track.
+fn check_version(interface: &str, version: &str) -> Result<(), InstallError> {
+    let track = |version: &str| -> Option<(String, String)> {
+        let mut numbers = version.split('.');
+        Some((numbers.next()?.to_owned(), numbers.next()?.to_owned()))
+    };
+    if track(version) == track(VERSION) {
+        return Ok(());
+    }
+    Err(InstallError::InterfaceVersion {
+        found: interface.to_owned(),
+    })
+}
+
+/// A hook that is exported under its name but cannot be found by its type has another shape.
+fn check_shapes(
+    engine: &Engine,
+    component: &Component,
+    hooks: &HookIndices,
+) -> Result<(), InstallError> {
+    for (export, _) in component.component_type().exports(engine) {
+        let name = export.strip_prefix(PACKAGE).unwrap_or_default();
+        let name = name.split('@').next().unwrap_or_default();
+        let hook = Hook::ALL.iter().find(|hook| hook.as_str() == name);
+        if hook.is_some_and(|hook| !hooks.has(*hook)) {
+            return Err(InstallError::Incompatible {
+                why: format!("{export} lacks a function of the contract"),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn malformed(why: String) -> InstallError {
+    InstallError::Malformed { why }
+}
+
+fn incompatible(error: &wasmtime::Error) -> InstallError {
+    InstallError::Incompatible {
+        why: format!("{error:#}"),
+    }
+}
+
+/// A linker for [`compile`].
+///
+/// # Errors
+/// If the contract cannot be linked, which no artifact can cause.
+pub(crate) fn linker(engine: &Engine) -> Result<Linker<HostState>, wasmtime::Error> {
+    host::linker(engine)
+}

@@ -1,0 +1,235 @@
+//! An installed plugin: its compiled form, its hooks, and what is known of how it does.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sandclock_core::time::Clock;
+use tokio::time::Instant;
+use wasmtime::Engine;
+use wasmtime::component::InstancePre;
+
+use crate::counters::Counters;
+use crate::engine::Ticker;
+use crate::failure::{Failure, FailureCode};
+use crate::host::{HostState, lifecycle, output_redaction, run_end, timeout_policy};
+use crate::instance::{Instance, Scope};
+use crate::limits::{CallLimits, HookLimits, TEXT_BYTES};
+use crate::log::PluginLog;
+use crate::secrets::KnownSecrets;
+use crate::text;
+use crate::threads::{CallThreads, Lane};
+
+/// An extension point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Hook {
+    /// Before a run: its time limits.
+    TimeoutPolicy,
+    /// During a run: what of its output must not be seen.
+    OutputRedaction,
+    /// After a run: whom to tell.
+    RunEnd,
+    /// At installation and binding: whether a configuration is right.
+    Lifecycle,
+}
+
+impl Hook {
+    /// Every hook.
+    pub const ALL: [Self; 4] = [
+        Self::TimeoutPolicy,
+        Self::OutputRedaction,
+        Self::RunEnd,
+        Self::Lifecycle,
+    ];
+
+    /// The name of its interface, which is its name in notes and counters.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TimeoutPolicy => "timeout-policy",
+            Self::OutputRedaction => "output-redaction",
+            Self::RunEnd => "run-end",
+            Self::Lifecycle => "lifecycle",
+        }
+    }
+
+    fn lane(self) -> Lane {
+        match self {
+            Self::TimeoutPolicy | Self::OutputRedaction => Lane::Urgent,
+            Self::RunEnd | Self::Lifecycle => Lane::Patient,
+        }
+    }
+}
+
+/// What happens when a plugin fails, by hook; the operator says so when installing it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct FailurePolicy {
+    /// Before a run.
+    pub timeout_policy: OnTimeoutFailure,
+    /// During a run.
+    pub output_redaction: OnRedactionFailure,
+    /// After a run.
+    pub run_end: OnAlertFailure,
+}
+
+/// When the limits of a run could not be asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnTimeoutFailure {
+    /// What the job declares holds, else the fleet's default.
+    #[default]
+    Fallback,
+    /// The run does not start.
+    FailRun,
+}
+
+/// When output could not be checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnRedactionFailure {
+    /// It is withheld.
+    #[default]
+    Withhold,
+    /// It is released with only the known secrets masked.
+    HostRedacted,
+}
+
+/// When the alerts of a run could not be asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnAlertFailure {
+    /// A plain alert goes to the default target, if the run's end is worth one.
+    #[default]
+    PlainAlert,
+    /// Nobody is told.
+    Drop,
+}
+
+/// What all plugins share.
+pub(crate) struct Runtime {
+    pub(crate) engine: Engine,
+    pub(crate) ticker: Ticker,
+    pub(crate) threads: CallThreads,
+    pub(crate) secrets: KnownSecrets,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: HookLimits,
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where each hook is in the component; `None` if the plugin does not have it.
+pub(crate) struct HookIndices {
+    pub(crate) timeout_policy: Option<timeout_policy::GuestIndices>,
+    pub(crate) output_redaction: Option<output_redaction::GuestIndices>,
+    pub(crate) run_end: Option<run_end::GuestIndices>,
+    pub(crate) lifecycle: Option<lifecycle::GuestIndices>,
+}
+
+impl HookIndices {
+    pub(crate) fn probe(pre: &InstancePre<HostState>) -> Self {
+        Self {
+            timeout_policy: timeout_policy::GuestIndices::new(pre).ok(),
+            output_redaction: output_redaction::GuestIndices::new(pre).ok(),
+            run_end: run_end::GuestIndices::new(pre).ok(),
+            lifecycle: lifecycle::GuestIndices::new(pre).ok(),
+        }
+    }
+
+    pub(crate) fn has(&self, hook: Hook) -> bool {
+        match hook {
+            Hook::TimeoutPolicy => self.timeout_policy.is_some(),
+            Hook::OutputRedaction => self.output_redaction.is_some(),
+            Hook::RunEnd => self.run_end.is_some(),
+            Hook::Lifecycle => self.lifecycle.is_some(),
+        }
+    }
+}
+
+/// A plugin that is ready to be called. A newer version of it is another value; this one stays until
+/// its last stream has ended.
+pub(crate) struct Plugin {
+    pub(crate) name: Arc<str>,
+    pub(crate) pre: InstancePre<HostState>,
+    pub(crate) hooks: HookIndices,
+    pub(crate) policy: FailurePolicy,
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) log: Arc<PluginLog>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) last_failure: Mutex<Option<Failure>>,
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Plugin({})", self.name)
+    }
+}
+
+impl Plugin {
+    /// Does `work` on a plugin thread, counts it, and masks what it says if it fails.
+    pub(crate) async fn call<T: Send + 'static>(
+        self: &Arc<Self>,
+        hook: Hook,
+        wall: Duration,
+        work: impl FnOnce(&Arc<Self>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let started = Instant::now();
+        let plugin = Arc::clone(self);
+        let threads = &self.runtime.threads;
+        let outcome = threads.call(hook.lane(), wall, move || work(&plugin)).await;
+        let outcome = outcome.flatten().map_err(|failure| self.failed(failure));
+        let code = outcome.as_ref().err().map(|failure| failure.code);
+        self.counters.count(hook, code, started.elapsed());
+        outcome
+    }
+
+    /// One call on an instance of its own.
+    pub(crate) async fn call_fresh<T: Send + 'static>(
+        self: &Arc<Self>,
+        hook: Hook,
+        limits: CallLimits,
+        scope: Scope,
+        call: impl FnOnce(&mut Instance) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.call(hook, limits.wall, move |plugin| {
+            call(&mut Instance::start(plugin, &scope, limits)?)
+        })
+        .await
+    }
+
+    fn failed(&self, failure: Failure) -> Failure {
+        let failure = Failure {
+            code: failure.code,
+            text: text::presentable(&self.runtime.secrets, &failure.text, TEXT_BYTES),
+        };
+        let (plugin, code) = (&*self.name, failure.code.as_str());
+        tracing::warn!(plugin, code, "plugin call failed: {}", failure.text);
+        let mut last = self
+            .last_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *last = Some(failure.clone());
+        failure
+    }
+
+    pub(crate) fn last_failure(&self) -> Option<Failure> {
+        let last = self
+            .last_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        last.clone()
+    }
+}
+
+/// No such plugin, or none with this hook.
+pub(crate) fn not_installed(name: &str) -> Failure {
+    Failure::new(
+        FailureCode::Missing,
+        format!("plugin {name:?} is not installed"),
+    )
+}

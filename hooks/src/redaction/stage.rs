@@ -1,0 +1,350 @@
+//! One plugin on one stream: the window, the instance, and what happens when it fails.
+//!
+//! ```text
+//!            scan ok                        scan failed twice
+//!  asking ───────────► asking      asking ───────────────────► unasked
+//!  unasked ── the wait is over and a line has ended ──► asking
+//!  unasked ── too many failures ──► unasked to the end
+//! ```
+//!
+//! The plugin is stateless towards the host: whatever instance gets the window decides the same.
+//! So a failure is tried once more on a fresh instance, and only then the window is
+//! withheld, or released if the operator wants it so.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use sandclock_core::ports::Channel;
+use sandclock_core::run::HookNote;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use super::breaker::Breaker;
+use super::verdict;
+use crate::failure::{Failure, FailureCode};
+use crate::host::RunInfo;
+use crate::host::output_redaction::{Flush, Verdict};
+use crate::instance::{Instance, Scope};
+use crate::limits::WINDOW_BYTES;
+use crate::mutants::{Mutant, Mutation};
+use crate::plugin::{Hook, OnRedactionFailure, Plugin, not_installed};
+
+/// Rules that are told apart in the note.
+const NOTED_RULES: usize = 16;
+
+/// What a stage is about.
+#[derive(Clone, Debug)]
+pub(crate) struct Stream {
+    pub(crate) run: RunInfo,
+    pub(crate) channel: Channel,
+    pub(crate) scope: Scope,
+    pub(crate) mutation: Mutation,
+}
+
+/// A plugin at work on a stream.
+#[derive(Debug)]
+pub(crate) struct PluginStage {
+    name: String,
+    /// `None` if it is not installed; then all is withheld.
+    plugin: Option<Arc<Plugin>>,
+    stream: Arc<Stream>,
+    window: BytesMut,
+    /// How much of the window the plugin has seen.
+    seen: usize,
+    carry: Vec<u8>,
+    instance: Option<Instance>,
+    /// The right to keep the instance between calls; without it each call gets its own.
+    keep: Option<OwnedSemaphorePermit>,
+    breaker: Breaker,
+    unasked: Option<Unasked>,
+    /// Whether what was released last ended a line.
+    at_line_start: bool,
+    tally: Tally,
+}
+
+/// The plugin is not asked.
+#[derive(Debug)]
+struct Unasked {
+    /// `None` is to the end of the stream.
+    until: Option<Instant>,
+    code: FailureCode,
+    /// What comes meanwhile is released rather than withheld.
+    release: bool,
+    /// Withheld since the last marker.
+    bytes: usize,
+    /// Whether what was withheld last ended a line.
+    line_ended: bool,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    edits: u64,
+    rules: BTreeMap<String, u64>,
+    failures: u32,
+    withheld: u64,
+    first_failure: Option<Failure>,
+    took: Duration,
+}
+
+impl PluginStage {
+    pub(crate) fn new(
+        name: &str,
+        plugin: Option<Arc<Plugin>>,
+        stream: Arc<Stream>,
+        keep: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        let mut stage = Self {
+            name: name.to_owned(),
+            plugin,
+            stream,
+            window: BytesMut::new(),
+            seen: 0,
+            carry: Vec::new(),
+            instance: None,
+            keep,
+            breaker: Breaker::default(),
+            unasked: None,
+            at_line_start: true,
+            tally: Tally::default(),
+        };
+        if stage.plugin.is_none() {
+            stage.tally.first_failure = Some(not_installed(name));
+            stage.tally.failures = 1;
+            stage.unasked = Some(Unasked {
+                until: None,
+                code: FailureCode::Missing,
+                release: false,
+                bytes: 0,
+                line_ended: false,
+            });
+        }
+        stage
+    }
+
+    /// Takes more of the stream and returns what is decided.
+    pub(crate) async fn push(&mut self, mut piece: Bytes) -> Bytes {
+        let mut out = BytesMut::new();
+        while !piece.is_empty() {
+            if self.unasked.is_some() {
+                self.go_on_unasked(&mut piece, &mut out);
+                continue;
+            }
+            let room = WINDOW_BYTES - self.window.len();
+            let fresh = piece.split_to(room.min(piece.len()));
+            self.window.extend_from_slice(&fresh);
+            self.decide(Flush::More, &mut out).await;
+            if self.window.len() == WINDOW_BYTES {
+                self.decide(Flush::Full, &mut out).await;
+            }
+        }
+        self.released(&out);
+        out.freeze()
+    }
+
+    /// Decides the rest of the stream.
+    pub(crate) async fn finish(&mut self) -> Bytes {
+        let mut out = BytesMut::new();
+        if self.unasked.is_none() && !self.window.is_empty() {
+            self.decide(Flush::Last, &mut out).await;
+        }
+        if let Some(unasked) = self.unasked.take() {
+            self.mark(&unasked, &mut out);
+        }
+        self.instance = None;
+        self.keep = None;
+        out.freeze()
+    }
+
+    /// What there is to say about the stream, if anything.
+    pub(crate) fn note(&self) -> Option<HookNote> {
+        let tally = &self.tally;
+        let mut parts = Vec::new();
+        if let Some(failure) = &tally.first_failure {
+            let times = tally.failures;
+            parts.push(format!("failed {times} times, first {failure}"));
+            if tally.withheld > 0 {
+                parts.push(format!("{} bytes withheld", tally.withheld));
+            }
+        }
+        if tally.edits > 0 {
+            let rules = tally.rules.iter();
+            let rules: Vec<String> = rules.map(|(rule, n)| format!("{rule} {n}")).collect();
+            parts.push(format!(
+                "hid {} stretches ({})",
+                tally.edits,
+                rules.join(", ")
+            ));
+        }
+        (!parts.is_empty()).then(|| HookNote {
+            plugin: self.name.clone(),
+            hook: Hook::OutputRedaction.as_str().to_owned(),
+            decision: parts.join("; "),
+            failed: tally.first_failure.is_some(),
+            took: tally.took,
+        })
+    }
+
+    /// Asks the plugin about the window, at most twice, and does what it says.
+    async fn decide(&mut self, flush: Flush, out: &mut BytesMut) {
+        let Some(plugin) = self.plugin.clone() else {
+            return;
+        };
+        let started = Instant::now();
+        let mut answer = self.scan(&plugin, flush).await;
+        if answer.is_err() {
+            answer = self.scan(&plugin, flush).await;
+        }
+        self.tally.took += started.elapsed();
+        match answer {
+            Ok(verdict) => {
+                self.breaker.succeeded();
+                self.obey(&plugin, verdict, out);
+            }
+            Err(failure) => self.give_up(&plugin, failure, out),
+        }
+    }
+
+    /// One call, on the kept instance if there is one.
+    async fn scan(&mut self, plugin: &Arc<Plugin>, flush: Flush) -> Result<Verdict, Failure> {
+        let limits = plugin.runtime.limits;
+        let stream = Arc::clone(&self.stream);
+        let window = self.window.clone().freeze();
+        let fresh_from = u32::try_from(self.seen).unwrap_or(u32::MAX);
+        let carry = self.carry.clone();
+        let instance = self.instance.take();
+        let wall = limits.redaction_scan.wall;
+        let (instance, verdict) = plugin
+            .call(Hook::OutputRedaction, wall, move |plugin| {
+                let mut instance = match instance {
+                    Some(instance) => instance,
+                    None => begin(plugin, &stream)?,
+                };
+                let limits = limits.redaction_scan;
+                let verdict = instance.scan(limits, &window, fresh_from, flush, &carry)?;
+                verdict::check(&verdict, window.len(), flush)?;
+                Ok((instance, verdict))
+            })
+            .await?;
+        self.instance = self.keep.is_some().then_some(instance);
+        Ok(verdict)
+    }
+
+    fn obey(&mut self, plugin: &Plugin, verdict: Verdict, out: &mut BytesMut) {
+        out.extend_from_slice(&verdict::apply(&verdict, &self.window));
+        self.window.advance(verdict.consumed as usize);
+        self.seen = self.window.len();
+        let edits = verdict.edits.len();
+        plugin
+            .counters
+            .count_edits(edits, verdict::hidden_bytes(&verdict));
+        self.carry = verdict.carry;
+        for edit in verdict.edits {
+            self.tally.edits += 1;
+            let known = self.tally.rules.contains_key(&edit.rule);
+            if known || self.tally.rules.len() < NOTED_RULES {
+                *self.tally.rules.entry(edit.rule).or_default() += 1;
+            }
+        }
+    }
+
+    /// The failure policy. What the plugin wanted to remember stays: at worst it hides too much.
+    fn give_up(&mut self, plugin: &Plugin, failure: Failure, out: &mut BytesMut) {
+        let window = self.window.split();
+        self.seen = 0;
+        self.tally.failures += 1;
+        let code = failure.code;
+        self.tally.first_failure.get_or_insert(failure);
+        let until = self.breaker.failed(Instant::now());
+        let release = plugin.policy.output_redaction == OnRedactionFailure::HostRedacted;
+        let mut unasked = Unasked {
+            until,
+            code,
+            release: release || self.stream.mutation.is(Mutant::ReleaseOnFailure),
+            bytes: 0,
+            line_ended: false,
+        };
+        unasked.take(&window, out);
+        self.mark(&unasked, out);
+        unasked.bytes = 0;
+        if until.is_none() {
+            plugin.counters.count_breaker();
+            unasked.code = FailureCode::BreakerOpen;
+        }
+        self.unasked = Some(unasked);
+    }
+
+    /// Withholds (or releases) the part of `piece` that the plugin is not asked about, and lets it be
+    /// asked from there on if it is time.
+    fn go_on_unasked(&mut self, piece: &mut Bytes, out: &mut BytesMut) {
+        let Some(mut unasked) = self.unasked.take() else {
+            return;
+        };
+        let over = unasked.until.is_some_and(|until| Instant::now() >= until);
+        let line_end = match unasked.line_ended {
+            true => Some(0),
+            false => piece
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .map(|at| at + 1),
+        };
+        match line_end.filter(|_| over) {
+            Some(resume) => {
+                unasked.take(&piece.split_to(resume), out);
+                self.mark(&unasked, out);
+            }
+            None => {
+                unasked.take(&piece.split_to(piece.len()), out);
+                self.unasked = Some(unasked);
+            }
+        }
+    }
+
+    /// Says on a line of its own how much is missing here.
+    fn mark(&mut self, unasked: &Unasked, out: &mut BytesMut) {
+        let Unasked { code, bytes, .. } = unasked;
+        if *bytes == 0 {
+            return;
+        }
+        self.tally.withheld += u64::try_from(*bytes).unwrap_or(u64::MAX);
+        if let Some(plugin) = &self.plugin {
+            plugin.counters.count_withheld(*bytes);
+        }
+        self.released(out);
+        if !self.at_line_start {
+            out.extend_from_slice(b"\n");
+        }
+        let (name, code) = (&self.name, code.as_str());
+        let marker = format!("[output withheld: redactor {name} {code}, {bytes} bytes]\n");
+        out.extend_from_slice(marker.as_bytes());
+        self.at_line_start = true;
+    }
+
+    fn released(&mut self, out: &[u8]) {
+        if let Some(last) = out.last() {
+            self.at_line_start = *last == b'\n';
+        }
+    }
+}
+
+impl Unasked {
+    fn take(&mut self, bytes: &[u8], out: &mut BytesMut) {
+        if self.release {
+            out.extend_from_slice(bytes);
+        } else {
+            self.bytes += bytes.len();
+        }
+        if let Some(last) = bytes.last() {
+            self.line_ended = *last == b'\n';
+        }
+    }
+}
+
+/// An instance that is ready to scan.
+fn begin(plugin: &Arc<Plugin>, stream: &Stream) -> Result<Instance, Failure> {
+    let limits = plugin.runtime.limits.redaction_begin;
+    let mut instance = Instance::start(plugin, &stream.scope, limits)?;
+    instance.begin(limits, &stream.run, stream.channel)?;
+    Ok(instance)
+}

@@ -1,0 +1,374 @@
+//! The installed plugins, by name.
+//!
+//! Installing is slow (a compiler runs) and happens beside everything else; taking the result into
+//! service is one swap. Calls hold the plugin they began with, so a new version never meets a call
+//! or a stream of the old one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use sandclock_core::run::RunId;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::sync::{Semaphore, oneshot};
+use wasmtime::component::Linker;
+
+use crate::counters::{Counters, PluginCounters};
+use crate::failure::{Failure, FailureCode};
+use crate::host::{self, HostState};
+use crate::install::{self, InstallError};
+use crate::instance::Scope;
+use crate::limits::MAX_COMPILE_TIME;
+use crate::log::{LogLine, PluginLog};
+use crate::plugin::{FailurePolicy, Hook, Plugin, Runtime, not_installed};
+
+/// An artifact to install.
+#[derive(Clone, Debug)]
+pub struct Artifact {
+    /// Under which name; what is installed under it is replaced.
+    pub name: String,
+    /// What people call this version.
+    pub version: Option<String>,
+    /// A wasm component, or a core module that carries the metadata of its bindings.
+    pub bytes: Vec<u8>,
+    /// What happens when it fails.
+    pub policy: FailurePolicy,
+}
+
+/// What is known of a plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginInfo {
+    /// Its name.
+    pub name: String,
+    /// As it was given at installation.
+    pub version: Option<String>,
+    /// The version of the contract that its host speaks.
+    pub api: &'static str,
+    /// The hooks it has.
+    pub hooks: Vec<Hook>,
+    /// SHA-256 of the artifact, in hexadecimal.
+    pub sha256: String,
+    /// Its size in bytes.
+    pub bytes: usize,
+    /// What happens when it fails.
+    pub policy: FailurePolicy,
+    /// Whether the newest attempt to install it worked.
+    pub status: PluginStatus,
+    /// How the last call that failed did so.
+    pub last_failure: Option<Failure>,
+    /// The newest lines of its log, oldest first.
+    pub log: Vec<LogLine>,
+}
+
+/// Whether a plugin is what the operator last wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PluginStatus {
+    /// It is.
+    Ready,
+    /// A newer version could not be installed, for this reason; the one before serves.
+    Outdated(String),
+}
+
+/// Why a job cannot use a plugin as it wants.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindingError {
+    /// There is none of that name.
+    #[error("plugin {name:?} is not installed: installed are {installed}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The names there are.
+        installed: String,
+    },
+    /// Configurations are JSON objects.
+    #[error("config of plugin {name:?} is {found}: a JSON object is expected")]
+    NotAnObject {
+        /// The plugin.
+        name: String,
+        /// The type of the value.
+        found: &'static str,
+    },
+    /// The plugin says what is wrong.
+    #[error("config of plugin {name:?}: {why}")]
+    Refused {
+        /// The plugin.
+        name: String,
+        /// In its words.
+        why: String,
+    },
+    /// The plugin could not be asked.
+    #[error("plugin {name:?} could not check its config: {failure}")]
+    Failed {
+        /// The plugin.
+        name: String,
+        /// How it failed.
+        failure: Failure,
+    },
+}
+
+#[derive(Debug)]
+struct Entry {
+    info: PluginInfo,
+    plugin: Arc<Plugin>,
+}
+
+/// What is kept of a plugin over its versions.
+#[derive(Clone, Debug)]
+struct Record {
+    counters: Arc<Counters>,
+    log: Arc<PluginLog>,
+}
+
+/// See the module.
+pub(crate) struct Registry {
+    runtime: Arc<Runtime>,
+    linker: Linker<HostState>,
+    entries: RwLock<BTreeMap<String, Entry>>,
+    records: Mutex<BTreeMap<String, Record>>,
+    /// One compilation at a time.
+    compiling: Semaphore,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry").finish_non_exhaustive()
+    }
+}
+
+impl Registry {
+    pub(crate) fn new(runtime: Arc<Runtime>) -> Result<Self, wasmtime::Error> {
+        Ok(Self {
+            linker: install::linker(&runtime.engine)?,
+            runtime,
+            entries: RwLock::default(),
+            records: Mutex::default(),
+            compiling: Semaphore::new(1),
+        })
+    }
+
+    pub(crate) async fn install(&self, artifact: Artifact) -> Result<PluginInfo, InstallError> {
+        let name = artifact.name.clone();
+        match self.make(artifact).await {
+            Ok(entry) => {
+                let info = entry.info.clone();
+                self.write(|entries| entries.insert(name, entry));
+                Ok(info)
+            }
+            Err(error) => {
+                let status = PluginStatus::Outdated(error.to_string());
+                self.write(|entries| {
+                    if let Some(entry) = entries.get_mut(&name) {
+                        entry.info.status = status;
+                    }
+                });
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes a plugin out of service; calls that have begun end as they would. False if there is none.
+    pub(crate) fn remove(&self, name: &str) -> bool {
+        self.write(|entries| entries.remove(name)).is_some()
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<Plugin>> {
+        self.read(|entries| entries.get(name).map(|entry| Arc::clone(&entry.plugin)))
+    }
+
+    pub(crate) fn list(&self) -> Vec<PluginInfo> {
+        self.read(|entries| {
+            let entries = entries.values();
+            entries
+                .map(|entry| PluginInfo {
+                    last_failure: entry.plugin.last_failure(),
+                    log: entry.plugin.log.lines(),
+                    ..entry.info.clone()
+                })
+                .collect()
+        })
+    }
+
+    pub(crate) fn counters(&self) -> Vec<PluginCounters> {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records
+            .iter()
+            .map(|(name, record)| record.counters.snapshot(name, record.log.dropped()))
+            .collect()
+    }
+
+    pub(crate) async fn check_binding(
+        &self,
+        name: &str,
+        config: &Value,
+    ) -> Result<(), BindingError> {
+        let name_owned = || name.to_owned();
+        let Some(plugin) = self.get(name) else {
+            let names: Vec<String> = self.read(|entries| entries.keys().cloned().collect());
+            let installed = match names.as_slice() {
+                [] => "none".to_owned(),
+                names => names.join(", "),
+            };
+            return Err(BindingError::Unknown {
+                name: name_owned(),
+                installed,
+            });
+        };
+        if !config.is_object() && !config.is_null() {
+            return Err(BindingError::NotAnObject {
+                name: name_owned(),
+                found: type_of(config),
+            });
+        }
+        if !plugin.hooks.has(Hook::Lifecycle) {
+            return Ok(());
+        }
+        let limits = self.runtime.limits.lifecycle;
+        let scope = Scope {
+            config: Arc::new(config.clone()),
+            worker: Arc::from(""),
+            run: Arc::from(""),
+        };
+        let checked = plugin.call_fresh(Hook::Lifecycle, limits, scope, move |instance| {
+            instance.validate_config(limits)
+        });
+        checked.await.map_err(|failure| match failure.code {
+            FailureCode::PluginError => BindingError::Refused {
+                name: name_owned(),
+                why: failure.text,
+            },
+            _ => BindingError::Failed {
+                name: name_owned(),
+                failure,
+            },
+        })
+    }
+
+    async fn make(&self, artifact: Artifact) -> Result<Entry, InstallError> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let name = artifact.name.clone();
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(allowed) {
+            return Err(InstallError::Name { name });
+        }
+        let host = |why: String| InstallError::Host { why };
+        let _one = self
+            .compiling
+            .acquire()
+            .await
+            .map_err(|error| host(error.to_string()))?;
+        let (runtime, linker) = (Arc::clone(&self.runtime), self.linker.clone());
+        let record = self.record_of(&name);
+        let (answer, answered) = oneshot::channel();
+        // A thread of its own: the compiler takes seconds and cannot be interrupted.
+        std::thread::Builder::new()
+            .name("plugin-install".to_owned())
+            .spawn(move || {
+                let made = entry(artifact, runtime, &linker, record);
+                // Whoever waited may have given up.
+                drop(answer.send(made));
+            })
+            .map_err(|error| host(error.to_string()))?;
+        match tokio::time::timeout(MAX_COMPILE_TIME, answered).await {
+            Ok(Ok(made)) => made,
+            Ok(Err(_)) => Err(host("the compiler broke off".to_owned())),
+            Err(_) => Err(InstallError::TooSlow {
+                seconds: MAX_COMPILE_TIME.as_secs(),
+            }),
+        }
+    }
+
+    fn record_of(&self, name: &str) -> Record {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let record = records.entry(name.to_owned()).or_insert_with(|| Record {
+            counters: Arc::default(),
+            log: Arc::new(PluginLog::new(&Arc::from(name))),
+        });
+        record.clone()
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&BTreeMap<String, Entry>) -> T) -> T {
+        read(&self.entries.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write<T>(&self, write: impl FnOnce(&mut BTreeMap<String, Entry>) -> T) -> T {
+        write(&mut self.entries.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The slow part of an installation.
+fn entry(
+    artifact: Artifact,
+    runtime: Arc<Runtime>,
+    linker: &Linker<HostState>,
+    record: Record,
+) -> Result<Entry, InstallError> {
+    let compiled = install::compile(&runtime.engine, linker, &artifact.bytes)?;
+    let plugin = Arc::new(Plugin {
+        name: Arc::from(artifact.name.as_str()),
+        pre: compiled.pre,
+        hooks: compiled.hooks,
+        policy: artifact.policy,
+        runtime,
+        log: record.log,
+        counters: record.counters,
+        last_failure: Mutex::default(),
+    });
+    install::dry_run(&plugin)?;
+    let hooks = Hook::ALL.into_iter().filter(|hook| plugin.hooks.has(*hook));
+    let info = PluginInfo {
+        hooks: hooks.collect(),
+        sha256: sha256(&artifact.bytes),
+        bytes: artifact.bytes.len(),
+        name: artifact.name,
+        version: artifact.version,
+        api: host::VERSION,
+        policy: artifact.policy,
+        status: PluginStatus::Ready,
+        last_failure: None,
+        log: Vec::new(),
+    };
+    Ok(Entry { info, plugin })
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// What a plugin call of this run is about.
+pub(crate) fn scope(config: &Value, worker: &str, run: &RunId) -> Scope {
+    Scope {
+        config: Arc::new(config.clone()),
+        worker: Arc::from(worker),
+        run: Arc::from(run.as_str()),
+    }
+}
+
+/// The plugin of this name, if it is installed and, if so, has the hook: `Ok(None)` is a plugin that
+/// is bound for its other hooks.
+///
+/// # Errors
+/// If it is not installed.
+pub(crate) fn with_hook(
+    registry: &Registry,
+    name: &str,
+    hook: Hook,
+) -> Result<Option<Arc<Plugin>>, Failure> {
+    let plugin = registry.get(name).ok_or_else(|| not_installed(name))?;
+    Ok(plugin.hooks.has(hook).then_some(plugin))
+}

@@ -1,0 +1,219 @@
+//! The secret values this process knows, and what makes them invisible.
+//!
+//! Whoever resolves a secret for a run teaches it here first; from then on every output stream, log
+//! line, error text and alert that passes a mask shows `[secret:NAME]` where the value, or one of
+//! its usual encodings, stood. This is the floor under all redaction: it needs no plugin and no
+//! plugin can lift it. It prevents accidents. A program that wants to print its secret can always
+//! find an encoding that nobody expects.
+//!
+//! Values are kept until the process ends, because a run that prints an older value may still be
+//! going on; of each name the newest [`MAX_VALUES_PER_NAME`].
+
+mod encodings;
+mod masker;
+mod needles;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use bytes::Bytes;
+
+pub use self::masker::Masker;
+use self::needles::Needles;
+use crate::mutants::{Mutant, Mutation};
+
+/// The shortest value that can be masked, in bytes: shorter ones occur everywhere by chance, so
+/// that masking them would hide the output and, by where the marks stand, show the value.
+pub const MIN_SECRET_BYTES: usize = 4;
+
+/// The longest value, in bytes. It bounds how much of a stream may be held back.
+pub const MAX_SECRET_BYTES: usize = 32 << 10;
+
+/// How many values of one name are kept; the oldest goes first.
+pub const MAX_VALUES_PER_NAME: usize = 64;
+
+/// Why a value cannot be masked. A run that needs such a secret should not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// There is nothing to mask; usually the source was not filled.
+    #[error("secret {name:?} is empty: fill its source or remove it from the job")]
+    Empty {
+        /// Its name.
+        name: String,
+    },
+    /// It would occur by chance.
+    #[error("secret {name:?} has {bytes} bytes: it cannot be masked below {MIN_SECRET_BYTES}")]
+    TooShort {
+        /// Its name.
+        name: String,
+        /// Its length.
+        bytes: usize,
+    },
+    /// It would hold back too much of a stream.
+    #[error("secret {name:?} has {bytes} bytes: at most {MAX_SECRET_BYTES} can be masked")]
+    TooLong {
+        /// Its name.
+        name: String,
+        /// Its length.
+        bytes: usize,
+    },
+    /// All known values together are more than the search can hold.
+    #[error("secret {name:?} is one too many: the known secrets are too large to search for")]
+    TooMany {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// A value that never shows itself: it has no `Display`, and its `Debug` is a constant.
+#[derive(Clone, PartialEq, Eq)]
+struct SecretValue(Vec<u8>);
+
+impl fmt::Debug for SecretValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// The registry of known secrets. Clones share it.
+#[derive(Clone, Default)]
+pub struct KnownSecrets {
+    shared: Arc<Shared>,
+    mutation: Mutation,
+}
+
+#[derive(Default)]
+struct Shared {
+    values: Mutex<BTreeMap<String, VecDeque<SecretValue>>>,
+    /// Replaced as a whole, so that a stream takes the newest at its next piece and never waits
+    /// for one to be built.
+    needles: RwLock<Arc<Needles>>,
+}
+
+impl fmt::Debug for KnownSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownSecrets")
+            .field("names", &self.values().len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl KnownSecrets {
+    /// A registry that knows nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same registry, seen through a mutant of its masking. For tests that a suite notices.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn with_mutant(self, mutant: Mutant) -> Self {
+        Self {
+            shared: self.shared,
+            mutation: Mutation::of(mutant),
+        }
+    }
+
+    /// Masks `value` from now on, in open streams from their next piece on. `name` is shown in its
+    /// place. A value that is known already costs a comparison.
+    ///
+    /// # Errors
+    /// If the value cannot be masked; it is not known then.
+    pub fn learn(&self, name: &str, value: &[u8]) -> Result<(), SecretError> {
+        let name_owned = || name.to_owned();
+        let bytes = value.len();
+        if value.trim_ascii().is_empty() {
+            return Err(SecretError::Empty { name: name_owned() });
+        }
+        if value.trim_ascii().len() < MIN_SECRET_BYTES {
+            return Err(SecretError::TooShort {
+                name: name_owned(),
+                bytes,
+            });
+        }
+        if bytes > MAX_SECRET_BYTES {
+            return Err(SecretError::TooLong {
+                name: name_owned(),
+                bytes,
+            });
+        }
+        let mut values = self.values();
+        let of_name = values.entry(name_owned()).or_default();
+        if of_name.iter().any(|known| known.0 == value) {
+            return Ok(());
+        }
+        of_name.push_back(SecretValue(value.to_vec()));
+        let dropped = (of_name.len() > MAX_VALUES_PER_NAME)
+            .then(|| of_name.pop_front())
+            .flatten();
+        let Some(needles) = needles_of(&values) else {
+            if let Some(of_name) = values.get_mut(name) {
+                of_name.pop_back();
+                of_name.extend(dropped);
+                of_name.rotate_right(usize::from(of_name.len() == MAX_VALUES_PER_NAME));
+            }
+            return Err(SecretError::TooMany { name: name_owned() });
+        };
+        *self
+            .shared
+            .needles
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(needles);
+        Ok(())
+    }
+
+    /// A mask for a new stream.
+    pub fn masker(&self) -> Masker {
+        Masker::new(self.clone())
+    }
+
+    /// Masks a text that is whole: an error, a log line.
+    pub fn mask_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let masked = self.mask_bytes(text.as_bytes());
+        if masked == text.as_bytes() {
+            return Cow::Borrowed(text);
+        }
+        Cow::Owned(String::from_utf8_lossy(&masked).into_owned())
+    }
+
+    /// Masks bytes that are whole: the body of an alert.
+    pub fn mask_bytes(&self, bytes: &[u8]) -> Bytes {
+        let mut masker = self.masker();
+        let head = masker.push(Bytes::copy_from_slice(bytes));
+        let tail = masker.finish();
+        masker::joined(head, tail)
+    }
+
+    /// What is searched for now.
+    fn needles(&self) -> Arc<Needles> {
+        let needles = self
+            .shared
+            .needles
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&needles)
+    }
+
+    fn is_mutated(&self, mutant: Mutant) -> bool {
+        self.mutation.is(mutant)
+    }
+
+    fn values(&self) -> MutexGuard<'_, BTreeMap<String, VecDeque<SecretValue>>> {
+        self.shared
+            .values
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn needles_of(values: &BTreeMap<String, VecDeque<SecretValue>>) -> Option<Needles> {
+    Needles::new(values.iter().map(|(name, values)| {
+        let forms = values
+            .iter()
+            .flat_map(|value| encodings::forms(&value.0))
+            .collect();
+        (name.as_str(), forms)
+    }))
+}

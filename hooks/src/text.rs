@@ -1,0 +1,32 @@
+//! Text from plugins, made fit for people: masked, on one line, and bounded.
+
+use crate::secrets::KnownSecrets;
+
+/// `text` without known secrets and control characters, at most `max` bytes. It is masked before it
+/// is cut: a cut through a secret would leave a part that nobody recognises.
+pub(crate) fn presentable(secrets: &KnownSecrets, text: &str, max: usize) -> String {
+    let masked = secrets.mask_text(text);
+    let mut out = String::with_capacity(masked.len().min(max));
+    for char in masked.chars() {
+        let char = if char.is_control() { ' ' } else { char };
+        if out.len() + char.len_utf8() > max {
+            break;
+        }
+        out.push(char);
+    }
+    out
+}
+
+/// Whether a reader sees every character of `text` where it stands: no control characters, and none
+/// that hide or turn around what is near them.
+pub(crate) fn is_plain(text: &str) -> bool {
+    let deceptive = |char: char| {
+        matches!(
+            char,
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
+        )
+    };
+    !text
+        .chars()
+        .any(|char| char.is_control() || deceptive(char))
+}

@@ -1,0 +1,195 @@
+//! Before a run: how long may it take?
+//!
+//! Each plugin of the job is asked in order and refines what holds so far, which begins with what
+//! the job declares. A plugin that fails changes nothing. Whatever is decided is brought within the
+//! operator's bounds, and a run that had a limit never loses it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sandclock_core::ports::{History, RunPolicy};
+use sandclock_core::run::{HookNote, RunContext};
+use tokio::time::Instant;
+
+use crate::failure::Failure;
+use crate::host::{self, timeout_policy::Decision};
+use crate::limits::TEXT_BYTES;
+use crate::plugin::{Hook, OnTimeoutFailure, Plugin};
+use crate::text;
+
+/// What the operator allows plugins to decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitBounds {
+    /// The shortest limit a plugin may set; default 1 s.
+    pub min: Duration,
+    /// The longest limit of any run, declared ones too; default none.
+    pub max: Option<Duration>,
+    /// The longest grace a plugin may set; default 10 min.
+    pub max_grace: Duration,
+}
+
+impl Default for LimitBounds {
+    fn default() -> Self {
+        Self {
+            min: Duration::from_secs(1),
+            max: None,
+            max_grace: Duration::from_secs(600),
+        }
+    }
+}
+
+/// The limits of a run while its plugins are asked.
+#[derive(Debug)]
+pub(crate) struct Refining<'a> {
+    run: &'a RunContext,
+    bounds: LimitBounds,
+    policy: RunPolicy,
+}
+
+impl<'a> Refining<'a> {
+    pub(crate) fn new(
+        run: &'a RunContext,
+        default_limit: Option<Duration>,
+        bounds: LimitBounds,
+    ) -> Self {
+        let job = &run.job;
+        let reason = match (job.timeout, default_limit) {
+            (Some(_), _) => "declared by the job",
+            (None, Some(_)) => "the default limit",
+            (None, None) => "",
+        };
+        let policy = RunPolicy {
+            limit: job.timeout.or(default_limit),
+            warn: None,
+            grace: job.grace,
+            reason: reason.to_owned(),
+            refuse: None,
+            notes: Vec::new(),
+        };
+        Self {
+            run,
+            bounds,
+            policy,
+        }
+    }
+
+    /// What plugins are told is declared: nothing, as long as only the fleet's default holds.
+    fn declared_ms(&self, decided: bool) -> Option<u32> {
+        let limit = match (decided, self.run.job.timeout) {
+            (false, None) => None,
+            _ => self.policy.limit,
+        };
+        limit.map(|limit| u32::try_from(limit.as_millis()).unwrap_or(u32::MAX))
+    }
+
+    /// Asks one plugin.
+    pub(crate) async fn ask(
+        &mut self,
+        plugin: &Arc<Plugin>,
+        scope: crate::instance::Scope,
+        past: &History,
+    ) {
+        let limits = plugin.runtime.limits.timeout_policy;
+        let decided = self.policy.notes.iter().any(|note| !note.failed);
+        let declared_ms = self.declared_ms(decided);
+        let info = host::run_info(self.run, plugin.runtime.clock.now());
+        let past = *past;
+        let started = Instant::now();
+        let answer = plugin
+            .call_fresh(Hook::TimeoutPolicy, limits, scope, move |instance| {
+                instance.decide(limits, &info, declared_ms, &past)
+            })
+            .await;
+        let (decision, failed) = match answer {
+            Ok(None) => ("keeps what holds".to_owned(), false),
+            Ok(Some(decision)) => (self.apply(plugin, &decision), false),
+            Err(failure) => (
+                self.fail(plugin.policy.timeout_policy, &plugin.name, &failure),
+                true,
+            ),
+        };
+        self.note(&plugin.name, decision, failed, started.elapsed());
+    }
+
+    /// A plugin that cannot be asked at all.
+    pub(crate) fn cannot_ask(&mut self, name: &str, failure: &Failure) {
+        let decision = self.fail(OnTimeoutFailure::Fallback, name, failure);
+        self.note(name, decision, true, Duration::ZERO);
+    }
+
+    /// The end of it: what applies to the run.
+    pub(crate) fn done(mut self) -> RunPolicy {
+        if let Some(max) = self.bounds.max {
+            let limit = self.policy.limit.map_or(max, |limit| limit.min(max));
+            if self.policy.limit != Some(limit) {
+                self.policy.limit = Some(limit);
+                self.policy.reason = "the longest limit allowed".to_owned();
+            }
+        }
+        self.policy.warn = self
+            .policy
+            .warn
+            .filter(|warn| !warn.is_zero() && self.policy.limit.is_none_or(|limit| *warn < limit));
+        self.policy
+    }
+
+    fn apply(&mut self, plugin: &Plugin, decision: &Decision) -> String {
+        let millis = |ms: u32| Duration::from_millis(u64::from(ms));
+        let mut parts = Vec::new();
+        if let Some(limit_ms) = decision.limit_ms {
+            let limit = millis(limit_ms).max(self.bounds.min);
+            let limit = self.bounds.max.map_or(limit, |max| limit.min(max));
+            self.policy.limit = Some(limit);
+            parts.push(format!("limit {limit:?}"));
+        }
+        if let Some(warn_ms) = decision.warn_ms {
+            self.policy.warn = Some(millis(warn_ms));
+            parts.push(format!("warning after {:?}", millis(warn_ms)));
+        }
+        if let Some(grace_ms) = decision.grace_ms {
+            self.policy.grace = millis(grace_ms).min(self.bounds.max_grace);
+            parts.push(format!("grace {:?}", self.policy.grace));
+        }
+        let reason = text::presentable(&plugin.runtime.secrets, &decision.reason, TEXT_BYTES);
+        if decision.limit_ms.is_some() {
+            self.policy.reason = match reason.as_str() {
+                "" => format!("set by plugin {}", plugin.name),
+                reason => format!("{reason} (plugin {})", plugin.name),
+            };
+        }
+        if parts.is_empty() {
+            parts.push("keeps what holds".to_owned());
+        }
+        match reason.as_str() {
+            "" => parts.join(", "),
+            reason => format!("{}: {reason}", parts.join(", ")),
+        }
+    }
+
+    fn fail(&mut self, policy: OnTimeoutFailure, name: &str, failure: &Failure) -> String {
+        match policy {
+            OnTimeoutFailure::Fallback => {
+                let holds = match self.policy.limit {
+                    Some(limit) => format!("the limit stays {limit:?}"),
+                    None => "the run stays without a limit".to_owned(),
+                };
+                format!("plugin_fallback: {failure}; {holds}")
+            }
+            OnTimeoutFailure::FailRun => {
+                let cause = format!("plugin {name} could not decide on a limit: {failure}");
+                self.policy.refuse.get_or_insert(cause);
+                format!("{failure}; the run is refused")
+            }
+        }
+    }
+
+    fn note(&mut self, plugin: &str, decision: String, failed: bool, took: Duration) {
+        self.policy.notes.push(HookNote {
+            plugin: plugin.to_owned(),
+            hook: Hook::TimeoutPolicy.as_str().to_owned(),
+            decision,
+            failed,
+            took,
+        });
+    }
+}

@@ -1,0 +1,18 @@
+//! The plugin host from outside: hostile guests, masking of known secrets, redaction of streams,
+//! alerts, installation; and for each promise of secrecy a mutant that the suite notices.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
+mod alerts;
+mod encodings;
+mod fixture;
+mod guests;
+mod hostile;
+mod install;
+mod masking;
+mod redaction;
+mod standard;
+mod timeouts;
