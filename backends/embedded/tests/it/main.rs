@@ -9,6 +9,7 @@
 
 use sandclock_testkit::conformance;
 
+mod crash;
 mod durability;
 mod faults;
 mod fresh;
