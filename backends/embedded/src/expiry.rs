@@ -26,6 +26,14 @@ const LONG_TIMES_EVERY: Duration = Duration::from_secs(3600);
 /// How many records one look removes at most.
 const SWEEP: u32 = 1_000;
 
+/// As good as for ever, and far from what an [`Instant`] can hold.
+const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
+/// The instant this long from now.
+pub(crate) fn from_now(time: Duration) -> Instant {
+    Instant::now() + time.min(LONGEST)
+}
+
 /// When short-lived things end.
 #[derive(Debug, Default)]
 pub(crate) struct Deadlines {
@@ -38,12 +46,11 @@ pub(crate) struct Deadlines {
 impl Deadlines {
     /// The deadlines of what the file holds, as if all of it had been written just now.
     pub(crate) fn load(db: &Connection) -> rusqlite::Result<Self> {
-        let now = Instant::now();
         let mut statement = db.prepare("SELECT run, retain_ms FROM kills")?;
         let kills = statement.query_map([], |row| {
             let run: String = row.get(0)?;
             let retain = Duration::from_millis(row.get(1)?);
-            Ok(RunId::parse(&run).map(|run| (run, now + retain)))
+            Ok(RunId::parse(&run).map(|run| (run, from_now(retain))))
         })?;
         Ok(Self {
             kills: kills
@@ -55,7 +62,7 @@ impl Deadlines {
 
     /// Keeps a kill at least this long from now.
     pub(crate) fn keep_kill(&mut self, run: &RunId, retain: Duration) {
-        let until = Instant::now() + retain;
+        let until = from_now(retain);
         let kept = self.kills.entry(run.clone()).or_insert(until);
         *kept = until.max(*kept);
     }
@@ -70,8 +77,10 @@ pub(crate) fn expire(txn: &mut Txn<'_>) -> rusqlite::Result<()> {
         .collect();
     for run in over {
         let mut delete = txn.db.prepare_cached("DELETE FROM kills WHERE run = ?1")?;
-        delete.execute([run.as_str()])?;
-        txn.deadlines.kills.remove(&run);
+        // Forgotten only once it is certainly gone: this transaction may yet be undone.
+        if delete.execute([run.as_str()])? == 0 {
+            txn.deadlines.kills.remove(&run);
+        }
     }
     txn.deadlines.alerts.retain(|_, until| *until > now);
     if txn.deadlines.next_long_look.is_none_or(|at| at <= now) {

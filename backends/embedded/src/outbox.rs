@@ -19,6 +19,7 @@ use sandclock_core::{BackendError, ErrorKind};
 use tokio::time::Instant;
 
 use crate::error::{DbError, DbResult};
+use crate::expiry::from_now;
 use crate::runs::place_of;
 use crate::store::Store;
 use crate::writer::Txn;
@@ -132,7 +133,7 @@ fn claim(txn: &mut Txn<'_>, max: u32, lease: Duration) -> DbResult<Vec<ClaimedAl
             .db
             .prepare_cached("UPDATE alerts SET claim = ?2 WHERE place = ?1")?;
         update.execute((place, claim))?;
-        txn.deadlines.alerts.insert(place, now + lease);
+        txn.deadlines.alerts.insert(place, from_now(lease));
         claimed.push(ClaimedAlert { alert, claim });
     }
     Ok(claimed)
@@ -179,7 +180,7 @@ fn failed(
         .execute((place, state.as_str(), error))?;
     txn.deadlines.alerts.remove(&place);
     if let Some(wait) = again {
-        txn.deadlines.alerts.insert(place, Instant::now() + wait);
+        txn.deadlines.alerts.insert(place, from_now(wait));
     }
     Ok(())
 }
@@ -207,9 +208,13 @@ fn list(
     limit: u32,
 ) -> DbResult<Page<Alert>> {
     let before = i64::try_from(before).unwrap_or(i64::MAX);
+    // Each form is answered by an index in the order of the places.
+    let condition = match state {
+        Some(_) => "state = ?2",
+        None => "state <> 'folded' AND ?2 IS NULL",
+    };
     let sql = format!(
-        "SELECT {COLUMNS} FROM alerts WHERE place < ?1 AND state <> 'folded'
-         AND (?2 IS NULL OR state = ?2) ORDER BY place DESC LIMIT ?3"
+        "SELECT {COLUMNS} FROM alerts WHERE place < ?1 AND {condition} ORDER BY place DESC LIMIT ?3"
     );
     let mut select = db.prepare_cached(&sql)?;
     let state = state.map(AlertState::as_str);

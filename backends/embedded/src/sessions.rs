@@ -16,6 +16,7 @@ use sandclock_core::{BackendError, ErrorKind};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::expiry::from_now;
 use crate::history::{History, Look, Source, follow};
 use crate::store::Store;
 
@@ -139,7 +140,7 @@ impl Sessions for Store {
         let lease = Lease {
             info: me.clone(),
             ttl,
-            deadline: Instant::now() + ttl,
+            deadline: from_now(ttl),
         };
         self.sessions.change(|table| {
             let event = SessionEvent::Live(id.clone(), lease.info.clone());
@@ -155,7 +156,7 @@ impl Sessions for Store {
                 let lost = BackendError::new("sessions.renew", ErrorKind::SessionLost);
                 return Err(lost.context(session));
             };
-            lease.deadline = Instant::now() + lease.ttl;
+            lease.deadline = from_now(lease.ttl);
             if let Some(info) = info.filter(|info| **info != lease.info) {
                 lease.info = info.clone();
                 let event = SessionEvent::Live(session.clone(), info.clone());

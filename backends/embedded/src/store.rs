@@ -29,8 +29,12 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn open(path: &Path, settings: &Settings) -> Result<Self> {
-        let lock = Lock::take(path)?;
         make(path)?;
+        // One file, one lock, whatever links lead to it.
+        let path = &path
+            .canonicalize()
+            .map_err(|error| cannot_open(path, error))?;
+        let lock = Lock::take(path)?;
         let db = schema::open_writer(path, settings)?;
         let failed = |error| from_sqlite("embedded.open", error).context(path.display());
         let position = db
@@ -65,11 +69,7 @@ impl Drop for Store {
 
 /// Makes the file if it is missing, for its owner only: output and definitions are in it.
 fn make(path: &Path) -> Result<()> {
-    let failed = |error: std::io::Error| {
-        BackendError::new("embedded.open", ErrorKind::Unavailable)
-            .context(format!("{} cannot be opened", path.display()))
-            .source(error)
-    };
+    let failed = |error| cannot_open(path, error);
     let made = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -86,4 +86,10 @@ fn make(path: &Path) -> Result<()> {
     };
     let folder = std::fs::File::open(folder).map_err(failed)?;
     folder.sync_all().map_err(failed)
+}
+
+fn cannot_open(path: &Path, error: std::io::Error) -> BackendError {
+    BackendError::new("embedded.open", ErrorKind::Unavailable)
+        .context(format!("{} cannot be opened", path.display()))
+        .source(error)
 }

@@ -3,7 +3,7 @@
 //! Requests queue, and what has queued is one transaction: one sync of the disk for all of them. Each
 //! has a savepoint of its own, so that one that fails leaves the others alone. Nothing is answered
 //! before the commit; streams learn of changes in between. When a commit fails nobody knows what is
-//! on disk, so all its requests get an unknown effect and all streams start anew.
+//! on disk, so that all its requests get an unknown effect.
 //!
 //! ```text
 //! request ─► queue ─► BEGIN ─► savepoint each ─► COMMIT (synced) ─► streams ─► answers
@@ -226,10 +226,10 @@ impl Loop {
         drop(lock);
     }
 
-    /// Does a batch together; if that is undone for want of one of them, each alone.
+    /// Does a batch together; if that is undone, perhaps for one that does not fit, each alone.
     fn serve(&mut self, batch: &mut [Box<dyn Request>]) {
         match self.transact(batch) {
-            Err(Undone::RolledBack(_)) if batch.len() > 1 => {
+            Err(_) if batch.len() > 1 => {
                 for request in batch {
                     let alone = std::slice::from_mut(request);
                     let outcome = self.transact(alone);
@@ -252,8 +252,7 @@ impl Loop {
         }
         if let Err(error) = execute(&self.desk.db, "COMMIT") {
             self.roll_back();
-            self.sequence.position += u64::try_from(changes.len()).unwrap_or(0) + 1;
-            self.desk.changes.forget(self.sequence.position);
+            self.look_again();
             return Err(Undone::Unknown(error));
         }
         self.sequence.position += u64::try_from(changes.len()).unwrap_or(u64::MAX);
@@ -307,6 +306,19 @@ impl Loop {
             update.execute((self.sequence.revision, position))?;
         }
         Ok(())
+    }
+
+    /// After a failed commit: goes on from what the file says. To this process the transaction has not
+    /// happened; only a crash before the next commit might bring it back, which no later request can tell.
+    fn look_again(&mut self) {
+        let Ok(found) = read_sequence(&self.desk.db) else {
+            return;
+        };
+        if found.position != self.sequence.position {
+            self.desk.changes.forget(found.position);
+        }
+        self.sequence.position = found.position;
+        self.sequence.revision = found.revision.max(self.sequence.revision);
     }
 
     fn roll_back(&self) {

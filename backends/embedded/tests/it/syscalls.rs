@@ -39,6 +39,8 @@ struct State {
     held: u64,
     gate_closed: bool,
     write_error: Option<c_int>,
+    /// Where every file of the folder ends at the latest.
+    room: Option<i64>,
     sync_error: Option<c_int>,
 }
 
@@ -101,6 +103,12 @@ impl Disk {
         };
     }
 
+    /// Lets writes fail that would make a file longer than this, as on a disk without more room.
+    pub(crate) fn limit_files(&self, bytes: i64) {
+        self.0.state().room = Some(bytes);
+        FAILING.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// Lets syncs fail with this error, or no longer.
     pub(crate) fn fail_syncs(&self, error: Option<c_int>) {
         self.0.set(|state| state.sync_error = error);
@@ -117,6 +125,9 @@ impl Drop for Disk {
         // The list has one, this another; handles of other threads come and go.
         if Arc::strong_count(&self.0) == 2 {
             self.fail_writes(None);
+            if self.0.state().room.take().is_some() {
+                FAILING.fetch_sub(1, Ordering::SeqCst);
+            }
             self.open_gate();
             watches().retain(|watch| !Arc::ptr_eq(watch, &self.0));
         }
@@ -171,11 +182,15 @@ extern "C" fn fsync(fd: c_int) -> c_int {
     sync(fd, libc::SYS_fsync)
 }
 
-fn failure_of_write(fd: c_int) -> Option<ssize_t> {
+/// The answer to a write that is to fail. `end` is where it would end in the file, if known.
+fn failure_of_write(fd: c_int, end: Option<i64>) -> Option<ssize_t> {
     if FAILING.load(Ordering::SeqCst) == 0 {
         return None;
     }
-    let error = watch_of(fd)?.state().write_error?;
+    let watch = watch_of(fd)?;
+    let state = watch.state();
+    let too_long = state.room.zip(end).is_some_and(|(room, end)| end > room);
+    let error = state.write_error.or(too_long.then_some(libc::ENOSPC))?;
     ssize_t::try_from(fail(error)).ok()
 }
 
@@ -183,7 +198,7 @@ fn failure_of_write(fd: c_int) -> Option<ssize_t> {
 // SAFETY: the same signature and meaning as the C library's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn write(fd: c_int, bytes: *const c_void, count: size_t) -> ssize_t {
-    if let Some(failure) = failure_of_write(fd) {
+    if let Some(failure) = failure_of_write(fd, None) {
         return failure;
     }
     // SAFETY: passes on what the caller vouches for.
@@ -200,7 +215,10 @@ unsafe extern "C" fn pwrite64(
     count: size_t,
     offset: off64_t,
 ) -> ssize_t {
-    if let Some(failure) = failure_of_write(fd) {
+    let end = i64::try_from(count)
+        .unwrap_or(i64::MAX)
+        .saturating_add(offset);
+    if let Some(failure) = failure_of_write(fd, Some(end)) {
         return failure;
     }
     // SAFETY: passes on what the caller vouches for.
