@@ -9,6 +9,7 @@
     reason = "a benchmark reads the clock and prints a table"
 )]
 
+mod embedded;
 mod figure;
 mod floors;
 mod schedule;
@@ -22,7 +23,7 @@ use figure::Figure;
 type Bench = fn() -> Result<Vec<Figure>>;
 
 /// Every bench with its name, in order. What must fork before the process has threads stands first.
-const BENCHES: &[(&str, Bench)] = &[("schedule", schedule::run)];
+const BENCHES: &[(&str, Bench)] = &[("schedule", schedule::run), ("embedded", embedded::run)];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -135,12 +135,12 @@ fn condition(filter: &RunFilter, before: u64) -> DbResult<(String, Vec<Value>)> 
     }
     match filter.states.as_slice() {
         [] => {}
-        [state] => {
+        [state] if filter.job.is_none() => {
             sql.push_str(" AND state = ?");
             values.push(state.as_str().to_owned().into());
         }
         states => {
-            // The plus keeps the index on states away, which would have all their runs sorted by place.
+            // The plus keeps the index on states away: another one has the runs in order of place.
             let marks = vec!["?"; states.len()].join(", ");
             sql.push_str(&format!(" AND +state IN ({marks})"));
             values.extend(

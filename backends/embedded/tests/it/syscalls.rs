@@ -190,7 +190,9 @@ fn failure_of_write(fd: c_int, end: Option<i64>) -> Option<ssize_t> {
     let watch = watch_of(fd)?;
     let state = watch.state();
     let too_long = state.room.zip(end).is_some_and(|(room, end)| end > room);
-    let error = state.write_error.or(too_long.then_some(libc::ENOSPC))?;
+    let error = state
+        .write_error
+        .or_else(|| too_long.then_some(libc::ENOSPC))?;
     ssize_t::try_from(fail(error)).ok()
 }
 
