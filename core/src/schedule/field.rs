@@ -146,7 +146,9 @@ impl FieldSpec {
                 Err(Refused::Item(_)) if dialect == Dialect::Go && spec.hides_what_follows() => {
                     spec.ignored.push(item.to_owned());
                 }
-                Err(Refused::Item(error) | Refused::Step(error)) => return Err(error),
+                Err(Refused::Item(error) | Refused::Step(error)) => {
+                    return Err(ScheduleError { value: item.to_owned(), ..error });
+                }
             }
         }
         if spec.items.is_empty() {

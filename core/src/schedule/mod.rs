@@ -79,12 +79,20 @@ enum Rule {
 }
 
 impl Schedule {
+    /// The longest expression in bytes.
+    pub const MAX_BYTES: usize = 4096;
+
     /// Reads an expression.
     ///
     /// # Errors
     /// Names the field, the item and what would be accepted. An expression that no day from 1970
     /// to 2099 fulfils is refused too.
     pub fn parse(expr: &str, dialect: Dialect) -> Result<Self, ScheduleError> {
+        if expr.len() > Self::MAX_BYTES {
+            let begin: String = expr.chars().take(40).collect();
+            let reason = format!("… is longer than {} bytes", Self::MAX_BYTES);
+            return Err(ScheduleError::new("schedule", begin, reason, "write ranges and steps"));
+        }
         let rule = match dialect {
             Dialect::Go => Rule::Cron(Box::new(cron::Cron::parse_go(expr)?)),
             Dialect::Native => match expr.trim().split_once(|c: char| c.is_ascii_whitespace()) {

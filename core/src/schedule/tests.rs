@@ -157,8 +157,8 @@ fn refusals_name_the_field_the_item_and_the_remedy() {
 0 0 1,28-3 * * | day-of-month: '28-3' is a reversed range
 *,foo * * * * | minute: 'foo' is not an item of this field
 0 0 * * 5#6 | day-of-week: '5#6' is not an item
-0 0 L-3 * * | day-of-month: 'l-3' is not an item
-0 0 32W * * | day-of-month: '32w' is outside 1-31
+0 0 L-3 * * | day-of-month: 'L-3' is not an item
+0 0 32W * * | day-of-month: '32W' is outside 1-31
 0 0 30 2 * | schedule: '0 0 30 2 *' can never fire
 0 0 */31 * 5L | can never fire
 0 0 0 29 2 * 2027 | can never fire
@@ -175,6 +175,8 @@ fn refusals_name_the_field_the_item_and_the_remedy() {
     for [expr, part] in rows(cases) {
         names(Schedule::parse(expr, Dialect::Native), part);
     }
+    let long = format!("{} * * * *", ["5"; 3000].join(","));
+    names(Schedule::parse(&long, Dialect::Go), "is longer than 4096 bytes");
 }
 
 #[test]
