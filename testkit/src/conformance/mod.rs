@@ -31,8 +31,10 @@ pub mod feed;
 pub mod job_watch;
 pub mod jobs;
 pub mod kills;
+pub mod lockstep;
 pub mod outbox;
 pub mod output;
+mod plain;
 pub mod policy;
 pub mod run_lists;
 mod run_log;
@@ -42,6 +44,7 @@ pub mod sessions;
 pub mod settle;
 pub mod take;
 pub mod trigger;
+mod walker;
 
 /// What a test may do to a store behind the contracts' back.
 #[async_trait]
@@ -225,6 +228,9 @@ macro_rules! coordination_cases {
                 a_second_kill_changes_nothing
                 a_kill_expires
                 a_watch_begins_anew_after_it_broke
+            }
+            lockstep: {
+                random_steps_match_the_model
             }
         }
     };

@@ -14,6 +14,9 @@ use crate::run::{Outcome, RunId, RunKey};
 /// The most items of one decide call.
 pub const MAX_BATCH: usize = 64;
 
+/// Why a tick waits, for people.
+const WAITS: &str = "a run of the job was open when it was due";
+
 /// Refuses a batch that no store may apply: too long, two items of one job, or a tick or range that does
 /// not lie after the mark in order.
 ///
@@ -112,7 +115,7 @@ pub fn decide(
                     changes.push(Change::Wait(WaitRecord {
                         job: job.clone(),
                         key,
-                        cause: busy.cause.clone(),
+                        cause: WAITS.to_owned(),
                     }));
                     Decided::Waits
                 }
