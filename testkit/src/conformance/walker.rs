@@ -3,6 +3,7 @@
 //! What a step asks follows from the dice and from what the store holds, but for versions and session ids;
 //! so two sides that hold the same ask the same.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sandclock_core::backend::{
@@ -59,7 +60,7 @@ impl Side {
             created: Version(0),
         });
         let pinned = Pinned {
-            job: stored.job.clone(),
+            job: Arc::clone(&stored.job),
             version: stored.version,
         };
         (stored, pinned)
