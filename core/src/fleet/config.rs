@@ -104,3 +104,21 @@ pub enum FleetMutant {
     /// Counts the window in monotonic time only, which stops while a machine is suspended (S4).
     MonotonicOnly,
 }
+
+impl FleetMutant {
+    /// Every defect.
+    pub const ALL: [Self; 12] = [
+        Self::StartWithoutWindow,
+        Self::WindowFromAnswer,
+        Self::NoSelfFence,
+        Self::UnknownIsFailure,
+        Self::LogBeforeEnd,
+        Self::SettleEarly,
+        Self::NoRebind,
+        Self::TrustOwnClock,
+        Self::NoResync,
+        Self::DeafToKills,
+        Self::PassedUnrecorded,
+        Self::MonotonicOnly,
+    ];
+}

@@ -332,6 +332,10 @@ impl Planning<'_> {
         if turn > self.now.wall {
             return Some(turn);
         }
+        if state.runs.contains_key(&(job.clone(), key.clone())) {
+            // It is ours already; what we see of the mark is old.
+            return Some(self.now.wall.plus(BLOCKED));
+        }
         let runs = matches!(plan.fate, DecideFate::Run { .. });
         let may = match runs {
             true => self.can_claim(state),

@@ -149,14 +149,7 @@ impl View {
     /// Applies an event; returns the job it may have changed.
     pub(super) fn apply(&mut self, event: FireEvent, now: Now) -> Option<JobName> {
         match event {
-            FireEvent::Mark(job, mark) => {
-                let old = self.marks.get(&job).map(|old| old.version);
-                let newer = old.is_none_or(|old| old < mark.version);
-                newer.then(|| {
-                    self.marks.insert(job.clone(), mark);
-                    job
-                })
-            }
+            FireEvent::Mark(job, mark) => self.put_mark(&job, mark).then_some(job),
             FireEvent::MarkGone(job, version) => {
                 let newer = self.marks.get(&job)?.version > version;
                 (!newer).then(|| {
@@ -224,12 +217,19 @@ impl View {
         }
     }
 
-    /// Our own request has put a mark; the event will follow.
-    pub(super) fn put_mark(&mut self, job: &JobName, mark: Versioned<Mark>) {
-        let old = self.marks.get(job).map(|old| old.version);
-        if old.is_none_or(|old| old < mark.version) {
-            self.marks.insert(job.clone(), mark);
+    /// Takes a mark over if it is newer; false if it is not. An event may be older than our own decision,
+    /// which has moved the mark further.
+    pub(super) fn put_mark(&mut self, job: &JobName, mut mark: Versioned<Mark>) -> bool {
+        if let Some(old) = self.marks.get(job) {
+            if old.version >= mark.version {
+                return false;
+            }
+            if old.value.generation == mark.value.generation {
+                mark.value.at = mark.value.at.max(old.value.at);
+            }
         }
+        self.marks.insert(job.clone(), mark);
+        true
     }
 
     fn put_open(&mut self, open: Versioned<OpenRecord>, now: Timestamp) {
