@@ -10,6 +10,7 @@
 //! going on; of each name the newest [`MAX_VALUES_PER_NAME`].
 
 mod encodings;
+mod filter;
 mod masker;
 mod needles;
 
@@ -58,12 +59,6 @@ pub enum SecretError {
         name: String,
         /// Its length.
         bytes: usize,
-    },
-    /// All known values together are more than the search can hold.
-    #[error("secret {name:?} is one too many: the known secrets are too large to search for")]
-    TooMany {
-        /// Its name.
-        name: String,
     },
 }
 
@@ -145,17 +140,11 @@ impl KnownSecrets {
             return Ok(());
         }
         of_name.push_back(SecretValue(value.to_vec()));
-        let dropped = (of_name.len() > MAX_VALUES_PER_NAME)
-            .then(|| of_name.pop_front())
-            .flatten();
-        let Some(needles) = needles_of(&values) else {
-            if let Some(of_name) = values.get_mut(name) {
-                of_name.pop_back();
-                of_name.extend(dropped);
-                of_name.rotate_right(usize::from(of_name.len() == MAX_VALUES_PER_NAME));
-            }
-            return Err(SecretError::TooMany { name: name_owned() });
-        };
+        if of_name.len() > MAX_VALUES_PER_NAME {
+            of_name.pop_front();
+        }
+        let needles = needles_of(&values);
+        // Still under the lock of the values, so that the newest needles are the last to come.
         *self
             .shared
             .needles
@@ -208,7 +197,7 @@ impl KnownSecrets {
     }
 }
 
-fn needles_of(values: &BTreeMap<String, VecDeque<SecretValue>>) -> Option<Needles> {
+fn needles_of(values: &BTreeMap<String, VecDeque<SecretValue>>) -> Needles {
     Needles::new(values.iter().map(|(name, values)| {
         let forms = values
             .iter()

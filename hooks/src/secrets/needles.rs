@@ -7,13 +7,15 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use super::MIN_SECRET_BYTES;
+use super::filter::Filter;
 
 /// Up to this many bytes of needles the automaton is a full table, which is faster and larger.
-const DENSE_BYTES: usize = 64 << 10;
+const DENSE_BYTES: usize = 16 << 10;
 /// The longest name that is shown in full.
 const MAX_NAME_CHARS: usize = 64;
 
@@ -28,53 +30,49 @@ pub(super) struct Span {
 
 #[derive(Default)]
 pub(super) struct Needles {
-    automaton: Option<AhoCorasick>,
-    /// Sorted, distinct; the automaton's patterns are in this order.
+    /// Sorted, distinct, each with its owner; the automaton's patterns are in this order.
     sorted: Vec<(Vec<u8>, usize)>,
-    /// What is shown, by owner.
-    marks: Vec<String>,
+    /// The names of the secrets, by owner.
+    names: Vec<String>,
     /// Whether a needle begins with this byte.
     is_first: Vec<bool>,
     longest: usize,
+    filter: Option<Filter>,
+    /// Made when it is first needed: most secrets never turn up in any output.
+    search: OnceLock<Option<Search>>,
+}
+
+struct Search {
+    automaton: AhoCorasick,
+    /// What is shown, by owner.
+    marks: Vec<String>,
 }
 
 impl Needles {
-    /// `None` if they are more than an automaton can hold.
-    pub(super) fn new<'a>(
-        secrets: impl Iterator<Item = (&'a str, BTreeSet<Vec<u8>>)>,
-    ) -> Option<Self> {
+    pub(super) fn new<'a>(secrets: impl Iterator<Item = (&'a str, BTreeSet<Vec<u8>>)>) -> Self {
         let mut owners = BTreeMap::new();
         let mut names = Vec::new();
         for (owner, (name, forms)) in secrets.enumerate() {
-            names.push(name);
+            names.push(name.to_owned());
             for form in forms {
                 // What two secrets have in common shows the name that sorts first.
                 owners.entry(form).or_insert(owner);
             }
         }
-        let sorted: Vec<(Vec<u8>, usize)> = owners.into_iter().collect();
-        let total: usize = sorted.iter().map(|(needle, _)| needle.len()).sum();
-        let automaton = AhoCorasick::builder()
-            .match_kind(MatchKind::Standard)
-            .kind((total <= DENSE_BYTES).then_some(AhoCorasickKind::DFA))
-            .build(sorted.iter().map(|(needle, _)| needle))
-            .ok()?;
-        let firsts: BTreeSet<u8> = sorted
-            .iter()
-            .filter_map(|(needle, _)| needle.first().copied())
-            .collect();
-        let marks = names.iter().map(|name| mark(name, &automaton)).collect();
-        Some(Self {
-            automaton: Some(automaton),
-            longest: sorted
-                .iter()
-                .map(|(needle, _)| needle.len())
-                .max()
-                .unwrap_or(0),
-            is_first: (0..=u8::MAX).map(|byte| firsts.contains(&byte)).collect(),
-            sorted,
-            marks,
-        })
+        let mut is_first = vec![false; 1 << 8];
+        for first in owners.keys().filter_map(|needle| needle.first()) {
+            if let Some(is_first) = is_first.get_mut(usize::from(*first)) {
+                *is_first = true;
+            }
+        }
+        Self {
+            longest: owners.keys().map(Vec::len).max().unwrap_or(0),
+            filter: Some(Filter::new(owners.keys().map(Vec::as_slice))),
+            sorted: owners.into_iter().collect(),
+            names,
+            is_first,
+            search: OnceLock::new(),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -83,17 +81,30 @@ impl Needles {
 
     /// What is shown instead of a span.
     pub(super) fn mark(&self, span: &Span) -> &str {
-        self.marks
-            .get(span.owner)
-            .map_or("[secret]", String::as_str)
+        let marks = self.search().map(|search| &search.marks);
+        let mark = marks.and_then(|marks| marks.get(span.owner));
+        mark.map_or("[secret]", String::as_str)
     }
 
     /// Every occurrence, by start; of those that start together the longest first.
     pub(super) fn spans(&self, window: &[u8]) -> Vec<Span> {
-        let Some(automaton) = &self.automaton else {
+        if !self
+            .filter
+            .as_ref()
+            .is_some_and(|filter| filter.may_match(window))
+        {
             return Vec::new();
+        }
+        let Some(search) = self.search() else {
+            // Without a search nothing can be told apart, so nothing is shown.
+            return vec![Span {
+                start: 0,
+                end: window.len(),
+                owner: usize::MAX,
+            }];
         };
-        let mut spans: Vec<Span> = automaton
+        let mut spans: Vec<Span> = search
+            .automaton
             .find_overlapping_iter(window)
             .map(|found| Span {
                 start: found.start(),
@@ -103,6 +114,27 @@ impl Needles {
             .collect();
         sort(&mut spans);
         spans
+    }
+
+    /// `None` if they are more than an automaton can hold.
+    fn search(&self) -> Option<&Search> {
+        let make = || {
+            let total: usize = self.sorted.iter().map(|(needle, _)| needle.len()).sum();
+            let automaton = AhoCorasick::builder()
+                .match_kind(MatchKind::Standard)
+                .kind((total <= DENSE_BYTES).then_some(AhoCorasickKind::DFA))
+                .build(self.sorted.iter().map(|(needle, _)| needle))
+                .inspect_err(
+                    |error| tracing::error!(%error, "known secrets cannot be searched for"),
+                )
+                .ok()?;
+            let marks = self.names.iter().map(|name| mark(name, &automaton));
+            Some(Search {
+                marks: marks.collect(),
+                automaton,
+            })
+        };
+        self.search.get_or_init(make).as_ref()
     }
 
     /// From where on the window could be the beginning of a needle that is longer than what is
