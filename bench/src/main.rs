@@ -12,6 +12,8 @@
 mod embedded;
 mod figure;
 mod floors;
+mod hooks;
+mod redaction;
 mod schedule;
 
 use std::process::ExitCode;
@@ -23,7 +25,12 @@ use figure::Figure;
 type Bench = fn() -> Result<Vec<Figure>>;
 
 /// Every bench with its name, in order. What must fork before the process has threads stands first.
-const BENCHES: &[(&str, Bench)] = &[("schedule", schedule::run), ("embedded", embedded::run)];
+const BENCHES: &[(&str, Bench)] = &[
+    ("schedule", schedule::run),
+    ("embedded", embedded::run),
+    ("hooks", hooks::run),
+    ("redaction", redaction::run),
+];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
