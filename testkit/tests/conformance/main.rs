@@ -8,6 +8,7 @@ use sandclock_testkit::memory::Memory;
 mod layered;
 mod model;
 mod mutants;
+mod registered;
 mod retried;
 
 conformance!(coordination: Memory, (start_paused = true));
