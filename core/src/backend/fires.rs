@@ -267,10 +267,11 @@ pub trait Fires: Debug + Send + Sync + 'static {
     /// Decides due ticks, one answer each, in order. At most one item per job and at most 64.
     ///
     /// # Errors
+    /// `InvalidConfig` for a batch out of bounds, or ticks that do not lie after the mark in order.
     /// `SessionLost` if the session is gone (guard, stable): nothing was decided.
     async fn decide(&self, session: &SessionId, due: &[Decide]) -> Result<Vec<Decided>>;
 
-    /// Moves a mark under a new definition.
+    /// Moves a mark under a new definition. The repeat of one that was applied answers `Stale`.
     async fn adopt(&self, adopt: &Adopt) -> Result<Adopted>;
 
     /// Claims a run that waits.
@@ -279,11 +280,13 @@ pub trait Fires: Debug + Send + Sync + 'static {
     /// `SessionLost` if the session is gone (guard, stable).
     async fn take(&self, session: &SessionId, take: &Take) -> Result<Taken>;
 
-    /// Ends the caller's hold of a run.
+    /// Ends the caller's hold of a run. The repeat of a terminal end answers `Done` until the record is
+    /// cleaned; the repeat of a retry or hand-back answers `Fenced`.
     async fn end(&self, end: &End) -> Result<Ended>;
 
     /// Keeps a run whose owner is back with a new session before anybody settled it. `None` if the
-    /// fence no longer holds.
+    /// fence no longer holds, as in the repeat of a rebind that was applied: then the caller finds its nonce
+    /// under its new session in the feed.
     ///
     /// # Errors
     /// `SessionLost` if the new session is gone.
@@ -295,11 +298,14 @@ pub trait Fires: Debug + Send + Sync + 'static {
         fence: Fence,
     ) -> Result<Option<Fence>>;
 
-    /// Settles a record. Only after the caller has itself seen the owner's session absent for the
+    /// Settles a record; the repeat of one that was applied answers `Stale`. Only after the caller has itself seen the owner's session absent for the
     /// job's `lost_after`.
     async fn settle(&self, settle: &Settle) -> Result<Settled>;
 
     /// Asks for a run. Idempotent by request id.
+    ///
+    /// # Errors
+    /// `InvalidConfig` unless the id is 1–64 letters, digits, `-` and `_`.
     async fn trigger(&self, job: &JobName, request: &Request) -> Result<Triggered>;
 }
 

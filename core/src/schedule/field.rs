@@ -147,7 +147,10 @@ impl FieldSpec {
                     spec.ignored.push(item.to_owned());
                 }
                 Err(Refused::Item(error) | Refused::Step(error)) => {
-                    return Err(ScheduleError { value: item.to_owned(), ..error });
+                    return Err(ScheduleError {
+                        value: item.to_owned(),
+                        ..error
+                    });
                 }
             }
         }

@@ -91,7 +91,12 @@ impl Schedule {
         if expr.len() > Self::MAX_BYTES {
             let begin: String = expr.chars().take(40).collect();
             let reason = format!("… is longer than {} bytes", Self::MAX_BYTES);
-            return Err(ScheduleError::new("schedule", begin, reason, "write ranges and steps"));
+            return Err(ScheduleError::new(
+                "schedule",
+                begin,
+                reason,
+                "write ranges and steps",
+            ));
         }
         let rule = match dialect {
             Dialect::Go => Rule::Cron(Box::new(cron::Cron::parse_go(expr)?)),

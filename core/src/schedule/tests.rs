@@ -176,7 +176,10 @@ fn refusals_name_the_field_the_item_and_the_remedy() {
         names(Schedule::parse(expr, Dialect::Native), part);
     }
     let long = format!("{} * * * *", ["5"; 3000].join(","));
-    names(Schedule::parse(&long, Dialect::Go), "is longer than 4096 bytes");
+    names(
+        Schedule::parse(&long, Dialect::Go),
+        "is longer than 4096 bytes",
+    );
 }
 
 #[test]
