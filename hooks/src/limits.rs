@@ -81,7 +81,7 @@ impl Default for HookLimits {
             wall: Duration::from_millis(wall_ms),
         };
         Self {
-            timeout_policy: limits(25, 1_000),
+            timeout_policy: limits(25, 5_000),
             redaction_begin: limits(250, 10_000),
             redaction_scan: limits(50, 10_000),
             run_end: limits(1_000, 10_000),

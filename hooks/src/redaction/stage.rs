@@ -27,9 +27,10 @@ use crate::failure::{Failure, FailureCode};
 use crate::host::RunInfo;
 use crate::host::output_redaction::{Flush, Verdict};
 use crate::instance::{Instance, Scope};
-use crate::limits::WINDOW_BYTES;
+use crate::limits::{REPLACEMENT_BYTES, WINDOW_BYTES};
 use crate::mutants::{Mutant, Mutation};
 use crate::plugin::{Hook, OnRedactionFailure, Plugin, not_installed};
+use crate::text;
 
 /// Rules that are told apart in the note.
 const NOTED_RULES: usize = 16;
@@ -242,9 +243,10 @@ impl PluginStage {
         self.carry = verdict.carry;
         for edit in verdict.edits {
             self.tally.edits += 1;
-            let known = self.tally.rules.contains_key(&edit.rule);
+            let rule = text::presentable(&plugin.runtime.secrets, &edit.rule, REPLACEMENT_BYTES);
+            let known = self.tally.rules.contains_key(&rule);
             if known || self.tally.rules.len() < NOTED_RULES {
-                *self.tally.rules.entry(edit.rule).or_default() += 1;
+                *self.tally.rules.entry(rule).or_default() += 1;
             }
         }
     }

@@ -12,6 +12,7 @@ mod fixture;
 mod guests;
 mod hostile;
 mod install;
+mod logs;
 mod masking;
 mod redaction;
 mod standard;
