@@ -15,7 +15,7 @@ use sandclock_core::run::RunId;
 use tokio::time::Instant;
 
 use crate::changes::Change;
-use crate::writer::Txn;
+use crate::txn::Txn;
 
 /// How long a mark outlives its job, so that a job created again never repeats a tick.
 const MARK_OUTLIVES_JOB: Duration = Duration::from_secs(7 * 24 * 3600);

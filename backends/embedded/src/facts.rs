@@ -16,7 +16,7 @@ use sandclock_core::stored::{self, Stored};
 use crate::changes::Change;
 use crate::error::{DbError, DbResult};
 use crate::expiry::kill_of;
-use crate::writer::Txn;
+use crate::txn::Txn;
 
 /// The three kinds of record of a run.
 #[derive(Clone, Copy, Debug)]

@@ -14,9 +14,8 @@ use sandclock_core::stored::{self, Stored};
 
 use crate::changes::{Change, cursor, progress};
 use crate::error::DbResult;
-use crate::jobs::position;
 use crate::store::Store;
-use crate::writer::Txn;
+use crate::txn::{Sequence, Txn};
 
 #[async_trait]
 impl Fires for Store {
@@ -113,7 +112,7 @@ fn snapshot(db: &Connection) -> DbResult<(FireView, Cursor)> {
         )?,
         done: all(db, "SELECT version, body FROM done_runs ORDER BY job, key")?,
     };
-    Ok((view, cursor(position(db)?)))
+    Ok((view, cursor(Sequence::read(db)?.position)))
 }
 
 fn clean(txn: &mut Txn<'_>, done: &[RecordSeen]) -> DbResult<u32> {

@@ -90,6 +90,7 @@ pub(crate) trait Source: Send + Sync + 'static {
 /// What a stream makes of a change, given the position after it.
 pub(crate) type Pick<E, T> = fn(u64, E) -> Option<T>;
 
+/// Where a stream is.
 struct Follower<S: Source, T> {
     source: Arc<S>,
     op: &'static str,
@@ -167,5 +168,40 @@ impl<S: Source, T> Follower<S, T> {
                 () = tokio::time::sleep_until(at) => {}
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_forgotten_or_ahead_is_said() {
+        let mut history = History::from(100);
+        for n in 0..3 {
+            history.push(n);
+        }
+        assert_eq!(history.end(), 103);
+        assert_eq!(history.after(99), None, "before it began");
+        assert_eq!(history.after(100), Some(vec![0, 1, 2]));
+        assert_eq!(history.after(102), Some(vec![2]));
+        assert_eq!(history.after(103), Some(vec![]), "nothing yet");
+        assert_eq!(history.after(104), None, "ahead");
+        history.jump(200);
+        assert_eq!(history.after(103), None);
+        assert_eq!(history.after(200), Some(vec![]));
+    }
+
+    #[test]
+    fn a_reader_that_lags_too_far_is_overrun() {
+        let mut history = History::from(0);
+        let kept = u64::try_from(KEPT).unwrap();
+        for n in 0..kept + 5 {
+            history.push(n);
+        }
+        assert_eq!(history.after(4), None);
+        let first = history.after(5).unwrap();
+        assert_eq!((first.len(), first.first()), (BATCH, Some(&5)));
+        assert_eq!(history.end(), kept + 5);
     }
 }

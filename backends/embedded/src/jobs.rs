@@ -14,7 +14,7 @@ use sandclock_core::{BackendError, ErrorKind, stored};
 use crate::changes::{Change, cursor, progress};
 use crate::error::DbResult;
 use crate::store::Store;
-use crate::writer::Txn;
+use crate::txn::{Sequence, Txn};
 
 /// The longest stored form of a job.
 const JOB_BYTES: usize = 1 << 20;
@@ -115,14 +115,8 @@ fn snapshot(db: &Connection) -> DbResult<JobSnapshot> {
     let jobs = rows.map(|row| row?.stored()).collect::<DbResult<_>>()?;
     Ok(JobSnapshot {
         jobs,
-        cursor: cursor(position(db)?),
+        cursor: cursor(Sequence::read(db)?.position),
     })
-}
-
-/// The position in the feed that belongs to this snapshot of the file.
-pub(crate) fn position(db: &Connection) -> rusqlite::Result<u64> {
-    let mut select = db.prepare_cached("SELECT position FROM meta")?;
-    select.query_row([], |row| row.get(0))
 }
 
 #[async_trait]

@@ -11,7 +11,7 @@ use crate::error::{DbError, DbResult};
 use crate::expiry::kill_of;
 use crate::history::follow;
 use crate::store::Store;
-use crate::writer::Txn;
+use crate::txn::Txn;
 
 fn send(txn: &mut Txn<'_>, kill: &Kill, retain: Duration) -> DbResult<()> {
     let known = kill_of(txn.db, &kill.run)?.is_some();

@@ -4,6 +4,7 @@
 //! - [`schema`]: the tables, their migrations, and the settings that durability rests on.
 //! - [`writer`]: one thread that writes. What has queued is committed together, and nothing is
 //!   acknowledged before its commit is on disk.
+//! - [`txn`]: a write transaction as the requests see it.
 //! - [`readers`]: snapshots on connections of their own, beside the writer.
 //! - [`history`] and [`changes`]: the feed of changes, in memory; its positions are in the file.
 //! - [`facts`]: what the protocol's steps read and write; the steps themselves are core's.
@@ -37,6 +38,7 @@ mod runs;
 mod schema;
 mod sessions;
 mod store;
+mod txn;
 mod writer;
 
 #[cfg(feature = "test-util")]

@@ -1,11 +1,13 @@
 //! Known defects and powers, for showing that the tests would find them.
 
+use std::sync::Arc;
+
 use sandclock_core::backend::{Result, SessionId};
 
 use crate::schema::Settings;
 use crate::store::Store;
+use crate::txn::Sequence;
 use crate::{Embedded, EmbeddedConfig};
-use std::sync::Arc;
 
 /// A defect of durability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +76,7 @@ impl Embedded {
     /// # Errors
     /// As reads.
     pub async fn compact(&self) -> Result<()> {
-        let read = |db: &rusqlite::Connection| Ok(crate::jobs::position(db)?);
+        let read = |db: &rusqlite::Connection| Ok(Sequence::read(db)?.position);
         let position = self.store.readers.read("embedded.compact", read).await?;
         self.store.changes.forget(position);
         Ok(())

@@ -22,7 +22,7 @@ use crate::error::{DbError, DbResult};
 use crate::expiry::from_now;
 use crate::runs::place_of;
 use crate::store::Store;
-use crate::writer::Txn;
+use crate::txn::Txn;
 
 const COLUMNS: &str = "place, id, run, job, plugin, number, target, dedupe_key, content_type, \
                        headers, body, state, tries, last_error, created_at, folded";

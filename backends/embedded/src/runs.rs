@@ -16,7 +16,7 @@ use sandclock_core::{BackendError, ErrorKind, stored};
 use crate::error::{DbError, DbResult};
 use crate::output;
 use crate::store::Store;
-use crate::writer::Txn;
+use crate::txn::Txn;
 
 /// A run's row, as far as a write looks at it.
 struct Known {

@@ -15,6 +15,7 @@ use crate::lock::Lock;
 use crate::readers::Readers;
 use crate::schema::{self, Settings};
 use crate::sessions::SessionTable;
+use crate::txn::Sequence;
 use crate::writer::{Desk, Writer};
 
 /// Everything behind the contracts. Fields are dropped in order: readers before the writer, which
@@ -37,19 +38,18 @@ impl Store {
         let lock = Lock::take(path)?;
         let db = schema::open_writer(path, settings)?;
         let failed = |error| from_sqlite("embedded.open", error).context(path.display());
-        let position = db
-            .query_row("SELECT position FROM meta", [], |row| row.get(0))
-            .map_err(failed)?;
+        let sequence = Sequence::read(&db).map_err(failed)?;
         let deadlines = Deadlines::load(&db).map_err(failed)?;
-        let changes = Changes::from(position);
+        let changes = Changes::from(sequence.position);
         let sessions = SessionTable::new();
         let writer = Writer::start(Desk {
             db,
+            sequence,
             changes: Arc::clone(&changes),
             sessions: Arc::clone(&sessions),
             deadlines,
             answer_after_commit: settings.answer_after_commit,
-            lock,
+            _lock: lock,
         })?;
         Ok(Self {
             readers: Readers::new(path),

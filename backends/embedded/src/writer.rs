@@ -14,7 +14,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
-use sandclock_core::backend::{Result, Version};
+use sandclock_core::backend::Result;
 use sandclock_core::{BackendError, ErrorKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -23,6 +23,7 @@ use crate::error::{DbResult, from_sqlite};
 use crate::expiry::Deadlines;
 use crate::lock::Lock;
 use crate::sessions::SessionTable;
+use crate::txn::{Sequence, Txn};
 
 /// How many requests may wait; further ones wait for room in their callers.
 const QUEUE: usize = 1_024;
@@ -37,53 +38,15 @@ pub(crate) struct Writer {
     thread: Option<JoinHandle<()>>,
 }
 
-/// A transaction as a request sees it.
-pub(crate) struct Txn<'a> {
-    pub(crate) db: &'a Connection,
-    /// The contract method that is at work, for errors.
-    pub(crate) op: &'static str,
-    pub(crate) sessions: &'a SessionTable,
-    pub(crate) deadlines: &'a mut Deadlines,
-    sequence: &'a mut Sequence,
-    changes: &'a mut Vec<Change>,
-}
-
-/// What the file's `meta` row holds.
-#[derive(Clone, Copy, Debug)]
-struct Sequence {
-    revision: u64,
-    position: u64,
-}
-
-impl Txn<'_> {
-    /// The version that [`Txn::next_version`] will give.
-    pub(crate) fn coming_version(&self) -> Version {
-        Version(self.sequence.revision + 1)
-    }
-
-    /// Uses up a version. It is never given again, even if the request fails.
-    pub(crate) fn next_version(&mut self) -> Version {
-        self.sequence.revision += 1;
-        Version(self.sequence.revision)
-    }
-
-    /// Tells streams of a change once it is committed.
-    pub(crate) fn tell(&mut self, change: Change) {
-        self.changes.push(change);
-    }
-
-    /// The position after every change so far, those of this transaction included.
-    pub(crate) fn position(&self) -> u64 {
-        self.sequence.position + u64::try_from(self.changes.len()).unwrap_or(u64::MAX)
-    }
-}
-
 /// Something to do in a transaction, and somebody to tell how it went.
 trait Request: Send {
     fn op(&self) -> &'static str;
 
     /// Does it. Whether its changes are to be kept. Called again if the first transaction was undone.
     fn apply(&mut self, txn: &mut Txn<'_>) -> bool;
+
+    /// An earlier commit of it failed: if the disk does not take it now, its effect is unknown.
+    fn doubt(&mut self);
 
     /// Tells how it went: as `apply` said, or that everything failed.
     fn answer(&mut self, failure: Option<BackendError>);
@@ -93,6 +56,7 @@ struct Call<T, F> {
     op: &'static str,
     work: F,
     outcome: Option<Result<T>>,
+    doubtful: bool,
     reply: Option<oneshot::Sender<Result<T>>>,
     _room: OwnedSemaphorePermit,
 }
@@ -113,6 +77,10 @@ where
         keep
     }
 
+    fn doubt(&mut self) {
+        self.doubtful = true;
+    }
+
     fn answer(&mut self, failure: Option<BackendError>) {
         let outcome = match (failure, self.outcome.take()) {
             // What a request was refused for holds whatever became of the others.
@@ -120,6 +88,10 @@ where
             (_, Some(outcome)) => outcome,
             (None, None) => Err(BackendError::new(self.op, ErrorKind::Unexpected)),
         };
+        let outcome = outcome.map_err(|error| match self.doubtful && error.is_transient() {
+            true => error.effect_unknown(),
+            false => error,
+        });
         if let Some(reply) = self.reply.take() {
             // Nobody listens if the caller's future was dropped.
             let _gone = reply.send(outcome);
@@ -134,29 +106,29 @@ impl fmt::Debug for Writer {
     }
 }
 
-/// What the writing thread owns.
+/// What the writing thread owns. Fields are dropped in order.
 pub(crate) struct Desk {
     pub(crate) db: Connection,
+    pub(crate) sequence: Sequence,
     pub(crate) changes: Arc<Changes>,
     pub(crate) sessions: Arc<SessionTable>,
     pub(crate) deadlines: Deadlines,
     pub(crate) answer_after_commit: bool,
-    /// Released after the connection is closed.
-    pub(crate) lock: Lock,
+    /// Released last, after the connection is closed.
+    pub(crate) _lock: Lock,
 }
 
 impl Writer {
     /// Starts the thread.
     ///
     /// # Errors
-    /// `Unavailable` if there can be no further thread; `Corrupt` if the file's sequence is missing.
+    /// `Unavailable` if there can be no further thread.
     pub(crate) fn start(desk: Desk) -> Result<Self> {
         const OP: &str = "embedded.open";
-        let sequence = read_sequence(&desk.db).map_err(|error| from_sqlite(OP, error))?;
         let (queue, requests) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("sandclock-writer".to_owned())
-            .spawn(move || Loop { desk, sequence }.run(&requests))
+            .spawn(move || desk.work(&requests))
             .map_err(|error| BackendError::new(OP, ErrorKind::Unavailable).source(error))?;
         Ok(Self {
             queue: Some(queue),
@@ -181,6 +153,7 @@ impl Writer {
             op,
             work,
             outcome: None,
+            doubtful: false,
             reply: Some(reply),
             _room: room,
         };
@@ -201,11 +174,6 @@ impl Drop for Writer {
     }
 }
 
-struct Loop {
-    desk: Desk,
-    sequence: Sequence,
-}
-
 /// Why a transaction did not come about.
 enum Undone {
     /// Certainly: nothing of it is on disk.
@@ -214,29 +182,28 @@ enum Undone {
     Unknown(rusqlite::Error),
 }
 
-impl Loop {
-    fn run(mut self, requests: &mpsc::Receiver<Box<dyn Request>>) {
+impl Desk {
+    fn work(mut self, requests: &mpsc::Receiver<Box<dyn Request>>) {
         while let Ok(first) = requests.recv() {
             let mut batch = vec![first];
             batch.extend(requests.try_iter().take(BATCH - 1));
             self.serve(&mut batch);
         }
-        let Desk { db, lock, .. } = self.desk;
-        drop(db);
-        drop(lock);
     }
 
     /// Does a batch together; if that is undone, perhaps for one that does not fit, each alone.
     fn serve(&mut self, batch: &mut [Box<dyn Request>]) {
-        match self.transact(batch) {
-            Err(_) if batch.len() > 1 => {
-                for request in batch {
-                    let alone = std::slice::from_mut(request);
-                    let outcome = self.transact(alone);
-                    answer(alone, outcome);
-                }
+        let together = self.transact(batch);
+        if batch.len() == 1 || together.is_ok() {
+            return answer(batch, together);
+        }
+        for request in batch {
+            if matches!(together, Err(Undone::Unknown(_))) {
+                request.doubt();
             }
-            outcome => answer(batch, outcome),
+            let alone = std::slice::from_mut(request);
+            let outcome = self.transact(alone);
+            answer(alone, outcome);
         }
     }
 
@@ -247,17 +214,17 @@ impl Loop {
             self.roll_back();
             return Err(Undone::RolledBack(error));
         }
-        if !self.desk.answer_after_commit {
+        if !self.answer_after_commit {
             answer(batch, Ok(()));
         }
-        if let Err(error) = execute(&self.desk.db, "COMMIT") {
+        if let Err(error) = execute(&self.db, "COMMIT") {
             self.roll_back();
             self.look_again();
             return Err(Undone::Unknown(error));
         }
         self.sequence.position += u64::try_from(changes.len()).unwrap_or(u64::MAX);
         if !changes.is_empty() {
-            self.desk.changes.publish(changes);
+            self.changes.publish(changes);
         }
         Ok(())
     }
@@ -269,12 +236,12 @@ impl Loop {
         changes: &mut Vec<Change>,
     ) -> rusqlite::Result<()> {
         let before = self.sequence.revision;
-        execute(&self.desk.db, "BEGIN IMMEDIATE")?;
+        execute(&self.db, "BEGIN IMMEDIATE")?;
         let mut txn = Txn {
-            db: &self.desk.db,
+            db: &self.db,
             op: "embedded.expire",
-            sessions: &self.desk.sessions,
-            deadlines: &mut self.desk.deadlines,
+            sessions: &self.sessions,
+            deadlines: &mut self.deadlines,
             sequence: &mut self.sequence,
             changes,
         };
@@ -299,10 +266,8 @@ impl Loop {
         }
         let position = txn.position();
         if self.sequence.revision > before || !changes.is_empty() {
-            let mut update = self
-                .desk
-                .db
-                .prepare_cached("UPDATE meta SET revision = ?1, position = ?2")?;
+            let sql = "UPDATE meta SET revision = ?1, position = ?2";
+            let mut update = self.db.prepare_cached(sql)?;
             update.execute((self.sequence.revision, position))?;
         }
         Ok(())
@@ -311,20 +276,20 @@ impl Loop {
     /// After a failed commit: goes on from what the file says. To this process the transaction has not
     /// happened; only a crash before the next commit might bring it back, which no later request can tell.
     fn look_again(&mut self) {
-        let Ok(found) = read_sequence(&self.desk.db) else {
+        let Ok(found) = Sequence::read(&self.db) else {
             return;
         };
         if found.position != self.sequence.position {
-            self.desk.changes.forget(found.position);
+            self.changes.forget(found.position);
         }
         self.sequence.position = found.position;
         self.sequence.revision = found.revision.max(self.sequence.revision);
     }
 
     fn roll_back(&self) {
-        if !self.desk.db.is_autocommit() {
+        if !self.db.is_autocommit() {
             // If even this fails, the next BEGIN does, and is answered so.
-            let _failed = execute(&self.desk.db, "ROLLBACK");
+            let _failed = execute(&self.db, "ROLLBACK");
         }
     }
 }
@@ -352,13 +317,4 @@ fn answer(batch: &mut [Box<dyn Request>], outcome: std::result::Result<(), Undon
 
 fn execute(db: &Connection, sql: &str) -> rusqlite::Result<()> {
     db.prepare_cached(sql)?.execute([]).map(|_| ())
-}
-
-fn read_sequence(db: &Connection) -> rusqlite::Result<Sequence> {
-    db.query_row("SELECT revision, position FROM meta", [], |row| {
-        Ok(Sequence {
-            revision: row.get(0)?,
-            position: row.get(1)?,
-        })
-    })
 }

@@ -122,6 +122,8 @@ async fn fails_alone(bytes: usize) {
     let error = append.expect_err("stored without room");
     assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
     put.expect("its neighbour");
+    let known = jobs.jobs.snapshot().await.expect("snapshot").jobs;
+    assert_eq!(known.len(), 3);
     let page = log.runs.read_log(&run, None, 1 << 20).await.expect("read");
     assert!(page.chunks.is_empty(), "half of it is there");
 }

@@ -1,12 +1,15 @@
-//! The store as the conformance suite wants it: empty, and with powers.
+//! The store as the conformance suite wants it: empty, with powers, bare and behind the layers.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sandclock_backend_embedded::Embedded;
 use sandclock_core::backend::SessionId;
+use sandclock_core::backend::layer::{Observer, Retry};
 use sandclock_testkit::conformance::{
     CoordinationBackend, CoordinationEnv, Powers, RecordsBackend, RecordsEnv,
 };
-use std::sync::Arc;
 
 use crate::scene::Home;
 
@@ -60,6 +63,32 @@ impl RecordsBackend for Fresh {
         RecordsEnv {
             store: kept.store.records(),
             keep: Arc::new(kept),
+        }
+    }
+}
+
+/// Makes empty stores behind the layers that the product puts there.
+#[derive(Debug)]
+pub(crate) struct Layered;
+
+const RETRY: Retry = Retry::within(Duration::from_secs(1));
+
+impl CoordinationBackend for Layered {
+    async fn fresh() -> CoordinationEnv {
+        let env = <Fresh as CoordinationBackend>::fresh().await;
+        CoordinationEnv {
+            store: env.store.behind(&RETRY).behind(&Observer::new()),
+            ..env
+        }
+    }
+}
+
+impl RecordsBackend for Layered {
+    async fn fresh() -> RecordsEnv {
+        let env = <Fresh as RecordsBackend>::fresh().await;
+        RecordsEnv {
+            store: env.store.behind(&RETRY).behind(&Observer::new()),
+            ..env
         }
     }
 }

@@ -17,7 +17,14 @@ mod reopen;
 mod scene;
 mod syscalls;
 
-use fresh::Fresh;
+use fresh::{Fresh, Layered};
 
 conformance!(coordination: Fresh);
 conformance!(records: Fresh);
+
+mod layered {
+    use super::{Layered, conformance};
+
+    conformance!(coordination: Layered);
+    conformance!(records: Layered);
+}

@@ -7,7 +7,7 @@ use sandclock_backend_embedded::Embedded;
 use sandclock_core::ErrorKind;
 use sandclock_core::backend::{
     Alert, AlertId, AlertState, Cursor, FireEvent, Kill, OpenState, Precondition, RecordSeen,
-    SessionEvent, Settle, SettleAs, Settled,
+    Request, SessionEvent, Settle, SettleAs, Settled, Triggered,
 };
 use sandclock_core::ports::AlertDraft;
 use sandclock_core::run::{RunId, RunKey, RunState};
@@ -257,4 +257,59 @@ async fn the_file_is_for_its_owner_only() {
         let file = std::fs::metadata(home.folder().join(name)).expect(name);
         assert_eq!(file.permissions().mode() & 0o077, 0, "{name}");
     }
+}
+
+/// A week after its job a mark goes, and a day after it was made a request; not before.
+#[tokio::test]
+async fn what_is_kept_for_long_goes_in_the_end() {
+    let home = Home::new();
+    let (mut found, request) = (
+        Vec::new(),
+        Request {
+            id: "once".to_owned(),
+            by: "ann".to_owned(),
+            refuse_if_busy: false,
+        },
+    );
+    for (days, seconds) in [(0, 0), (1, -60), (1, 60), (7, -60), (7, 60)] {
+        let jobs = home.open().coordination();
+        if days == 0 {
+            let pinned = planned_job(&jobs, "nightly").await;
+            let run = jobs.fires.trigger(&pinned.job.name, &request).await;
+            run.expect("trigger");
+            let name = &pinned.job.name;
+            jobs.jobs
+                .delete(name, Precondition::Any)
+                .await
+                .expect("delete");
+        }
+        drop(jobs);
+        let made = i64::from(days) * 86_400 + seconds;
+        let file = rusqlite::Connection::open(home.path()).expect("open beside");
+        let age = |table: &str, column: &str| {
+            let sql = format!("UPDATE {table} SET {column} = unixepoch() - {made}");
+            file.execute(&sql, []).expect("age");
+        };
+        age("marks", "orphaned_at");
+        age("requests", "made_at");
+        drop(file);
+
+        let jobs = home.open().coordination();
+        // Any write looks after what has expired; the first one of a process always does.
+        drop(jobs.kills.watch().await.expect("watch"));
+        let (view, _) = jobs.feed.snapshot().await.expect("snapshot");
+        let repeated = jobs.fires.trigger(&job("nightly").name, &request).await;
+        let known = matches!(repeated, Ok(Triggered::Run(_)));
+        found.push((days, seconds, view.marks.len(), known));
+    }
+    assert_eq!(
+        found,
+        [
+            (0, 0, 1, true),
+            (1, -60, 1, true),
+            (1, 60, 1, false),
+            (7, -60, 1, false),
+            (7, 60, 0, false),
+        ]
+    );
 }

@@ -13,8 +13,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use ledger::Ledger;
+use sandclock_backend_embedded::Embedded;
 
-use crate::scene::Home;
+use crate::scene::{Home, config};
 
 const KILLS: u32 = 200;
 
@@ -96,6 +97,22 @@ fn one_life(path: &Path, early: bool, dice: &mut Dice, ledger: &mut Ledger) -> R
         return Err(format!("the load ended by itself: {said}"));
     }
     heard.iter().try_for_each(|line| ledger.note(line))
+}
+
+/// As long as a process lives, and not a moment longer, nobody else opens its file.
+#[test]
+fn another_process_is_named() {
+    let home = Home::new();
+    let mut child = start(&home.path(), false);
+    let stdout = child.stdout.take().expect("a pipe");
+    let mut lines = BufReader::new(stdout).lines();
+    assert!(lines.any(|line| line.expect("a line") == "open"));
+    let error = Embedded::open(config(&home.path())).expect_err("opened beside");
+    let holder = format!("store.db is in use by process {}", child.id());
+    assert!(error.to_string().contains(&holder), "{error}");
+    child.kill().expect("kill");
+    child.wait().expect("the end");
+    drop(home.open());
 }
 
 #[tokio::test]
