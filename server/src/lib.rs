@@ -1,3 +1,29 @@
 //! The `sandclock` binary as a library, so that tests reach its parts.
+//!
+//! This crate is the one place where the parts meet: [`wire`] makes a product of backends, hooks and the
+//! fleet, [`api`] and [`cli`] are how people reach it, [`exec`] starts their commands.
 
+pub mod api;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod console;
+pub mod deliver;
+pub mod dev;
+pub mod examples;
 pub mod exec;
+pub mod lifecycle;
+pub mod log;
+pub mod private_file;
+pub mod random;
+pub mod timetable;
+pub mod wire;
+
+/// The program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Chooses the TLS implementation for the whole process. Later calls change nothing.
+pub fn tls() {
+    // An error says that it was chosen before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

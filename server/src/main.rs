@@ -1,11 +1,15 @@
-//! Entry point of the `sandclock` binary.
+//! Entry point of the `sandclock` binary: arguments in, exit status out.
+
 use std::process::ExitCode;
 
-use sandclock_server::exec;
+use clap::Parser as _;
+use sandclock_server::{cli, exec};
 
 fn main() -> ExitCode {
+    // The binary is also the small process that starts jobs, when it is called by that name.
     if exec::is_spawner() {
         return exec::spawner_main();
     }
-    ExitCode::SUCCESS
+    sandclock_server::tls();
+    cli::main(cli::Cli::parse())
 }

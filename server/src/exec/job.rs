@@ -43,7 +43,7 @@ impl Executor for JobExecutor {
         alive_for: Duration,
     ) -> Result<Box<dyn Running>, StartError> {
         let fail = |error: &dyn std::error::Error| StartError {
-            cause: chain(error),
+            cause: self.surroundings.mask(&chain(error)),
         };
         let env = self
             .surroundings

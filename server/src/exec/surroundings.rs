@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use nix::unistd::{User, geteuid};
 use sandclock_core::job::SecretSource;
 use sandclock_core::run::RunContext;
+use sandclock_hooks::KnownSecrets;
 
 /// `PATH` where the worker has none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -28,6 +29,8 @@ pub struct Surroundings {
     /// The worker's own environment, the source of passed variables and of secrets.
     worker: BTreeMap<String, String>,
     base: BTreeMap<String, String>,
+    /// What is masked everywhere: a value is known here before a command can print it (S14).
+    known: KnownSecrets,
 }
 
 /// The worker's environment may hold secrets, so only names are shown.
@@ -43,7 +46,11 @@ impl Surroundings {
     /// From the worker's environment and the names that the operator passes on (`worker.pass_env`).
     ///
     /// Reads the user database once.
-    pub fn new(worker: BTreeMap<String, String>, pass_env: &[String]) -> Surroundings {
+    pub fn new(
+        worker: BTreeMap<String, String>,
+        pass_env: &[String],
+        known: KnownSecrets,
+    ) -> Surroundings {
         let or = |name: &str, other: String| {
             (name.to_owned(), worker.get(name).cloned().unwrap_or(other))
         };
@@ -68,34 +75,47 @@ impl Surroundings {
         ]);
         let passed = worker.iter().filter(|(name, _)| pass_env.contains(name));
         base.extend(passed.map(|(name, value)| (name.clone(), value.clone())));
-        Surroundings { worker, base }
+        Surroundings {
+            worker,
+            base,
+            known,
+        }
     }
 
     /// The value of a secret: the content of a file without one newline at its end, or a variable
     /// of the worker.
     ///
     /// # Errors
-    /// If the file cannot be read as UTF-8, or the variable is not set.
+    /// If the file cannot be read as UTF-8, the variable is not set, or the value cannot be masked, such
+    /// as an empty one.
     pub async fn secret(&self, name: &str, source: &SecretSource) -> Result<String, SecretError> {
         let failed = |reason: String| SecretError {
             name: name.to_owned(),
             reason,
         };
-        match source {
+        let value = match source {
             SecretSource::File(path) => {
                 let text = tokio::fs::read_to_string(path).await;
                 let mut text = text.map_err(|error| failed(format!("file {path:?}: {error}")))?;
                 if text.ends_with('\n') {
                     text.pop();
                 }
-                Ok(text)
+                text
             }
             SecretSource::Env(variable) => self.worker.get(variable).cloned().ok_or_else(|| {
                 failed(format!(
                     "variable {variable} is not set in the worker's environment"
                 ))
-            }),
-        }
+            })?,
+        };
+        let learned = self.known.learn(name, value.as_bytes());
+        learned.map_err(|error| failed(error.to_string()))?;
+        Ok(value)
+    }
+
+    /// A text that is about to leave the worker, known secrets masked.
+    pub fn mask(&self, text: &str) -> String {
+        self.known.mask_text(text).into_owned()
     }
 
     /// The whole environment of a run's command.
@@ -171,7 +191,11 @@ mod tests {
     }
 
     async fn env(run: &RunContext) -> BTreeMap<String, String> {
-        let surroundings = Surroundings::new(worker(), &["TZ".to_owned(), "ABSENT".to_owned()]);
+        let surroundings = Surroundings::new(
+            worker(),
+            &["TZ".to_owned(), "ABSENT".to_owned()],
+            KnownSecrets::new(),
+        );
         surroundings
             .of_run(run)
             .await
@@ -234,7 +258,7 @@ mod tests {
     async fn a_missing_secret_names_itself_and_its_source() {
         let sources = [("KEY".to_owned(), SecretSource::Env("NOWHERE".to_owned()))];
         let run = run(|job| job.command.secrets = sources.into());
-        let error = Surroundings::new(worker(), &[])
+        let error = Surroundings::new(worker(), &[], KnownSecrets::new())
             .of_run(&run)
             .await
             .unwrap_err();

@@ -3,4 +3,10 @@
 // Helpers beside the test functions are test code too: the lints on panics and printing look for
 // this.
 #[cfg(test)]
+mod api;
+#[cfg(test)]
+mod dev;
+#[cfg(test)]
 mod exec;
+#[cfg(test)]
+mod product;

@@ -15,6 +15,7 @@ use sandclock_core::ports::{
     AlertDraft, Channel, Executor, History, Hooks, ProcessEnd, Redacted, Redactor, RunPolicy,
 };
 use sandclock_core::run::{HookNote, RunContext, RunId, RunKey};
+use sandclock_hooks::KnownSecrets;
 use sandclock_server::exec::{JobExecutor, LiveOutput, Surroundings, cut_marker, with_markers};
 
 use super::worker::Worker;
@@ -155,7 +156,7 @@ impl Hooks for TestHooks {
 fn executor(sink: &Arc<Stored>) -> JobExecutor {
     JobExecutor {
         processes: processes(),
-        surroundings: Arc::new(Surroundings::new(BTreeMap::new(), &[])),
+        surroundings: Arc::new(Surroundings::new(BTreeMap::new(), &[], KnownSecrets::new())),
         hooks: Arc::new(TestHooks { stars: true }),
         sink: Arc::clone(sink) as Arc<dyn RunSink>,
         live: LiveOutput::default(),

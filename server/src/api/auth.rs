@@ -1,0 +1,147 @@
+//! Who may do what: bearer tokens, stored as hashes, each with a role.
+//!
+//! Scheduling shell commands over a network is remote execution by design, so nothing is open by
+//! default. A token is shown once, when it is made; the file keeps its SHA-256 only. That is enough for
+//! a secret of 256 random bits: it cannot be guessed, so it needs no slow hash, and it is found by its
+//! hash, so comparing leaks nothing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context as _;
+use axum::extract::{Request, State};
+use axum::http::header;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use sandclock_core::run::hex;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::Api;
+use super::problem::Problem;
+
+/// What a token allows; each role includes the ones before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Sees everything.
+    Viewer,
+    /// Runs and kills.
+    Operator,
+    /// Changes jobs.
+    Editor,
+    /// Changes plugins and tokens.
+    Admin,
+}
+
+/// A known token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenInfo {
+    /// What people call it; stands in records of what it did.
+    pub name: String,
+    /// What it allows.
+    pub role: Role,
+}
+
+/// All known tokens, by the hash of each.
+#[derive(Debug, Default)]
+pub struct Tokens {
+    by_hash: BTreeMap<String, TokenInfo>,
+}
+
+impl Tokens {
+    /// The tokens of a file; none if there is no file yet.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is no token file.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = match std::fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self::default());
+            }
+            Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
+        };
+        let by_hash = serde_json::from_slice(&text)
+            .with_context(|| format!("{} is no token file", path.display()))?;
+        Ok(Self { by_hash })
+    }
+
+    /// Makes a token and stores its hash in the file, which only its owner can read. Returns the token,
+    /// which nobody can find out again.
+    ///
+    /// # Errors
+    /// If the file cannot be written; no token is known then.
+    pub fn create(&mut self, path: &Path, info: TokenInfo) -> anyhow::Result<String> {
+        let token = format!("sandclock_{}", crate::random::token_hex(32));
+        self.by_hash.insert(hash(&token), info);
+        let text = serde_json::to_vec_pretty(&self.by_hash)?;
+        crate::private_file::write(path, &text)?;
+        Ok(token)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_hash.is_empty()
+    }
+
+    /// What a token allows, if it is known.
+    pub fn find(&self, token: &str) -> Option<&TokenInfo> {
+        self.by_hash.get(&hash(token))
+    }
+}
+
+fn hash(token: &str) -> String {
+    hex(&Sha256::digest(token.as_bytes()), 32)
+}
+
+/// Lets a request pass whose token has at least the role; the token's name travels with it.
+pub async fn require(
+    State((api, role)): State<(Api, Role)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match authenticate(&api, &request) {
+        Err(problem) => problem.into_response(),
+        Ok(info) if info.role < role => {
+            let detail = format!(
+                "{:?} has the role {:?}; {role:?} is needed",
+                info.name, info.role
+            );
+            Problem::forbidden(detail).into_response()
+        }
+        Ok(info) => {
+            request.extensions_mut().insert(info);
+            next.run(request).await
+        }
+    }
+}
+
+/// A route that does not exist answers 404 only to those who may know.
+pub async fn unknown_route(State(api): State<Api>, request: Request) -> Problem {
+    match authenticate(&api, &request) {
+        Err(problem) => problem,
+        Ok(_) => Problem::not_found(format!("there is no route {}", request.uri().path())),
+    }
+}
+
+fn authenticate(api: &Api, request: &Request) -> Result<TokenInfo, Problem> {
+    let header = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .ok_or_else(|| {
+            Problem::unauthorized("send the header \"Authorization: Bearer <token>\"")
+        })?;
+    let token = header
+        .to_str()
+        .ok()
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .ok_or_else(|| {
+            Problem::unauthorized("the header must be \"Authorization: Bearer <token>\"")
+        })?;
+    let unknown = || Problem::unauthorized("this token is not known here");
+    api.tokens.find(token).cloned().ok_or_else(unknown)
+}

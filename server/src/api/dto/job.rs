@@ -1,0 +1,451 @@
+//! A job on the wire: every member that this version supports, its defaults, and its checks.
+//!
+//! Members that this version does not support are refused, never ignored. What needs more than the
+//! document itself (plugins that exist, a schedule that fires) is checked here too where it can be
+//! checked without I/O.
+
+use std::collections::BTreeMap;
+
+use sandclock_core::Timestamp;
+use sandclock_core::job::{
+    Command, HookBinding, Job, JobName, Leftovers, Limits, OutputMode, Program, ScheduleSpec,
+    SecretSource,
+};
+use sandclock_core::policy::ConcurrencyPolicy;
+use sandclock_core::schedule::{Dialect, DstPolicy};
+use serde::{Deserialize, Serialize};
+
+use super::policy::{MisfireDto, OnLostDto, RetryDto};
+use super::{FieldError, as_seconds, seconds};
+
+/// A job document.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JobDto {
+    /// May be left out where the route names the job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    description: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    owner: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enabled: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_zone: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dst: Option<DstDto>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    starts_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    argv: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shell: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    env: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    secrets: BTreeMap<String, SecretDto>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workdir: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    umask: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<LimitsDto>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<OutputDto>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leftovers: Option<LeftoversDto>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concurrency: Option<ConcurrencyDto>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    misfire: Option<MisfireDto>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grace_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry: Option<RetryDto>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_lost: Option<OnLostDto>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost_after_s: Option<f64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hooks: Vec<HookDto>,
+}
+
+macro_rules! names {
+    ($(#[$doc:meta])* $dto:ident => $core:ty { $($name:ident),+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        #[expect(missing_docs, reason = "the names are core's")]
+        pub enum $dto { $($name),+ }
+
+        impl From<$dto> for $core {
+            fn from(dto: $dto) -> Self {
+                match dto { $($dto::$name => Self::$name),+ }
+            }
+        }
+
+        impl From<$core> for $dto {
+            fn from(core: $core) -> Self {
+                match core { $(<$core>::$name => Self::$name),+ }
+            }
+        }
+    };
+}
+
+names!(/// `dst`
+    DstDto => DstPolicy { Vixie, Skip, Both });
+names!(/// `concurrency`
+    ConcurrencyDto => ConcurrencyPolicy { Forbid, Allow, Replace, Queue });
+names!(/// `output`
+    OutputDto => OutputMode { Combined, Split });
+names!(/// `leftovers`
+    LeftoversDto => Leftovers { Kill, Keep });
+
+/// A member of `secrets`: where the worker finds the value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum SecretDto {
+    /// The content of this file.
+    File(String),
+    /// This variable of the worker's environment.
+    Env(String),
+}
+
+/// `limits`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsDto {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_s: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open_files: Option<u64>,
+}
+
+/// A member of `hooks`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HookDto {
+    plugin: String,
+    #[serde(default = "empty_object")]
+    config: serde_json::Value,
+}
+
+fn empty_object() -> serde_json::Value {
+    serde_json::Value::Object(serde_json::Map::new())
+}
+
+impl JobDto {
+    /// As core has it, checked. `name` is the route's; `zone` is the default time zone.
+    ///
+    /// # Errors
+    /// Names the first member that is not accepted.
+    pub fn to_core(&self, name: &str, zone: &str) -> Result<Job, FieldError> {
+        if let Some(own) = self.name.as_deref().filter(|own| *own != name) {
+            return Err(FieldError::new(
+                "name",
+                own,
+                format!("the name of the route, {name:?}"),
+            ));
+        }
+        let name =
+            JobName::parse(name).map_err(|error| FieldError::new("name", name, error.rule))?;
+        let mut job = Job::new(name, self.program()?);
+        job.command = self.command_of(job.command)?;
+        job.schedule = self.schedule_spec(zone)?;
+        job.enabled = self.enabled.unwrap_or(true);
+        job.concurrency = self.concurrency.map_or_else(Default::default, Into::into);
+        if let Some(misfire) = &self.misfire {
+            job.misfire = misfire.to_core()?;
+        }
+        job.timeout = self
+            .timeout_s
+            .map(|value| seconds("timeout_s", value, 0.001))
+            .transpose()?;
+        if let Some(value) = self.grace_s {
+            job.grace = seconds("grace_s", value, 0.0)?;
+        }
+        if let Some(retry) = &self.retry {
+            job.retry = retry.to_core()?;
+        }
+        if let Some(on_lost) = &self.on_lost {
+            job.on_lost = on_lost.to_core()?;
+        }
+        if let Some(value) = self.lost_after_s {
+            job.lost_after = seconds("lost_after_s", value, 0.0)?;
+        }
+        job.hooks = self.bindings()?;
+        job.labels = self.labels.clone();
+        job.description = self.description.clone();
+        job.owner = self.owner.clone();
+        Ok(job)
+    }
+
+    fn bindings(&self) -> Result<Vec<HookBinding>, FieldError> {
+        let binding = |(at, hook): (usize, &HookDto)| {
+            if !hook.config.is_object() {
+                let field = format!("hooks[{at}].config");
+                return Err(FieldError::new(field, &hook.config, "a JSON object"));
+            }
+            let (plugin, config) = (hook.plugin.clone(), hook.config.clone());
+            Ok(HookBinding { plugin, config })
+        };
+        self.hooks.iter().enumerate().map(binding).collect()
+    }
+
+    fn program(&self) -> Result<Program, FieldError> {
+        let nul = |field: &str, text: &str| match text.find('\0') {
+            Some(_) => Err(FieldError::new(
+                field,
+                text.escape_debug(),
+                "text without NUL bytes",
+            )),
+            None => Ok(()),
+        };
+        match (&self.command, &self.argv) {
+            (Some(text), None) if !text.trim().is_empty() => {
+                nul("command", text)?;
+                let default = || vec!["/bin/bash".to_owned(), "-c".to_owned()];
+                let shell = self.shell.clone().unwrap_or_else(default);
+                if shell.first().is_none_or(String::is_empty) {
+                    return Err(FieldError::new(
+                        "shell",
+                        "[]",
+                        "a program and its arguments",
+                    ));
+                }
+                Ok(Program::Shell {
+                    shell,
+                    text: text.clone(),
+                })
+            }
+            (None, Some(argv)) if argv.first().is_some_and(|program| !program.is_empty()) => {
+                argv.iter().try_for_each(|word| nul("argv", word))?;
+                if self.shell.is_some() {
+                    return Err(FieldError::new("shell", "given", "only with 'command'"));
+                }
+                Ok(Program::Argv(argv.clone()))
+            }
+            (Some(_), Some(_)) => Err(FieldError::new(
+                "argv",
+                "given",
+                "either 'command' or 'argv', not both",
+            )),
+            (None, None) => Err(FieldError::new(
+                "command",
+                "nothing",
+                "shell text, or 'argv' without a shell",
+            )),
+            (Some(text), None) => Err(FieldError::new(
+                "command",
+                format!("{text:?}"),
+                "shell text",
+            )),
+            (None, Some(_)) => Err(FieldError::new("argv", "[]", "a program and its arguments")),
+        }
+    }
+
+    fn check_variables(&self) -> Result<(), FieldError> {
+        for variable in self.env.keys().chain(self.secrets.keys()) {
+            let start = |c: char| c.is_ascii_alphabetic() || c == '_';
+            let rest = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let field = if self.env.contains_key(variable) {
+                "env"
+            } else {
+                "secrets"
+            };
+            if !variable.starts_with(start) || !variable.chars().all(rest) {
+                let accepted = "names of letters, digits and '_', no digit first";
+                return Err(FieldError::new(field, variable, accepted));
+            }
+            if variable.starts_with("SANDCLOCK_") {
+                return Err(FieldError::new(
+                    field,
+                    variable,
+                    "names without the prefix SANDCLOCK_",
+                ));
+            }
+        }
+        if let Some(twice) = self
+            .secrets
+            .keys()
+            .find(|name| self.env.contains_key(*name))
+        {
+            return Err(FieldError::new(
+                "secrets",
+                twice,
+                "a name that 'env' does not have too",
+            ));
+        }
+        Ok(())
+    }
+
+    fn command_of(&self, command: Command) -> Result<Command, FieldError> {
+        self.check_variables()?;
+        let umask = match &self.umask {
+            None => command.umask,
+            Some(text) => u32::from_str_radix(text, 8)
+                .ok()
+                .filter(|mask| *mask <= 0o777)
+                .ok_or_else(|| {
+                    FieldError::new("umask", text, "three octal digits such as \"022\"")
+                })?,
+        };
+        let given = self.limits.clone().unwrap_or_default();
+        let default = Limits::default();
+        let output_bytes = given.output_bytes.unwrap_or(default.output_bytes);
+        if !(4096..=1 << 30).contains(&output_bytes) {
+            let accepted = "a number of bytes from 4096 to 1073741824";
+            return Err(FieldError::new(
+                "limits.output_bytes",
+                output_bytes,
+                accepted,
+            ));
+        }
+        Ok(Command {
+            env: self.env.clone(),
+            secrets: self
+                .secrets
+                .iter()
+                .map(|(name, source)| (name.clone(), source.clone().into()))
+                .collect(),
+            workdir: self.workdir.clone(),
+            user: self.user.clone(),
+            umask,
+            limits: Limits {
+                output_bytes,
+                memory_bytes: given.memory_bytes,
+                cpu_s: given.cpu_s,
+                open_files: given.open_files,
+            },
+            output: self.output.map_or_else(Default::default, Into::into),
+            leftovers: self.leftovers.map_or_else(Default::default, Into::into),
+            ..command
+        })
+    }
+
+    fn schedule_spec(&self, zone: &str) -> Result<Option<ScheduleSpec>, FieldError> {
+        let Some(expr) = &self.schedule else {
+            let stray = [
+                ("time_zone", self.time_zone.is_some()),
+                ("dst", self.dst.is_some()),
+                ("starts_at", self.starts_at.is_some()),
+                ("ends_at", self.ends_at.is_some()),
+            ];
+            return match stray.into_iter().find(|(_, given)| *given) {
+                Some((field, _)) => Err(FieldError::new(field, "given", "only with a 'schedule'")),
+                None => Ok(None),
+            };
+        };
+        let instant = |field: &str, text: &Option<String>| match text {
+            None => Ok(None),
+            Some(text) => Timestamp::parse(text).map(Some).ok_or_else(|| {
+                FieldError::new(field, text, "RFC 3339, such as 2027-01-01T00:00:00Z")
+            }),
+        };
+        let spec = ScheduleSpec {
+            expr: expr.clone(),
+            dialect: Dialect::Native,
+            time_zone: self.time_zone.clone().unwrap_or_else(|| zone.to_owned()),
+            dst: self.dst.map_or_else(Default::default, Into::into),
+            starts_at: instant("starts_at", &self.starts_at)?,
+            ends_at: instant("ends_at", &self.ends_at)?,
+        };
+        crate::timetable::of(&spec)?;
+        Ok(Some(spec))
+    }
+
+    /// From core, with every value written out, defaults too.
+    pub fn from_core(job: &Job) -> Self {
+        let spec = job.schedule.as_ref();
+        let (command, argv, shell) = match &job.command.program {
+            Program::Shell { shell, text } => (Some(text.clone()), None, Some(shell.clone())),
+            Program::Argv(argv) => (None, Some(argv.clone()), None),
+        };
+        let limits = &job.command.limits;
+        Self {
+            name: Some(job.name.as_str().to_owned()),
+            description: job.description.clone(),
+            owner: job.owner.clone(),
+            labels: job.labels.clone(),
+            enabled: Some(job.enabled),
+            schedule: spec.map(|spec| spec.expr.clone()),
+            time_zone: spec.map(|spec| spec.time_zone.clone()),
+            dst: spec.map(|spec| spec.dst.into()),
+            starts_at: spec
+                .and_then(|spec| spec.starts_at)
+                .map(|at| at.to_string()),
+            ends_at: spec.and_then(|spec| spec.ends_at).map(|at| at.to_string()),
+            command,
+            argv,
+            shell,
+            env: job.command.env.clone(),
+            secrets: job
+                .command
+                .secrets
+                .iter()
+                .map(|(name, source)| (name.clone(), source.clone().into()))
+                .collect(),
+            workdir: job.command.workdir.clone(),
+            user: job.command.user.clone(),
+            umask: Some(format!("{:03o}", job.command.umask)),
+            limits: Some(LimitsDto {
+                output_bytes: Some(limits.output_bytes),
+                memory_bytes: limits.memory_bytes,
+                cpu_s: limits.cpu_s,
+                open_files: limits.open_files,
+            }),
+            output: Some(job.command.output.into()),
+            leftovers: Some(job.command.leftovers.into()),
+            concurrency: Some(job.concurrency.into()),
+            misfire: Some(MisfireDto::from_core(job.misfire)),
+            timeout_s: job.timeout.map(as_seconds),
+            grace_s: Some(as_seconds(job.grace)),
+            retry: RetryDto::from_core(&job.retry),
+            on_lost: Some(OnLostDto::from_core(job.on_lost)),
+            lost_after_s: Some(as_seconds(job.lost_after)),
+            hooks: job
+                .hooks
+                .iter()
+                .map(|hook| HookDto {
+                    plugin: hook.plugin.clone(),
+                    config: hook.config.clone(),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl From<SecretDto> for SecretSource {
+    fn from(dto: SecretDto) -> Self {
+        match dto {
+            SecretDto::File(path) => Self::File(path),
+            SecretDto::Env(name) => Self::Env(name),
+        }
+    }
+}
+
+impl From<SecretSource> for SecretDto {
+    fn from(source: SecretSource) -> Self {
+        match source {
+            SecretSource::File(path) => Self::File(path),
+            SecretSource::Env(name) => Self::Env(name),
+        }
+    }
+}

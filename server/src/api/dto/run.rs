@@ -1,0 +1,174 @@
+//! Runs, alerts and workers on the wire.
+
+use sandclock_core::backend::{Alert, RunRecord, WorkerInfo};
+use sandclock_core::run::HookNote;
+use serde::{Deserialize, Serialize};
+
+/// A part of a list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ListDto<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Pass it as `cursor` to read on.
+    pub next: Option<String>,
+}
+
+/// A run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the members are those of the run record")]
+pub struct RunDto {
+    pub id: String,
+    pub job: String,
+    pub fire_time: Option<String>,
+    /// The request's id, of a run outside the schedule.
+    pub request: Option<String>,
+    pub state: String,
+    pub cause: String,
+    pub attempt: u32,
+    pub worker: String,
+    pub started_at: Option<String>,
+    pub ended_at: Option<String>,
+    pub next_attempt_at: Option<String>,
+    pub exit_code: Option<i32>,
+    pub signal: Option<i32>,
+    pub output_bytes: u64,
+    pub output_cut: u64,
+    /// Set if the record stands for a range of ticks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ticks: Option<SpanDto>,
+}
+
+/// A range of ticks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the members are those of the span")]
+pub struct SpanDto {
+    pub first: String,
+    pub last: String,
+    pub count: u64,
+}
+
+impl RunDto {
+    /// From core.
+    pub fn from_core(run: RunRecord) -> Self {
+        let request = match &run.key {
+            sandclock_core::run::RunKey::Request(id) => Some(id.clone()),
+            sandclock_core::run::RunKey::Tick(_) => None,
+        };
+        Self {
+            id: run.id.to_string(),
+            job: run.job.to_string(),
+            fire_time: run.key.fire_time().map(|at| at.to_string()),
+            request,
+            state: run.state.to_string(),
+            cause: run.cause,
+            attempt: run.attempt,
+            worker: run.worker,
+            started_at: run.started_at.map(|at| at.to_string()),
+            ended_at: run.ended_at.map(|at| at.to_string()),
+            next_attempt_at: run.next_attempt_at.map(|at| at.to_string()),
+            exit_code: run.exit_code,
+            signal: run.signal,
+            output_bytes: run.output.bytes,
+            output_cut: run.output.cut,
+            ticks: run.span.map(|span| SpanDto {
+                first: span.first.to_string(),
+                last: span.last.to_string(),
+                count: span.count,
+            }),
+        }
+    }
+}
+
+/// What a hook decided.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the members are those of the note")]
+pub struct HookNoteDto {
+    pub plugin: String,
+    pub hook: String,
+    pub decision: String,
+    pub failed: bool,
+    pub took_ms: f64,
+}
+
+impl HookNoteDto {
+    /// From core.
+    pub fn from_core(note: HookNote) -> Self {
+        Self {
+            plugin: note.plugin,
+            hook: note.hook,
+            decision: note.decision,
+            failed: note.failed,
+            took_ms: note.took.as_secs_f64() * 1000.0,
+        }
+    }
+}
+
+/// An alert.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the members are those of the alert")]
+pub struct AlertDto {
+    pub id: String,
+    pub run: String,
+    pub job: String,
+    pub plugin: String,
+    pub target: String,
+    pub state: String,
+    pub tries: u32,
+    pub last_error: Option<String>,
+    pub created_at: String,
+    pub folded: u32,
+    pub content_type: String,
+    pub body: String,
+}
+
+impl AlertDto {
+    /// From core.
+    pub fn from_core(alert: Alert) -> Self {
+        Self {
+            id: alert.id.to_string(),
+            run: alert.run.to_string(),
+            job: alert.job.to_string(),
+            plugin: alert.draft.plugin,
+            target: alert.draft.target,
+            state: alert.state.as_str().to_owned(),
+            tries: alert.tries,
+            last_error: alert.last_error,
+            created_at: alert.created_at.to_string(),
+            folded: alert.folded,
+            content_type: alert.draft.content_type,
+            body: String::from_utf8_lossy(&alert.draft.body).into_owned(),
+        }
+    }
+}
+
+/// A worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the members are those of the registration")]
+pub struct WorkerDto {
+    pub name: String,
+    pub host: String,
+    pub labels: std::collections::BTreeMap<String, String>,
+    pub max_concurrent_runs: u32,
+    pub running: u32,
+    pub draining: bool,
+    pub clock_doubted: bool,
+    pub started_at: String,
+    pub version: String,
+}
+
+impl WorkerDto {
+    /// From core.
+    pub fn from_core(info: WorkerInfo) -> Self {
+        Self {
+            name: info.name,
+            host: info.host,
+            labels: info.labels,
+            max_concurrent_runs: info.max_concurrent_runs,
+            running: info.running,
+            draining: info.draining,
+            clock_doubted: info.clock_doubted,
+            started_at: info.started_at.to_string(),
+            version: info.version,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! How requests are read: paths, queries, preconditions and bodies, with errors that name the field.
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use sandclock_core::backend::{Precondition, Version};
+use sandclock_core::job::JobName;
+use sandclock_core::run::RunId;
+use serde::de::DeserializeOwned;
+
+use super::problem::{FieldError, Problem};
+
+/// The most items of a list.
+pub const MAX_LIMIT: u32 = 1000;
+
+/// The `{name}` of a route: any name that may exist, percent-decoded.
+#[derive(Debug)]
+pub struct Name(pub JobName);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        segment(parts, state, "name")
+            .await
+            .map(|name| Self(JobName::existing(name)))
+    }
+}
+
+/// The `{id}` of a run's route.
+#[derive(Debug)]
+pub struct Run(pub RunId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Run {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let id = segment(parts, state, "id").await?;
+        RunId::parse(&id).map(Self).ok_or_else(|| {
+            Problem::not_found(format!("{id:?} is no run id: 32 hexadecimal digits"))
+        })
+    }
+}
+
+async fn segment<S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+    name: &str,
+) -> Result<String, Problem> {
+    let params = RawPathParams::from_request_parts(parts, state)
+        .await
+        .map_err(|error| Problem::malformed(error.to_string()))?;
+    params
+        .iter()
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value.to_owned())
+        .ok_or_else(|| Problem::malformed(format!("the path lacks its {name}")))
+}
+
+/// The query of a route. Unknown parameters are refused.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = axum::extract::Query::<T>::try_from_uri(&parts.uri).map_err(|error| {
+            let what = std::error::Error::source(&error)
+                .map_or_else(|| error.to_string(), ToString::to_string);
+            FieldError::new("(the query)", parts.uri.query().unwrap_or_default(), what)
+        })?;
+        Ok(Self(query.0))
+    }
+}
+
+/// The members `limit` and `cursor` of every list's query.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Paging {
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+impl Paging {
+    /// For routes that read paging among other members.
+    pub fn new(limit: Option<u32>, cursor: Option<String>) -> Self {
+        Self { limit, cursor }
+    }
+
+    /// How many items at most; 100 unless told.
+    ///
+    /// # Errors
+    /// If it is not from 1 to [`MAX_LIMIT`].
+    pub fn limit(&self) -> Result<u32, FieldError> {
+        match self.limit {
+            None => Ok(100),
+            Some(limit @ 1..=MAX_LIMIT) => Ok(limit),
+            Some(limit) => Err(FieldError::new(
+                "limit",
+                limit,
+                format!("a number from 1 to {MAX_LIMIT}"),
+            )),
+        }
+    }
+
+    /// Where the list continues.
+    pub fn cursor(&self) -> Option<&str> {
+        self.cursor.as_deref()
+    }
+}
+
+/// What `If-Match` and `If-None-Match: *` ask for.
+///
+/// # Errors
+/// If a header is neither `*` nor a version as an ETag shows it.
+pub fn precondition(headers: &HeaderMap) -> Result<Precondition, FieldError> {
+    if let Some(value) = headers.get(header::IF_NONE_MATCH) {
+        if value.as_bytes() == b"*" {
+            return Ok(Precondition::Absent);
+        }
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        return Err(FieldError::new(
+            "If-None-Match",
+            value,
+            "* only: create, never replace",
+        ));
+    }
+    let Some(value) = headers.get(header::IF_MATCH) else {
+        return Ok(Precondition::Any);
+    };
+    value
+        .to_str()
+        .ok()
+        .and_then(|value| value.trim_matches('"').parse().ok())
+        .map(|version| Precondition::Matches(Version(version)))
+        .ok_or_else(|| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            FieldError::new(
+                "If-Match",
+                value,
+                "a version as the ETag header shows it, such as \"42\"",
+            )
+        })
+}
+
+/// A version as an ETag.
+pub fn etag(version: Version) -> String {
+    format!("\"{}\"", version.0)
+}

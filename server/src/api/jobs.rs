@@ -1,0 +1,305 @@
+//! Job management: list, read, write, delete, and when a job is due next.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use sandclock_core::backend::{Generation, Precondition, StoredJob, Version};
+use sandclock_core::job::{Job, JobName};
+use serde::{Deserialize, Serialize};
+
+use super::Api;
+use super::dto::from_json;
+use super::dto::job::JobDto;
+use super::dto::run::ListDto;
+use super::input::{Name, Paging, Query, etag, precondition};
+use super::problem::{FieldError, Problem};
+
+/// How often a change without a precondition is tried again when others change the job meanwhile.
+const RACES: u32 = 10;
+
+/// A job as it is shown: its document, its version, and what its schedule means.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JobView {
+    /// The document, as `PUT` takes it.
+    #[serde(flatten)]
+    pub job: JobDto,
+    /// Its version, as the ETag shows it.
+    pub version: u64,
+    /// The schedule in words.
+    pub schedule_text: Option<String>,
+    /// The next fire time.
+    pub next: Option<String>,
+}
+
+impl JobView {
+    fn of(api: &Api, stored: &StoredJob) -> Self {
+        let table = stored
+            .job
+            .schedule
+            .as_ref()
+            .and_then(|spec| crate::timetable::of(spec).ok());
+        let next = table
+            .as_ref()
+            .filter(|_| stored.job.enabled)
+            .and_then(|table| table.next_after(api.clock.now()));
+        Self {
+            job: JobDto::from_core(&stored.job),
+            version: stored.version.0,
+            schedule_text: table.map(|table| table.schedule().describe()),
+            next: next.map(|at| at.to_string()),
+        }
+    }
+}
+
+/// `GET /jobs`
+pub async fn list(
+    State(api): State<Api>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<ListDto<JobView>>, Problem> {
+    let limit = paging.limit()? as usize;
+    let mut jobs = api.coordination.jobs.snapshot().await?.jobs;
+    jobs.sort_by(|a, b| a.job.name.cmp(&b.job.name));
+    let after = paging.cursor().unwrap_or_default();
+    let mut rest = jobs
+        .iter()
+        .filter(|stored| after.is_empty() || stored.job.name.as_str() > after);
+    let items: Vec<_> = rest
+        .by_ref()
+        .take(limit)
+        .map(|stored| JobView::of(&api, stored))
+        .collect();
+    let last = items.last().and_then(|view| view.job.name.clone());
+    let next = rest.next().and(last);
+    Ok(Json(ListDto { items, next }))
+}
+
+/// `GET /jobs/{name}`
+pub async fn get(State(api): State<Api>, Name(name): Name) -> Result<Response, Problem> {
+    let stored = find(&api, &name).await?;
+    Ok(shown(&api, StatusCode::OK, &stored))
+}
+
+/// `PUT /jobs/{name}`: creates or replaces.
+pub async fn put(
+    State(api): State<Api>,
+    Name(name): Name,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let dto: JobDto = from_json(&body)?;
+    let mut job = dto.to_core(name.as_str(), &api.default_time_zone)?;
+    check_hooks(&api, &job).await?;
+    save(&api, &mut job, precondition(&headers)?).await
+}
+
+/// `PATCH /jobs/{name}`: a JSON merge patch (RFC 7396) over the document.
+pub async fn patch(
+    State(api): State<Api>,
+    Name(name): Name,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let patch: serde_json::Value = from_json(&body)?;
+    if !patch.is_object() {
+        return Err(FieldError::new("(the document)", &patch, "a JSON object of changes").into());
+    }
+    let pre = precondition(&headers)?;
+    change(&api, &name, pre, |stored| {
+        let mut document = serde_json::to_value(JobDto::from_core(&stored.job))
+            .map_err(|error| Problem::malformed(error.to_string()))?;
+        merge(&mut document, &patch);
+        let bytes = document.to_string();
+        let dto: JobDto = from_json(bytes.as_bytes())?;
+        Ok(dto.to_core(name.as_str(), &api.default_time_zone)?)
+    })
+    .await
+}
+
+/// `POST /jobs/{name}/enable`
+pub async fn enable(State(api): State<Api>, Name(name): Name) -> Result<Response, Problem> {
+    change(&api, &name, Precondition::Any, |stored| {
+        Ok(Job {
+            enabled: true,
+            ..Job::clone(&stored.job)
+        })
+    })
+    .await
+}
+
+/// `POST /jobs/{name}/disable`: no tick is claimed after the answer.
+pub async fn disable(State(api): State<Api>, Name(name): Name) -> Result<Response, Problem> {
+    change(&api, &name, Precondition::Any, |stored| {
+        Ok(Job {
+            enabled: false,
+            ..Job::clone(&stored.job)
+        })
+    })
+    .await
+}
+
+/// `DELETE /jobs/{name}`
+pub async fn delete(
+    State(api): State<Api>,
+    Name(name): Name,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    let pre = precondition(&headers)?;
+    api.coordination
+        .jobs
+        .delete(&name, pre)
+        .await
+        .map_err(|error| match error.kind {
+            sandclock_core::ErrorKind::NotFound => no_job(&name),
+            _ => Problem::from(error),
+        })?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The query of `GET /jobs/{name}/next`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NextQuery {
+    n: Option<usize>,
+}
+
+/// `GET /jobs/{name}/next`
+pub async fn next(
+    State(api): State<Api>,
+    Name(name): Name,
+    Query(query): Query<NextQuery>,
+) -> Result<Json<super::schedule::Preview>, Problem> {
+    let stored = find(&api, &name).await?;
+    let Some(spec) = &stored.job.schedule else {
+        return Err(Problem::conflict(format!(
+            "job {name} has no schedule: it runs by request only"
+        )));
+    };
+    Ok(Json(super::schedule::Preview::of(
+        spec,
+        api.clock.now(),
+        query.n,
+    )?))
+}
+
+/// One job, or 404.
+pub async fn find(api: &Api, name: &JobName) -> Result<StoredJob, Problem> {
+    api.coordination
+        .jobs
+        .get(name)
+        .await?
+        .ok_or_else(|| no_job(name))
+}
+
+fn no_job(name: &JobName) -> Problem {
+    Problem::not_found(format!("there is no job {name}"))
+}
+
+/// Reads, changes and writes; again if somebody else was faster and no version was asked for.
+async fn change(
+    api: &Api,
+    name: &JobName,
+    pre: Precondition,
+    with: impl Fn(&StoredJob) -> Result<Job, Problem>,
+) -> Result<Response, Problem> {
+    for _ in 0..RACES {
+        let stored = find(api, name).await?;
+        if let Precondition::Matches(version) = pre
+            && version != stored.version
+        {
+            return Err(changed(&stored));
+        }
+        let mut job = with(&stored)?;
+        check_hooks(api, &job).await?;
+        match save(api, &mut job, Precondition::Matches(stored.version)).await {
+            Err(problem) if problem.status() == StatusCode::PRECONDITION_FAILED => {}
+            answer => return answer,
+        }
+    }
+    Err(Problem::conflict(format!(
+        "job {name} is changed by others all the time; try again"
+    )))
+}
+
+fn changed(stored: &StoredJob) -> Problem {
+    let (name, version) = (&stored.job.name, stored.version.0);
+    Problem::precondition(format!("job {name} is at version {version} now"))
+}
+
+/// Saves a job. `schedule_since` moves to now if anything that decides about ticks has changed, so that
+/// ticks of the time before are not owed under the new definition.
+async fn save(api: &Api, job: &mut Job, pre: Precondition) -> Result<Response, Problem> {
+    let old = api.coordination.jobs.get(&job.name).await?;
+    let same_ticks = old.as_ref().is_some_and(|old| {
+        job.schedule_since = old.job.schedule_since;
+        Generation::of(&old.job, Version(0)) == Generation::of(job, Version(0))
+    });
+    if !same_ticks {
+        job.schedule_since = Some(api.clock.now());
+    }
+    // The precondition makes sure that what was compared is what is replaced.
+    let pre = match (pre, &old) {
+        (Precondition::Any, Some(old)) => Precondition::Matches(old.version),
+        (Precondition::Any, None) => Precondition::Absent,
+        (Precondition::Absent, Some(old)) => return Err(changed(old)),
+        (pre, _) => pre,
+    };
+    let put = api.coordination.jobs.put(job, pre).await?;
+    let status = if old.is_some() {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
+    let created = old.map_or(put.version, |old| old.created);
+    let stored = StoredJob {
+        job: job.clone().into(),
+        version: put.version,
+        created,
+    };
+    Ok(shown(api, status, &stored))
+}
+
+/// Every plugin exists and accepts its configuration.
+async fn check_hooks(api: &Api, job: &Job) -> Result<(), Problem> {
+    for (at, hook) in job.hooks.iter().enumerate() {
+        api.plugins
+            .check_binding(&hook.plugin, &hook.config)
+            .await
+            .map_err(|error| {
+                FieldError::new(format!("hooks[{at}]"), &hook.plugin, error.to_string())
+            })?;
+    }
+    Ok(())
+}
+
+fn shown(api: &Api, status: StatusCode, stored: &StoredJob) -> Response {
+    let view = JobView::of(api, stored);
+    (status, [(header::ETAG, etag(stored.version))], Json(view)).into_response()
+}
+
+/// RFC 7396, section 2.
+fn merge(target: &mut serde_json::Value, patch: &serde_json::Value) {
+    let Some(changes) = patch.as_object() else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = serde_json::Value::Object(serde_json::Map::new());
+    }
+    let Some(members) = target.as_object_mut() else {
+        return;
+    };
+    for (name, value) in changes {
+        if value.is_null() {
+            members.remove(name);
+        } else {
+            merge(
+                members
+                    .entry(name.clone())
+                    .or_insert(serde_json::Value::Null),
+                value,
+            );
+        }
+    }
+}

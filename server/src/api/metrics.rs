@@ -1,0 +1,183 @@
+//! Metrics in Prometheus' text format, from what the worker and the plugins count.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+
+use super::Api;
+
+/// `GET /metrics`
+pub async fn render(State(api): State<Api>) -> impl IntoResponse {
+    let mut page = Page::default();
+    let status = api.worker.status();
+    let info = [
+        ("version", crate::VERSION),
+        ("worker", status.name.as_str()),
+    ];
+    page.gauge(
+        "sandclock_info",
+        "The program and the worker in it",
+        &info,
+        1,
+    );
+    let none: &[(&str, &str)] = &[];
+    let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    page.gauge(
+        "sandclock_worker_ready",
+        "1 if it knows what it needs",
+        none,
+        status.ready.into(),
+    );
+    page.gauge(
+        "sandclock_worker_trusted",
+        "1 if it may claim now",
+        none,
+        status.trusted.into(),
+    );
+    page.gauge(
+        "sandclock_worker_draining",
+        "1 if it takes nothing new",
+        none,
+        status.draining.into(),
+    );
+    page.gauge(
+        "sandclock_runs_running",
+        "Runs it holds",
+        none,
+        count(status.running.len()),
+    );
+    let most = u64::from(status.max_concurrent_runs);
+    page.gauge("sandclock_runs_running_max", "Runs it may hold", none, most);
+    page.gauge("sandclock_jobs", "Jobs it knows", none, count(status.jobs));
+    let waiting = count(status.done_waiting);
+    page.gauge(
+        "sandclock_done_waiting",
+        "Ended runs not yet in the run log",
+        none,
+        waiting,
+    );
+    for (name, value) in api.worker.counters().iter() {
+        page.counter(
+            &format!("sandclock_{name}_total"),
+            "Of this worker since its start",
+            none,
+            value,
+        );
+    }
+    plugins(&api, &mut page);
+    (
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        page.text(),
+    )
+}
+
+fn plugins(api: &Api, page: &mut Page) {
+    for plugin in api.plugins.counters() {
+        let name = ("plugin", plugin.plugin.as_str());
+        for call in &plugin.calls {
+            let labels = [
+                name,
+                ("hook", call.hook.as_str()),
+                ("outcome", call.outcome),
+            ];
+            page.counter(
+                "sandclock_plugin_calls_total",
+                "Calls by how they ended",
+                &labels,
+                call.count,
+            );
+        }
+        for (hook, time) in &plugin.call_time {
+            let labels = [name, ("hook", hook.as_str())];
+            let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+            let help = "Time spent in calls, in microseconds";
+            page.counter(
+                "sandclock_plugin_call_microseconds_total",
+                help,
+                &labels,
+                micros,
+            );
+        }
+        let counters = [
+            (
+                "sandclock_plugin_edits_total",
+                "Stretches of output hidden",
+                plugin.edits,
+            ),
+            (
+                "sandclock_plugin_hidden_bytes_total",
+                "Bytes of output hidden",
+                plugin.hidden_bytes,
+            ),
+            (
+                "sandclock_plugin_withheld_bytes_total",
+                "Bytes withheld",
+                plugin.withheld_bytes,
+            ),
+            (
+                "sandclock_plugin_breakers_total",
+                "Streams given up",
+                plugin.breakers_opened,
+            ),
+        ];
+        for (metric, help, value) in counters {
+            page.counter(metric, help, &[name], value);
+        }
+    }
+}
+
+/// A page of metrics, by name. All samples of one metric stand under one header, as the format demands.
+#[derive(Debug, Default)]
+struct Page {
+    metrics: BTreeMap<String, String>,
+}
+
+impl Page {
+    fn gauge(&mut self, metric: &str, help: &str, labels: &[(&str, &str)], value: u64) {
+        self.sample("gauge", metric, help, labels, value);
+    }
+
+    fn counter(&mut self, metric: &str, help: &str, labels: &[(&str, &str)], value: u64) {
+        self.sample("counter", metric, help, labels, value);
+    }
+
+    fn sample(
+        &mut self,
+        kind: &str,
+        metric: &str,
+        help: &str,
+        labels: &[(&str, &str)],
+        value: u64,
+    ) {
+        let header = || format!("# HELP {metric} {help}\n# TYPE {metric} {kind}\n");
+        let text = self.metrics.entry(metric.to_owned()).or_insert_with(header);
+        let labels: Vec<_> = labels
+            .iter()
+            .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
+            .collect();
+        let labels = if labels.is_empty() {
+            String::new()
+        } else {
+            format!("{{{}}}", labels.join(","))
+        };
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{metric}{labels} {value}");
+    }
+
+    fn text(self) -> String {
+        self.metrics.into_values().collect()
+    }
+}
+
+fn escaped(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}

@@ -1,0 +1,108 @@
+//! The REST API: one table of routes, each with its role.
+//!
+//! Everything passes [`auth`] first; only liveness, readiness and the console's static files are open.
+//! A handler reads its input into a wire type, calls core's contracts, and answers with a wire type or
+//! a [`problem::Problem`].
+
+pub mod alerts;
+pub mod auth;
+pub mod dto;
+pub mod health;
+pub mod input;
+pub mod jobs;
+pub mod metrics;
+pub mod operate;
+pub mod plugins;
+pub mod problem;
+pub mod runs;
+pub mod schedule;
+pub mod stream;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use sandclock_core::backend::{Coordination, Records};
+use sandclock_core::fleet::WorkerHandle;
+use sandclock_core::time::Clock;
+use sandclock_hooks::PluginHost;
+
+use self::auth::{Role, Tokens};
+use self::problem::Problem;
+
+/// The largest request body in bytes.
+pub const MAX_BODY_BYTES: usize = 1 << 20;
+
+/// What the handlers share.
+#[derive(Clone, Debug)]
+pub struct Api {
+    /// Definitions, claims, kills.
+    pub coordination: Coordination,
+    /// Run log and alerts.
+    pub records: Records,
+    /// Plugins.
+    pub plugins: Arc<PluginHost>,
+    /// The worker in this process.
+    pub worker: WorkerHandle,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Who may do what.
+    pub tokens: Arc<Tokens>,
+    /// For jobs and previews that name no zone.
+    pub default_time_zone: String,
+}
+
+/// All routes.
+pub fn router(api: Api) -> Router {
+    let role = |role: Role| from_fn_with_state((api.clone(), role), auth::require);
+    let viewer = Router::new()
+        .route("/jobs", get(jobs::list))
+        .route("/jobs/{name}", get(jobs::get))
+        .route("/jobs/{name}/next", get(jobs::next))
+        .route("/schedule/preview", get(schedule::preview))
+        .route("/runs", get(runs::list))
+        .route("/runs/{id}", get(runs::get))
+        .route("/runs/{id}/hooks", get(runs::hooks))
+        .route("/runs/{id}/output", get(runs::output))
+        .route("/runs/{id}/stream", get(stream::follow))
+        .route("/workers", get(operate::workers))
+        .route("/plugins", get(plugins::list))
+        .route("/alerts", get(alerts::list))
+        .route_layer(role(Role::Viewer));
+    let operator = Router::new()
+        .route("/jobs/{name}/run", post(operate::run))
+        .route("/jobs/{name}/kill", post(operate::kill_job))
+        .route("/runs/{id}/kill", post(operate::kill_run))
+        .route("/alerts/{id}/retry", post(alerts::retry))
+        .route("/alerts/{id}/ack", post(alerts::acknowledge))
+        .route_layer(role(Role::Operator));
+    let editor = Router::new()
+        .route(
+            "/jobs/{name}",
+            axum::routing::put(jobs::put)
+                .patch(jobs::patch)
+                .delete(jobs::delete),
+        )
+        .route("/jobs/{name}/enable", post(jobs::enable))
+        .route("/jobs/{name}/disable", post(jobs::disable))
+        .route_layer(role(Role::Editor));
+    let v1 = Router::new().merge(viewer).merge(operator).merge(editor);
+    let open = Router::new()
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .merge(crate::console::router());
+    Router::new()
+        .nest("/api/v1", v1)
+        .merge(
+            Router::new()
+                .route("/metrics", get(metrics::render))
+                .route_layer(role(Role::Viewer)),
+        )
+        .fallback(auth::unknown_route)
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .merge(open)
+        .with_state(api)
+}

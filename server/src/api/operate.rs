@@ -1,0 +1,190 @@
+//! Operation: run now, kill, and who works.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
+use sandclock_core::backend::{Kill, Request, SessionEvent, Triggered, kills};
+use sandclock_core::run::{RunId, RunKey};
+use serde::{Deserialize, Serialize};
+
+use super::Api;
+use super::auth::TokenInfo;
+use super::dto::from_json;
+use super::dto::run::{ListDto, WorkerDto};
+use super::input::{Name, Run};
+use super::problem::{FieldError, Problem};
+
+/// The body of `POST /jobs/{name}/run`; may be empty.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunBody {
+    /// `wait` (default) or `reject`.
+    if_busy: Option<IfBusy>,
+}
+
+/// What happens if the job admits one run at a time and one is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IfBusy {
+    /// The run starts afterwards.
+    Wait,
+    /// The request is refused.
+    Reject,
+}
+
+/// The answer: which run it is.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Started {
+    /// The run's id.
+    pub run: String,
+}
+
+/// `POST /jobs/{name}/run`. With `Idempotency-Key`, the same key is the same run for 24 hours.
+pub async fn run(
+    State(api): State<Api>,
+    Extension(who): Extension<TokenInfo>,
+    Name(name): Name,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let body: RunBody = if body.is_empty() {
+        RunBody::default()
+    } else {
+        from_json(&body)?
+    };
+    let id = request_id(&headers)?;
+    let request = Request {
+        id,
+        by: who.name,
+        refuse_if_busy: body.if_busy == Some(IfBusy::Reject),
+    };
+    match api.coordination.fires.trigger(&name, &request).await? {
+        Triggered::Run(run) => Ok((
+            StatusCode::ACCEPTED,
+            Json(Started {
+                run: run.to_string(),
+            }),
+        )
+            .into_response()),
+        Triggered::Busy => Err(Problem::conflict(format!("job {name} is busy"))),
+        Triggered::NoJob => Err(Problem::not_found(format!("there is no job {name}"))),
+    }
+}
+
+/// A key as given, hashed so that it fits a store's key; a random id without one.
+fn request_id(headers: &HeaderMap) -> Result<String, FieldError> {
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(crate::random::token_hex(16));
+    };
+    let text = value.to_str().unwrap_or_default();
+    if text.is_empty() || text.len() > 255 {
+        let accepted = "1 to 255 visible ASCII characters";
+        return Err(FieldError::new(
+            "Idempotency-Key",
+            format!("{value:?}"),
+            accepted,
+        ));
+    }
+    use sha2::Digest as _;
+    Ok(sandclock_core::run::hex(
+        &sha2::Sha256::digest(text.as_bytes()),
+        16,
+    ))
+}
+
+/// The body of a kill; may be empty.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KillBody {
+    /// For the record.
+    reason: Option<String>,
+}
+
+fn kill_of(run: RunId, who: &TokenInfo, body: &Bytes) -> Result<Kill, FieldError> {
+    let body: KillBody = if body.is_empty() {
+        KillBody::default()
+    } else {
+        from_json(body)?
+    };
+    let why = body.reason.unwrap_or_else(|| "no reason given".to_owned());
+    if why.len() > 1000 {
+        return Err(FieldError::new("reason", why, "at most 1000 bytes"));
+    }
+    Ok(Kill {
+        run,
+        by: who.name.clone(),
+        why,
+    })
+}
+
+/// `POST /runs/{id}/kill`. The acknowledgement is the run's terminal state.
+pub async fn kill_run(
+    State(api): State<Api>,
+    Extension(who): Extension<TokenInfo>,
+    Run(id): Run,
+    body: Bytes,
+) -> Result<StatusCode, Problem> {
+    let kill = kill_of(id, &who, &body)?;
+    if let Some(run) = api.records.runs.get(&kill.run).await?
+        && run.state.is_terminal()
+    {
+        return Err(Problem::conflict(format!(
+            "run {} has ended: it {}",
+            kill.run, run.state
+        )));
+    }
+    api.coordination.kills.send(&kill, kills::RETAIN).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// `POST /jobs/{name}/kill`: every run of the job that is open or waits.
+pub async fn kill_job(
+    State(api): State<Api>,
+    Extension(who): Extension<TokenInfo>,
+    Name(name): Name,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    super::jobs::find(&api, &name).await?;
+    let (view, _) = api.coordination.feed.snapshot().await?;
+    let open = view
+        .open
+        .iter()
+        .map(|record| (&record.value.job, &record.value.key));
+    let wait = view
+        .wait
+        .iter()
+        .map(|record| (&record.value.job, &record.value.key));
+    let of_job = |(job, key): (_, &RunKey)| (job == &name).then(|| RunId::of(&name, key));
+    let runs: Vec<_> = open.chain(wait).filter_map(of_job).collect();
+    for run in &runs {
+        let kill = kill_of(run.clone(), &who, &body)?;
+        api.coordination.kills.send(&kill, kills::RETAIN).await?;
+    }
+    let items: Vec<_> = runs
+        .iter()
+        .map(|run| Started {
+            run: run.to_string(),
+        })
+        .collect();
+    Ok((StatusCode::ACCEPTED, Json(ListDto { items, next: None })).into_response())
+}
+
+/// `GET /workers`
+pub async fn workers(State(api): State<Api>) -> Result<Json<ListDto<WorkerDto>>, Problem> {
+    let mut live = api.coordination.sessions.live().await?;
+    let mut items = std::collections::BTreeMap::new();
+    while let Some(event) = live.next().await {
+        match event? {
+            SessionEvent::Live(id, info) => items.insert(id, WorkerDto::from_core(info)),
+            SessionEvent::Gone(id) => items.remove(&id),
+            SessionEvent::Synced => break,
+        };
+    }
+    Ok(Json(ListDto {
+        items: items.into_values().collect(),
+        next: None,
+    }))
+}

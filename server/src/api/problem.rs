@@ -1,0 +1,248 @@
+//! What the API says when it refuses: problem documents (RFC 9457).
+//!
+//! Every error of every route passes through [`Problem`], so that status codes are decided in one
+//! place. A document names the field, the value and what would be accepted; an unexpected failure
+//! shows an id that also stands in the log, never the text of a driver.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use sandclock_core::{BackendError, ErrorKind};
+use serde::Serialize;
+
+/// A field of a request that cannot be accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {value} is not accepted: {accepted}")]
+pub struct FieldError {
+    /// The path of the field, such as `retry.backoff.factor`.
+    pub field: String,
+    /// The value as given, shortened.
+    pub value: String,
+    /// What is wrong with it and what would be accepted.
+    pub accepted: String,
+}
+
+impl FieldError {
+    /// A field with this value is refused because of `accepted`.
+    pub fn new(
+        field: impl Into<String>,
+        value: impl ToString,
+        accepted: impl Into<String>,
+    ) -> Self {
+        let mut value = value.to_string();
+        if value.chars().count() > 200 {
+            value = value.chars().take(200).chain("…".chars()).collect();
+        }
+        Self {
+            field: field.into(),
+            value,
+            accepted: accepted.into(),
+        }
+    }
+}
+
+/// A refusal, ready to be sent.
+#[derive(Debug)]
+pub struct Problem(Box<Document>);
+
+/// The members of RFC 9457, and ours about a field.
+#[derive(Debug, Serialize)]
+struct Document {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted: Option<String>,
+    instance: String,
+}
+
+impl Problem {
+    fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: String) -> Self {
+        let instance = format!("urn:sandclock:error:{}", crate::random::token_hex(6));
+        Self(Box::new(Document {
+            kind,
+            title,
+            status: status.as_u16(),
+            detail,
+            field: None,
+            value: None,
+            accepted: None,
+            instance,
+        }))
+    }
+
+    /// 400: the request cannot be read.
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        let title = "the request cannot be read";
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "/problems/malformed",
+            title,
+            detail.into(),
+        )
+    }
+
+    /// 401: no token, or one that is not known.
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        let title = "a valid token is required";
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "/problems/unauthorized",
+            title,
+            detail.into(),
+        )
+    }
+
+    /// 403: the token's role does not allow it.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        let title = "the token's role does not allow this";
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "/problems/forbidden",
+            title,
+            detail.into(),
+        )
+    }
+
+    /// 404: there is no such thing.
+    pub fn not_found(what: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "/problems/not-found",
+            "not found",
+            what.into(),
+        )
+    }
+
+    /// 405: the route exists, but not with this method.
+    pub fn method_not_allowed() -> Self {
+        let detail = "this route does not answer that method".to_owned();
+        let title = "method not allowed";
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "/problems/method-not-allowed",
+            title,
+            detail,
+        )
+    }
+
+    /// 409: the state of things does not allow it now.
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        let title = "in conflict with the current state";
+        Self::new(
+            StatusCode::CONFLICT,
+            "/problems/conflict",
+            title,
+            detail.into(),
+        )
+    }
+
+    /// 412: the resource has another version than the request expects.
+    pub fn precondition(detail: impl Into<String>) -> Self {
+        let title = "the resource has changed";
+        Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "/problems/precondition",
+            title,
+            detail.into(),
+        )
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+impl From<FieldError> for Problem {
+    fn from(error: FieldError) -> Self {
+        let title = "a field is not accepted";
+        let detail = error.to_string();
+        let mut problem = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "/problems/invalid-field",
+            title,
+            detail,
+        );
+        problem.0.field = Some(error.field);
+        problem.0.value = Some(error.value);
+        problem.0.accepted = Some(error.accepted);
+        problem
+    }
+}
+
+impl From<BackendError> for Problem {
+    fn from(error: BackendError) -> Self {
+        let (status, kind, title) = match error.kind {
+            ErrorKind::Conflict => (
+                StatusCode::PRECONDITION_FAILED,
+                "/problems/precondition",
+                "the resource has changed",
+            ),
+            ErrorKind::NotFound => (StatusCode::NOT_FOUND, "/problems/not-found", "not found"),
+            ErrorKind::InvalidConfig => (
+                StatusCode::BAD_REQUEST,
+                "/problems/malformed",
+                "the request cannot be carried out",
+            ),
+            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Throttled => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "/problems/unavailable",
+                "the store does not answer now",
+            ),
+            _ => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "/problems/unexpected",
+                "unexpected failure",
+            ),
+        };
+        let known = status != StatusCode::INTERNAL_SERVER_ERROR;
+        let detail = if known {
+            error.to_string()
+        } else {
+            "the instance names the entry in the server's log".to_owned()
+        };
+        let problem = Self::new(status, kind, title, detail);
+        if !known {
+            tracing::error!(instance = problem.0.instance, error = %Chain(&error), "request failed");
+        }
+        problem
+    }
+}
+
+/// An error with its sources, for the log.
+struct Chain<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let mut response = (status, Json(self.0)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

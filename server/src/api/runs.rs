@@ -1,0 +1,229 @@
+//! Runs: the list, one run, what its hooks decided, and its output.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
+use sandclock_core::Timestamp;
+use sandclock_core::backend::{OutputChunk, PageToken, RunFilter, RunRecord};
+use sandclock_core::job::JobName;
+use sandclock_core::run::{RunId, RunState};
+use serde::Deserialize;
+
+use super::Api;
+use super::dto::run::{HookNoteDto, ListDto, RunDto};
+use super::input::{Paging, Query, Run};
+use super::problem::{FieldError, Problem};
+use crate::exec::cut_marker;
+
+/// How much of an output is read from the run log at a time, in bytes.
+pub const READ_BYTES: u32 = 256 << 10;
+
+/// The query of `GET /runs`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunsQuery {
+    job: Option<String>,
+    /// One state, or several with commas.
+    state: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+impl RunsQuery {
+    fn filter(&self) -> Result<RunFilter, FieldError> {
+        let states = self.state.as_deref().unwrap_or_default();
+        let state = |text: &str| {
+            let names = RunState::ALL.map(RunState::as_str).join(", ");
+            RunState::parse(text).ok_or_else(|| FieldError::new("state", text, names))
+        };
+        let instant = |field: &str, text: &Option<String>| match text {
+            None => Ok(None),
+            Some(text) => Timestamp::parse(text).map(Some).ok_or_else(|| {
+                FieldError::new(field, text, "RFC 3339, such as 2027-01-01T00:00:00Z")
+            }),
+        };
+        Ok(RunFilter {
+            job: self.job.clone().map(JobName::existing),
+            states: states
+                .split(',')
+                .filter(|text| !text.is_empty())
+                .map(state)
+                .collect::<Result<_, _>>()?,
+            since: instant("since", &self.since)?,
+            until: instant("until", &self.until)?,
+        })
+    }
+}
+
+/// `GET /runs`, newest first.
+pub async fn list(
+    State(api): State<Api>,
+    Query(query): Query<RunsQuery>,
+) -> Result<Json<ListDto<RunDto>>, Problem> {
+    let filter = query.filter()?;
+    let paging = Paging::new(query.limit, query.cursor);
+    let token = paging.cursor().map(|cursor| PageToken(cursor.to_owned()));
+    let page = api
+        .records
+        .runs
+        .list(&filter, token.as_ref(), paging.limit()?)
+        .await?;
+    Ok(Json(ListDto {
+        items: page.items.into_iter().map(RunDto::from_core).collect(),
+        next: page.next.map(|token| token.0),
+    }))
+}
+
+/// `GET /runs/{id}`
+pub async fn get(State(api): State<Api>, Run(id): Run) -> Result<Json<RunDto>, Problem> {
+    Ok(Json(RunDto::from_core(find(&api, &id).await?)))
+}
+
+/// `GET /runs/{id}/hooks`
+pub async fn hooks(
+    State(api): State<Api>,
+    Run(id): Run,
+) -> Result<Json<ListDto<HookNoteDto>>, Problem> {
+    let run = find(&api, &id).await?;
+    let items = run.notes.into_iter().map(HookNoteDto::from_core).collect();
+    Ok(Json(ListDto { items, next: None }))
+}
+
+/// One run, or 404.
+pub async fn find(api: &Api, id: &RunId) -> Result<RunRecord, Problem> {
+    let unknown = || Problem::not_found(format!("there is no run {id}"));
+    api.records.runs.get(id).await?.ok_or_else(unknown)
+}
+
+/// `GET /runs/{id}/output`: text, whole or a range of bytes (RFC 9110, one range).
+pub async fn output(
+    State(api): State<Api>,
+    Run(id): Run,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    find(&api, &id).await?;
+    let mut text = Transcript::default();
+    let mut after = None;
+    loop {
+        let page = api.records.runs.read_log(&id, after, READ_BYTES).await?;
+        for (attempt, chunk) in &page.chunks {
+            text.add(*attempt, chunk);
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    Ok(ranged(text.bytes.freeze(), &headers))
+}
+
+/// Output as one text: a line before each further attempt, and a marker where something was cut.
+#[derive(Debug, Default)]
+pub struct Transcript {
+    bytes: BytesMut,
+    attempt: u32,
+    end: u64,
+}
+
+impl Transcript {
+    /// Adds the next chunk.
+    pub fn add(&mut self, attempt: u32, chunk: &OutputChunk) {
+        if attempt != self.attempt {
+            if self.attempt != 0 {
+                let line = format!("\n[sandclock: attempt {attempt}]\n");
+                self.bytes.extend_from_slice(line.as_bytes());
+            }
+            (self.attempt, self.end) = (attempt, 0);
+        }
+        let cut = chunk.offset.saturating_sub(self.end);
+        if cut > 0 {
+            self.bytes.extend_from_slice(cut_marker(cut).as_bytes());
+        }
+        self.bytes.extend_from_slice(chunk.bytes.bytes());
+        self.end = chunk.offset + chunk.bytes.bytes().len() as u64;
+    }
+}
+
+fn ranged(text: Bytes, headers: &HeaderMap) -> Response {
+    let kind = (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned());
+    let accept = (header::ACCEPT_RANGES, "bytes".to_owned());
+    let total = text.len();
+    let asked = headers
+        .get(header::RANGE)
+        .and_then(|value| value.to_str().ok());
+    match asked.and_then(|value| byte_range(value, total)) {
+        None => (StatusCode::OK, [kind, accept], text).into_response(),
+        Some(Err(())) => {
+            let range = (header::CONTENT_RANGE, format!("bytes */{total}"));
+            (
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                [kind, range],
+                Bytes::new(),
+            )
+                .into_response()
+        }
+        Some(Ok((first, last))) => {
+            let range = (
+                header::CONTENT_RANGE,
+                format!("bytes {first}-{last}/{total}"),
+            );
+            (
+                StatusCode::PARTIAL_CONTENT,
+                [kind, range],
+                text.slice(first..=last),
+            )
+                .into_response()
+        }
+    }
+}
+
+/// The first and last byte of a range header. `None` if it is not one range of bytes: then it is ignored,
+/// as the RFC says; `Err` if it lies outside.
+fn byte_range(value: &str, total: usize) -> Option<Result<(usize, usize), ()>> {
+    let (first, last) = value.strip_prefix("bytes=")?.split_once('-')?;
+    let range = if first.is_empty() {
+        let suffix: usize = last.parse().ok()?;
+        (total.saturating_sub(suffix), total.checked_sub(1))
+    } else {
+        let last = if last.is_empty() {
+            usize::MAX
+        } else {
+            last.parse().ok()?
+        };
+        (
+            first.parse().ok()?,
+            total.checked_sub(1).map(|end| end.min(last)),
+        )
+    };
+    Some(match range {
+        (first, Some(last)) if first <= last => Ok((first, last)),
+        _ => Err(()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::byte_range;
+
+    #[test]
+    fn ranges_are_those_of_the_rfc() {
+        let cases = [
+            ("bytes=0-3", Some(Ok((0, 3)))),
+            ("bytes=4-", Some(Ok((4, 9)))),
+            ("bytes=-3", Some(Ok((7, 9)))),
+            ("bytes=8-100", Some(Ok((8, 9)))),
+            ("bytes=10-", Some(Err(()))),
+            ("bytes=5-4", Some(Err(()))),
+            ("lines=1-2", None),
+            ("bytes=a-b", None),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(byte_range(value, 10), expected, "{value}");
+        }
+        assert_eq!(byte_range("bytes=0-", 0), Some(Err(())));
+    }
+}

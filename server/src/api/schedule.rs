@@ -1,0 +1,107 @@
+//! Schedule preview: when an expression fires next, what it means, and what is odd about it.
+
+use axum::Json;
+use axum::extract::State;
+use sandclock_core::Timestamp;
+use sandclock_core::job::ScheduleSpec;
+use sandclock_core::schedule::{Dialect, DstPolicy};
+use serde::{Deserialize, Serialize};
+
+use super::Api;
+use super::dto::job::DstDto;
+use super::input::Query;
+use super::problem::{FieldError, Problem};
+
+/// The most fire times of one preview.
+pub const MAX_FIRES: usize = 1000;
+
+/// What is to be previewed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreviewQuery {
+    expr: String,
+    tz: Option<String>,
+    n: Option<usize>,
+    from: Option<String>,
+    dialect: Option<String>,
+    dst: Option<DstDto>,
+}
+
+/// When a schedule fires.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Preview {
+    /// In words.
+    pub description: String,
+    /// The zone it is read in.
+    pub time_zone: String,
+    /// The next fire times, RFC 3339 in UTC; fewer than asked for if there are no more.
+    pub fires: Vec<String>,
+    /// What a person should know about the expression.
+    pub warnings: Vec<String>,
+}
+
+impl Preview {
+    /// The next `n` fire times after `from`, 5 unless told.
+    ///
+    /// # Errors
+    /// If the schedule or the number is not accepted.
+    pub fn of(spec: &ScheduleSpec, from: Timestamp, n: Option<usize>) -> Result<Self, FieldError> {
+        let n = n.unwrap_or(5);
+        if !(1..=MAX_FIRES).contains(&n) {
+            return Err(FieldError::new(
+                "n",
+                n,
+                format!("a number from 1 to {MAX_FIRES}"),
+            ));
+        }
+        let table = crate::timetable::of(spec)?;
+        let mut fires = Vec::new();
+        let mut at = from;
+        while fires.len() < n
+            && let Some(next) = table.next_after(at)
+        {
+            fires.push(next.to_string());
+            at = next;
+        }
+        Ok(Self {
+            description: table.schedule().describe(),
+            time_zone: spec.time_zone.clone(),
+            fires,
+            warnings: table.schedule().warnings(),
+        })
+    }
+}
+
+/// Reads a dialect's name.
+///
+/// # Errors
+/// If it is none.
+pub fn dialect(name: Option<&str>) -> Result<Dialect, FieldError> {
+    match name {
+        None | Some("native") => Ok(Dialect::Native),
+        Some("go") => Ok(Dialect::Go),
+        Some(other) => Err(FieldError::new("dialect", other, "native or go")),
+    }
+}
+
+/// `GET /schedule/preview`
+pub async fn preview(
+    State(api): State<Api>,
+    Query(query): Query<PreviewQuery>,
+) -> Result<Json<Preview>, Problem> {
+    let from = match &query.from {
+        None => api.clock.now(),
+        Some(text) => Timestamp::parse(text).ok_or_else(|| {
+            FieldError::new("from", text, "RFC 3339, such as 2027-01-01T00:00:00Z")
+        })?,
+    };
+    let spec = ScheduleSpec {
+        expr: query.expr,
+        dialect: dialect(query.dialect.as_deref())?,
+        time_zone: query.tz.unwrap_or_else(|| api.default_time_zone.clone()),
+        dst: query.dst.map_or_else(DstPolicy::default, Into::into),
+        starts_at: None,
+        ends_at: None,
+    };
+    Ok(Json(Preview::of(&spec, from, query.n)?))
+}

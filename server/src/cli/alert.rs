@@ -1,0 +1,154 @@
+//! `sandclock alert`, `plugin` and `worker`: what was raised, what is loaded, who works.
+
+use clap::Subcommand;
+use reqwest::Method;
+use serde_json::Value;
+
+use super::Output;
+use super::client::{Client, query, segment};
+use super::table::{self, age, short_instant, text};
+
+/// What to do with alerts.
+#[derive(Debug, Subcommand)]
+pub(super) enum AlertCommand {
+    /// List alerts, newest first
+    Ls {
+        /// pending, delivered, failed or acknowledged
+        #[arg(long)]
+        state: Option<String>,
+        /// How many
+        #[arg(short = 'n', long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// Send an alert now, again if it was given up
+    Retry {
+        /// The alert's id
+        id: String,
+    },
+    /// Say that a person has seen an alert
+    Ack {
+        /// The alert's id
+        id: String,
+    },
+}
+
+/// What to do with plugins.
+#[derive(Debug, Subcommand)]
+pub(super) enum PluginCommand {
+    /// List what is loaded
+    Ls,
+}
+
+/// What to do with workers.
+#[derive(Debug, Subcommand)]
+pub(super) enum WorkerCommand {
+    /// List who works
+    Ls,
+}
+
+/// Runs an alert command.
+///
+/// # Errors
+/// If the server refuses or does not answer.
+pub(super) async fn main(
+    command: AlertCommand,
+    client: &Client,
+    output: Output,
+) -> anyhow::Result<()> {
+    match command {
+        AlertCommand::Ls { state, limit } => {
+            let query = query(&[("state", state), ("limit", Some(limit.to_string()))]);
+            let alerts = client.get(&format!("/alerts{query}")).await?;
+            table::either(output, &alerts, |alerts| {
+                let row = |alert: &Value| {
+                    let created = age(alert, "created_at");
+                    let (id, job) = (text(alert, "id"), text(alert, "job"));
+                    vec![
+                        id,
+                        job,
+                        text(alert, "target"),
+                        text(alert, "state"),
+                        created,
+                    ]
+                };
+                rows(alerts, &["ALERT", "JOB", "TARGET", "STATE", "AGE"], row);
+            });
+        }
+        AlertCommand::Retry { id } => act(client, &id, "retry", "sending").await?,
+        AlertCommand::Ack { id } => act(client, &id, "ack", "acknowledged").await?,
+    }
+    Ok(())
+}
+
+async fn act(client: &Client, id: &str, what: &str, said: &str) -> anyhow::Result<()> {
+    client
+        .call(
+            Method::POST,
+            &format!("/alerts/{}/{what}", segment(id)),
+            None,
+        )
+        .await?;
+    table::say(&format!("{said} {id}"));
+    Ok(())
+}
+
+/// Runs a plugin command.
+///
+/// # Errors
+/// If the server refuses or does not answer.
+pub(super) async fn plugin(
+    command: PluginCommand,
+    client: &Client,
+    output: Output,
+) -> anyhow::Result<()> {
+    let PluginCommand::Ls = command;
+    let plugins = client.get("/plugins").await?;
+    table::either(output, &plugins, |plugins| {
+        let row = |plugin: &Value| {
+            let hooks = plugin["hooks"].as_array().into_iter().flatten();
+            let hooks: Vec<_> = hooks.filter_map(Value::as_str).collect();
+            let sha: String = text(plugin, "sha256").chars().take(12).collect();
+            vec![
+                text(plugin, "name"),
+                hooks.join(", "),
+                text(plugin, "status"),
+                sha,
+            ]
+        };
+        rows(plugins, &["PLUGIN", "HOOKS", "STATUS", "SHA-256"], row);
+    });
+    Ok(())
+}
+
+/// Runs a worker command.
+///
+/// # Errors
+/// If the server refuses or does not answer.
+pub(super) async fn worker(
+    command: WorkerCommand,
+    client: &Client,
+    output: Output,
+) -> anyhow::Result<()> {
+    let WorkerCommand::Ls = command;
+    let workers = client.get("/workers").await?;
+    table::either(output, &workers, |workers| {
+        let row = |worker: &Value| {
+            let running = format!("{} of {}", worker["running"], worker["max_concurrent_runs"]);
+            let started = short_instant(worker, "started_at");
+            vec![text(worker, "name"), text(worker, "host"), running, started]
+        };
+        rows(
+            workers,
+            &["WORKER", "HOST", "RUNNING", "STARTED (UTC)"],
+            row,
+        );
+    });
+    Ok(())
+}
+
+fn rows(list: &Value, header: &[&str], row: impl Fn(&Value) -> Vec<String>) {
+    table::print(
+        header,
+        list["items"].as_array().into_iter().flatten().map(row),
+    );
+}

@@ -1,0 +1,206 @@
+//! `sandclock job`: list, read, write, run and kill jobs.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::client::{Client, query, segment};
+use super::table::{self, short_instant, text};
+use super::{Output, Told, watch};
+
+/// What to do with jobs.
+#[derive(Debug, Subcommand)]
+pub(super) enum JobCommand {
+    /// List jobs
+    Ls,
+    /// Show a job's whole definition
+    Get {
+        /// The job
+        name: String,
+    },
+    /// Create or replace jobs from a file: JSON or TOML, one job or a list under `jobs`
+    Apply {
+        /// The file; - reads JSON from standard input
+        #[arg(short, long, value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Delete a job
+    Rm {
+        /// The job
+        name: String,
+    },
+    /// Run a job now
+    Run {
+        /// The job
+        name: String,
+        /// Wait for the end, show the output, and fail if the run does not succeed
+        #[arg(long)]
+        wait: bool,
+    },
+    /// End all runs of a job
+    Kill {
+        /// The job
+        name: String,
+        /// Why, for the record
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Let a job make ticks
+    Enable {
+        /// The job
+        name: String,
+    },
+    /// Let a job make no ticks
+    Disable {
+        /// The job
+        name: String,
+    },
+    /// When a job is due next
+    Next {
+        /// The job
+        name: String,
+        /// How many fire times
+        #[arg(short, default_value_t = 5)]
+        n: u32,
+    },
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If the server refuses or does not answer.
+pub(super) async fn main(
+    command: JobCommand,
+    client: &Client,
+    output: Output,
+) -> anyhow::Result<()> {
+    match command {
+        JobCommand::Ls => list(client, output).await?,
+        JobCommand::Get { name } => table::json(&client.get(&path(&name, "")).await?),
+        JobCommand::Apply { file } => apply(client, &file).await?,
+        JobCommand::Rm { name } => {
+            client.call(Method::DELETE, &path(&name, ""), None).await?;
+            table::say(&format!("deleted {name}"));
+        }
+        JobCommand::Run { name, wait } => {
+            let started = client
+                .call(Method::POST, &path(&name, "/run"), None)
+                .await?;
+            let run = text(&started, "run");
+            if wait {
+                return watch::until_end(client, &run).await;
+            }
+            table::either(output, &started, |_| table::say(&format!("run {run}")));
+        }
+        JobCommand::Kill { name, reason } => {
+            let killed = client
+                .call(
+                    Method::POST,
+                    &path(&name, "/kill"),
+                    Some(json!({ "reason": reason })),
+                )
+                .await?;
+            table::either(output, &killed, |killed| {
+                let runs = killed["items"].as_array().map_or(0, Vec::len);
+                table::say(&format!("asked {runs} runs to end"));
+            });
+        }
+        JobCommand::Enable { name } => switch(client, &name, "enable").await?,
+        JobCommand::Disable { name } => switch(client, &name, "disable").await?,
+        JobCommand::Next { name, n } => {
+            let next = client
+                .get(&format!("{}?n={n}", path(&name, "/next")))
+                .await?;
+            table::either(output, &next, super::schedule::show);
+        }
+    }
+    Ok(())
+}
+
+fn path(name: &str, rest: &str) -> String {
+    format!("/jobs/{}{rest}", segment(name))
+}
+
+async fn switch(client: &Client, name: &str, to: &str) -> anyhow::Result<()> {
+    client
+        .call(Method::POST, &path(name, &format!("/{to}")), None)
+        .await?;
+    table::say(&format!("{to}d {name}"));
+    Ok(())
+}
+
+async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
+    let mut items = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = client
+            .get(&format!("/jobs{}", query(&[("cursor", cursor)])))
+            .await?;
+        items.extend(page["items"].as_array().cloned().unwrap_or_default());
+        match page["next"].as_str() {
+            Some(next) => cursor = Some(next.to_owned()),
+            None => break,
+        }
+    }
+    let jobs = Value::Array(items);
+    table::either(output, &jobs, |jobs| {
+        let rows = jobs.as_array().into_iter().flatten().map(|job| {
+            let enabled = job["enabled"].as_bool().unwrap_or(true);
+            let next = if enabled {
+                short_instant(job, "next")
+            } else {
+                "disabled".to_owned()
+            };
+            vec![
+                text(job, "name"),
+                text(job, "schedule"),
+                next,
+                text(job, "schedule_text"),
+            ]
+        });
+        table::print(&["JOB", "SCHEDULE", "NEXT (UTC)", "MEANING"], rows);
+    });
+    Ok(())
+}
+
+async fn apply(client: &Client, file: &std::path::Path) -> anyhow::Result<()> {
+    let document = read(file)?;
+    let jobs = match document.get("jobs") {
+        Some(Value::Array(jobs)) => jobs.clone(),
+        Some(_) => return Err(Told("'jobs' must be a list of jobs".to_owned()).into()),
+        None => vec![document],
+    };
+    for job in jobs {
+        let name = job["name"]
+            .as_str()
+            .ok_or_else(|| Told("every job in the file needs a 'name'".to_owned()))?
+            .to_owned();
+        let saved = client.call(Method::PUT, &path(&name, ""), Some(job)).await;
+        let saved = saved.with_context(|| format!("job {name}"))?;
+        table::say(&format!("saved {name}, version {}", saved["version"]));
+    }
+    Ok(())
+}
+
+fn read(file: &std::path::Path) -> anyhow::Result<Value> {
+    let what = || format!("read {}", file.display());
+    if file.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .with_context(what)?;
+        return serde_json::from_str(&text).context("standard input is not JSON");
+    }
+    let text = std::fs::read_to_string(file).with_context(what)?;
+    if file
+        .extension()
+        .is_some_and(|extension| extension == "toml")
+    {
+        return toml::from_str(&text).with_context(|| format!("{} is not TOML", file.display()));
+    }
+    serde_json::from_str(&text).with_context(|| format!("{} is not JSON", file.display()))
+}

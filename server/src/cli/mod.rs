@@ -1,0 +1,144 @@
+//! The command line: what is asked for, and where it goes.
+//!
+//! `dev` runs the product; the other commands are clients of the API. They print tables for people and,
+//! with `--output json`, what the API said for programs. Exit status: 0 on success, 1 if the thing asked
+//! for failed, 2 for wrong usage.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value answers null for a member that it does not have"
+)]
+
+mod alert;
+mod client;
+mod job;
+mod run;
+mod schedule;
+mod table;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use client::Client;
+
+pub(crate) use table::say;
+
+/// A job scheduler for fleets, extended with WebAssembly.
+#[derive(Debug, Parser)]
+#[command(name = "sandclock", version = crate::VERSION, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Where client commands go, and how they print.
+#[derive(Clone, Debug, Args)]
+struct Target {
+    /// The server's address
+    #[arg(
+        long,
+        global = true,
+        env = "SANDCLOCK_URL",
+        default_value = "http://127.0.0.1:8070"
+    )]
+    url: String,
+    /// The token to sign in with
+    #[arg(long, global = true, env = "SANDCLOCK_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Tables for people or JSON for programs
+    #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything in one process: API, worker, plugins, one file for data
+    Dev(DevArgs),
+    /// Jobs: list, read, write, run, kill
+    #[command(subcommand)]
+    Job(job::JobCommand),
+    /// Runs: what ran, how it ended, what it printed
+    #[command(subcommand)]
+    Run(run::RunCommand),
+    /// Alerts: what was raised, and where it went
+    #[command(subcommand)]
+    Alert(alert::AlertCommand),
+    /// Plugins: what is loaded
+    #[command(subcommand)]
+    Plugin(alert::PluginCommand),
+    /// The fleet
+    #[command(subcommand)]
+    Worker(alert::WorkerCommand),
+    /// Try an expression: when it fires, what it means. Needs no server
+    #[command(subcommand)]
+    Schedule(schedule::ScheduleCommand),
+}
+
+/// How `dev` runs.
+#[derive(Clone, Debug, Default, Args)]
+pub struct DevArgs {
+    /// Where data is kept [default: the user's data directory]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where to listen; a port of 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// A configuration file, for alert targets and limits
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Create no example jobs in an empty store
+    #[arg(long)]
+    pub no_examples: bool,
+}
+
+/// A failure that is told as it is: without a chain of causes, with exit status 1.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Told(pub String);
+
+/// Runs the command.
+pub fn main(cli: Cli) -> ExitCode {
+    let result = match cli.command {
+        Command::Dev(args) => crate::dev::main(&args),
+        Command::Schedule(command) => schedule::main(command, cli.target.output),
+        command => client_command(command, &cli.target),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            table::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let client = Client::new(&target.url, target.token.as_deref())?;
+        match command {
+            Command::Job(command) => job::main(command, &client, target.output).await,
+            Command::Run(command) => run::main(command, &client, target.output).await,
+            Command::Alert(command) => alert::main(command, &client, target.output).await,
+            Command::Plugin(command) => alert::plugin(command, &client, target.output).await,
+            Command::Worker(command) => alert::worker(command, &client, target.output).await,
+            Command::Dev(_) | Command::Schedule(_) => Ok(()),
+        }
+    })
+}

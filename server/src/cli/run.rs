@@ -1,0 +1,144 @@
+//! `sandclock run`: what ran, how it ended, and what it printed.
+
+use clap::Subcommand;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::client::{Client, query};
+use super::table::{self, age, text};
+use super::{Output, watch};
+
+/// What to do with runs.
+#[derive(Debug, Subcommand)]
+pub(super) enum RunCommand {
+    /// List runs, newest first
+    Ls {
+        /// Of this job
+        #[arg(long)]
+        job: Option<String>,
+        /// In this state, or several with commas
+        #[arg(long)]
+        state: Option<String>,
+        /// How many
+        #[arg(short = 'n', long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// Show a run
+    Get {
+        /// The run's id
+        id: String,
+    },
+    /// Show what a run printed
+    Logs {
+        /// The run's id
+        id: String,
+        /// Follow it until it ends
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// End a run
+    Kill {
+        /// The run's id
+        id: String,
+        /// Why, for the record
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Say why a run is as it is: its cause, and what each hook decided
+    Explain {
+        /// The run's id
+        id: String,
+    },
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If the server refuses or does not answer.
+pub(super) async fn main(
+    command: RunCommand,
+    client: &Client,
+    output: Output,
+) -> anyhow::Result<()> {
+    match command {
+        RunCommand::Ls { job, state, limit } => {
+            let query = query(&[
+                ("job", job),
+                ("state", state),
+                ("limit", Some(limit.to_string())),
+            ]);
+            let runs = client.get(&format!("/runs{query}")).await?;
+            table::either(output, &runs, list);
+        }
+        RunCommand::Get { id } => table::json(&client.get(&format!("/runs/{id}")).await?),
+        RunCommand::Logs { id, follow: true } => {
+            watch::follow(client, &id).await?;
+        }
+        RunCommand::Logs { id, follow: false } => {
+            let mut response = client.open(&format!("/runs/{id}/output")).await?;
+            while let Some(piece) = response.chunk().await? {
+                table::raw(&piece);
+            }
+        }
+        RunCommand::Kill { id, reason } => {
+            let path = format!("/runs/{id}/kill");
+            client
+                .call(Method::POST, &path, Some(json!({ "reason": reason })))
+                .await?;
+            table::say(&format!("asked run {id} to end"));
+        }
+        RunCommand::Explain { id } => {
+            let mut run = client.get(&format!("/runs/{id}")).await?;
+            let hooks = client.get(&format!("/runs/{id}/hooks")).await?;
+            run["hooks"] = hooks["items"].clone();
+            table::either(output, &run, explain);
+        }
+    }
+    Ok(())
+}
+
+fn list(runs: &Value) {
+    let rows = runs["items"].as_array().into_iter().flatten().map(|run| {
+        let since = if run["started_at"].is_null() {
+            "ended_at"
+        } else {
+            "started_at"
+        };
+        let id = text(run, "id");
+        vec![id, text(run, "job"), text(run, "state"), age(run, since)]
+    });
+    table::print(&["RUN", "JOB", "STATE", "AGE"], rows);
+}
+
+fn explain(run: &Value) {
+    let line = |name: &str, member: &str| {
+        if !run[member].is_null() {
+            table::say(&format!("{name:<10} {}", text(run, member)));
+        }
+    };
+    line("run", "id");
+    line("job", "job");
+    line("fire time", "fire_time");
+    line("request", "request");
+    line("state", "state");
+    line("cause", "cause");
+    line("attempt", "attempt");
+    line("worker", "worker");
+    line("started", "started_at");
+    line("ended", "ended_at");
+    line("exit code", "exit_code");
+    line("signal", "signal");
+    line("output", "output_bytes");
+    for hook in run["hooks"].as_array().into_iter().flatten() {
+        let failed = if hook["failed"].as_bool() == Some(true) {
+            " (failed)"
+        } else {
+            ""
+        };
+        let (plugin, name) = (text(hook, "plugin"), text(hook, "hook"));
+        table::say(&format!(
+            "hook       {name} by {plugin}{failed}: {}",
+            text(hook, "decision")
+        ));
+    }
+}

@@ -1,0 +1,112 @@
+//! Following a run: its output as it comes, then how it ended.
+
+use futures_util::StreamExt as _;
+use serde_json::Value;
+
+use super::Told;
+use super::client::Client;
+use super::table::{self, text};
+
+/// Prints a run's output until it ends. A run that is not in the run log yet is waited for.
+///
+/// # Errors
+/// If the run does not succeed, or the server goes away.
+pub(super) async fn until_end(client: &Client, run: &str) -> anyhow::Result<()> {
+    let end = follow(client, run).await?;
+    let (state, cause) = (text(&end, "state"), text(&end, "cause"));
+    table::aside(&format!("run {run} {state}: {cause}"));
+    if state == "succeeded" {
+        Ok(())
+    } else {
+        Err(Told(format!("the run {state}")).into())
+    }
+}
+
+/// Prints a run's output until it ends, and returns the ended run.
+///
+/// # Errors
+/// If the server goes away.
+pub(super) async fn follow(client: &Client, run: &str) -> anyhow::Result<Value> {
+    let path = format!("/runs/{run}/stream");
+    let response = loop {
+        match client.open(&path).await {
+            Ok(response) => break response,
+            Err(error) if error.to_string().starts_with("not found") => {
+                tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    let mut events = Events::default();
+    let mut body = response.bytes_stream();
+    while let Some(piece) = body.next().await {
+        for (kind, data) in events.push(&piece?) {
+            let data: Value = serde_json::from_str(&data)?;
+            if kind == "end" {
+                return Ok(data);
+            }
+            if let Some(cut) = data["cut"].as_u64().filter(|cut| *cut > 0) {
+                table::raw(crate::exec::cut_marker(cut).as_bytes());
+            }
+            table::raw(data["text"].as_str().unwrap_or_default().as_bytes());
+        }
+    }
+    Err(Told("the server closed the stream before the run ended".to_owned()).into())
+}
+
+/// Server-sent events from the bytes of a stream (WHATWG HTML, 9.2.6), as far as our server writes them.
+#[derive(Debug, Default)]
+struct Events {
+    rest: Vec<u8>,
+    kind: String,
+    data: Vec<String>,
+}
+
+impl Events {
+    fn push(&mut self, piece: &[u8]) -> Vec<(String, String)> {
+        self.rest.extend_from_slice(piece);
+        let mut events = Vec::new();
+        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.rest.drain(..=end).collect();
+            let line = String::from_utf8_lossy(&line);
+            let line = line.trim_end_matches(['\r', '\n']);
+            if line.is_empty() {
+                if !self.data.is_empty() {
+                    events.push((std::mem::take(&mut self.kind), self.data.join("\n")));
+                    self.data.clear();
+                }
+            } else if let Some((field, value)) = line.split_once(':') {
+                let value = value.strip_prefix(' ').unwrap_or(value);
+                match field {
+                    "event" => value.clone_into(&mut self.kind),
+                    "data" => self.data.push(value.to_owned()),
+                    _ => {}
+                }
+            }
+        }
+        events
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Events;
+
+    #[test]
+    fn events_are_whole_however_the_bytes_are_cut() {
+        let stream =
+            b": hello\n\nevent: output\ndata: {\"a\":1}\n\nevent: end\ndata: x\ndata: y\n\n";
+        let whole = vec![
+            ("output".to_owned(), "{\"a\":1}".to_owned()),
+            ("end".to_owned(), "x\ny".to_owned()),
+        ];
+        for size in 1..stream.len() {
+            let mut events = Events::default();
+            let got: Vec<_> = stream
+                .chunks(size)
+                .flat_map(|piece| events.push(piece))
+                .collect();
+            assert_eq!(got, whole, "pieces of {size}");
+        }
+    }
+}

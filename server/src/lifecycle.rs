@@ -1,0 +1,100 @@
+//! From the first request to the last: serving, signals, and the order of the end.
+//!
+//! On SIGTERM or SIGINT the worker drains first (nothing new is claimed, what runs may finish within the
+//! drain's deadline) while the API still answers, so that people can watch; then the API closes (L3). A
+//! second signal does not wait for running jobs: it ends the process, and its supervisors end the jobs.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use sandclock_core::fleet::Worker;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::deliver::Delivery;
+
+/// How long open connections may take to end, streams among them.
+const CLOSE: Duration = Duration::from_secs(3);
+
+/// Serves until a signal, then ends in order.
+///
+/// # Errors
+/// If the listener fails or signals cannot be received.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    worker: Worker,
+    delivery: Delivery,
+) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    let (close, closing) = oneshot::channel::<()>();
+    let server = axum::serve(listener, router).with_graceful_shutdown(async {
+        // An error says that the sender is gone, which is the end as well.
+        let _ = closing.await;
+    });
+    let mut server = std::pin::pin!(server.into_future());
+    let (asked, drain) = oneshot::channel::<()>();
+    let mut worker = Box::pin(worker.run(async {
+        let _ = drain.await;
+    }));
+    let mut delivery = Box::pin(delivery.run());
+    let mut asked = Some(asked);
+    let stopped = loop {
+        tokio::select! {
+            biased;
+            name = signals.next() => match asked.take() {
+                Some(asked) => {
+                    tracing::info!(signal = name, "draining: no new runs; a second signal ends at once");
+                    // The worker may have stopped by itself.
+                    let _ = asked.send(());
+                }
+                None => {
+                    tracing::warn!(signal = name, "ending at once");
+                    return Ok(());
+                }
+            },
+            stopped = &mut worker => break stopped,
+            ended = &mut server => return ended.context("the API ended"),
+            () = &mut delivery => {}
+        }
+    };
+    if stopped.unfinished > 0 {
+        tracing::warn!(
+            runs = stopped.unfinished,
+            "ended with runs that others will settle"
+        );
+    }
+    let _ = close.send(());
+    match timeout(CLOSE, server).await {
+        Ok(ended) => ended.context("the API did not end well"),
+        Err(_) => Ok(()),
+    }
+}
+
+/// The signals that ask for an end.
+#[derive(Debug)]
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let on = |kind| signal(kind).context("receive signals");
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

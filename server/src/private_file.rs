@@ -1,0 +1,34 @@
+//! Files that only their owner may read, replaced as a whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+/// Writes `content` to `path` with mode 0600: to a new file beside it, synced, then renamed, so that a
+/// crash leaves the old content or the new one.
+///
+/// # Errors
+/// If any step fails; the old file is untouched then.
+pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let fail = || format!("write {}", path.display());
+    let parent = path.parent().with_context(fail)?;
+    fs::create_dir_all(parent).with_context(fail)?;
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&beside)
+        .with_context(fail)?;
+    file.write_all(content).with_context(fail)?;
+    file.sync_all().with_context(fail)?;
+    fs::rename(&beside, path).with_context(fail)?;
+    File::open(parent)
+        .and_then(|folder| folder.sync_all())
+        .with_context(fail)
+}

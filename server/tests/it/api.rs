@@ -1,0 +1,316 @@
+//! The API from outside: who is let in, and what a refusal says.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::product::Product;
+
+const ROUTES: &[(&str, &str)] = &[
+    ("GET", "/api/v1/jobs"),
+    ("GET", "/api/v1/jobs/x"),
+    ("PUT", "/api/v1/jobs/x"),
+    ("PATCH", "/api/v1/jobs/x"),
+    ("DELETE", "/api/v1/jobs/x"),
+    ("POST", "/api/v1/jobs/x/run"),
+    ("POST", "/api/v1/jobs/x/kill"),
+    ("POST", "/api/v1/jobs/x/enable"),
+    ("POST", "/api/v1/jobs/x/disable"),
+    ("GET", "/api/v1/jobs/x/next"),
+    ("GET", "/api/v1/schedule/preview?expr=@daily"),
+    ("GET", "/api/v1/runs"),
+    ("GET", "/api/v1/runs/00000000000000000000000000000000"),
+    ("GET", "/api/v1/runs/00000000000000000000000000000000/hooks"),
+    (
+        "GET",
+        "/api/v1/runs/00000000000000000000000000000000/output",
+    ),
+    (
+        "GET",
+        "/api/v1/runs/00000000000000000000000000000000/stream",
+    ),
+    ("POST", "/api/v1/runs/00000000000000000000000000000000/kill"),
+    ("GET", "/api/v1/workers"),
+    ("GET", "/api/v1/plugins"),
+    ("GET", "/api/v1/alerts"),
+    ("POST", "/api/v1/alerts/x/retry"),
+    ("POST", "/api/v1/alerts/x/ack"),
+    ("GET", "/metrics"),
+    ("GET", "/no/such/route"),
+];
+
+#[tokio::test]
+async fn without_a_known_token_every_route_but_health_is_refused() {
+    let product = Product::start(&["--no-examples"]);
+    for (method, path) in ROUTES {
+        let method: Method = method.parse().unwrap();
+        for token in [None, Some("sandclock_0000"), Some("")] {
+            let mut request = product.bare(method.clone(), path);
+            if let Some(token) = token {
+                request = request.bearer_auth(token);
+            }
+            let response = request.send().await.unwrap();
+            assert_eq!(
+                response.status(),
+                StatusCode::UNAUTHORIZED,
+                "{method} {path} {token:?}"
+            );
+            assert_eq!(response.headers()["www-authenticate"], "Bearer");
+            let problem: Value = response.json().await.unwrap();
+            assert_eq!(problem["type"], "/problems/unauthorized");
+        }
+    }
+    for path in ["/healthz", "/readyz", "/"] {
+        let response = product.bare(Method::GET, path).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+    }
+}
+
+/// Job documents, the field at fault, and something that the refusal says.
+fn refused_jobs() -> Vec<(Value, &'static str, &'static str)> {
+    vec![
+        (
+            json!({ "command": "true", "schedul": "@daily" }),
+            "schedul",
+            "schedule",
+        ),
+        (
+            json!({ "command": "true", "schedule": "61 * * * *" }),
+            "schedule",
+            "59",
+        ),
+        (
+            json!({ "command": "true", "schedule": "* * * * * *" }),
+            "schedule",
+            "7",
+        ),
+        (
+            json!({ "command": "true", "schedule": "0 0 31 2 *" }),
+            "schedule",
+            "",
+        ),
+        (
+            json!({ "command": "true", "schedule": "@daily", "time_zone": "Europe/Berln" }),
+            "time_zone",
+            "Europe/Berlin",
+        ),
+        (json!({ "argv": [] }), "argv", "program"),
+        (json!({}), "command", "argv"),
+        (
+            json!({ "command": "true", "timeout_s": -1 }),
+            "timeout_s",
+            "seconds",
+        ),
+        (
+            json!({ "command": "true", "timeout_s": "soon" }),
+            "timeout_s",
+            "f64",
+        ),
+        (
+            json!({ "command": "true", "concurrency": "maybe" }),
+            "concurrency",
+            "forbid",
+        ),
+        (
+            json!({ "command": "true", "retry": { "max": 3, "backoff": { "factr": 2 } } }),
+            "retry.backoff",
+            "factor",
+        ),
+        (
+            json!({ "command": "true", "hooks": [{ "plugin": "nobody" }] }),
+            "hooks[0]",
+            "nobody",
+        ),
+        (
+            json!({ "command": "true", "hooks": [{ "plugin": "redact-secrets", "config": { "regexes": { "mine": "(" } } }] }),
+            "hooks[0]",
+            "regex",
+        ),
+        (
+            json!({ "command": "true", "name": "other" }),
+            "name",
+            "the-job",
+        ),
+        (
+            json!({ "command": "true", "targets": {} }),
+            "targets",
+            "unknown field",
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn a_refusal_names_the_field_and_what_would_be_accepted() {
+    let product = Product::start(&["--no-examples"]);
+    for (job, field, accepted) in refused_jobs() {
+        let response = product.send(Method::PUT, "/jobs/the-job", &job).await;
+        let status = response.status();
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/problem+json",
+            "{job}"
+        );
+        let problem: Value = response.json().await.unwrap();
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{job}: {problem}");
+        assert!(
+            problem["field"].as_str().unwrap().contains(field),
+            "{job}: {problem}"
+        );
+        assert!(problem.to_string().contains(accepted), "{job}: {problem}");
+    }
+    let broken = product
+        .request(Method::PUT, "/jobs/the-job")
+        .body("{\"command\": ")
+        .send()
+        .await
+        .unwrap();
+    let problem: Value = broken.json().await.unwrap();
+    assert!(
+        problem["detail"].as_str().unwrap().contains("line 1"),
+        "{problem}"
+    );
+    let nothing = product
+        .request(Method::GET, "/jobs/the-job")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        nothing.status(),
+        StatusCode::NOT_FOUND,
+        "nothing was half-done"
+    );
+    for name in ["a%20b", "%2Fa", "a%2F%2Fb", "..", &"x".repeat(201)] {
+        let response = product
+            .send(
+                Method::PUT,
+                &format!("/jobs/{name}"),
+                &json!({ "command": "true" }),
+            )
+            .await;
+        assert!(response.status().is_client_error(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn writes_are_guarded_by_versions() {
+    let product = Product::start(&["--no-examples"]);
+    let job = json!({ "command": "true", "schedule": "0 3 * * *" });
+    let created = product
+        .request(Method::PUT, "/jobs/a")
+        .header("if-none-match", "*")
+        .json(&job);
+    let created = created.send().await.unwrap();
+    assert_eq!(created.status(), StatusCode::CREATED);
+    let first = created.headers()["etag"].clone();
+    let again = product
+        .request(Method::PUT, "/jobs/a")
+        .header("if-none-match", "*")
+        .json(&job);
+    assert_eq!(
+        again.send().await.unwrap().status(),
+        StatusCode::PRECONDITION_FAILED
+    );
+    let patch = product
+        .request(Method::PATCH, "/jobs/a")
+        .header("if-match", &first);
+    let patch =
+        patch.json(&json!({ "timeout_s": 5, "schedule": null, "time_zone": null, "dst": null }));
+    let patched = patch.send().await.unwrap();
+    assert_eq!(patched.status(), StatusCode::OK);
+    let patched: Value = patched.json().await.unwrap();
+    assert_eq!(
+        (&patched["timeout_s"], &patched["schedule"]),
+        (&json!(5.0), &Value::Null)
+    );
+    let stale = product
+        .request(Method::DELETE, "/jobs/a")
+        .header("if-match", &first);
+    assert_eq!(
+        stale.send().await.unwrap().status(),
+        StatusCode::PRECONDITION_FAILED
+    );
+    let deleted = product
+        .request(Method::DELETE, "/jobs/a")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn the_same_key_is_the_same_run() {
+    let product = Product::start(&["--no-examples"]);
+    product
+        .put_job("once", &json!({ "command": "echo ran" }))
+        .await;
+    let mut runs = Vec::new();
+    for _ in 0..5 {
+        let request = product
+            .request(Method::POST, "/jobs/once/run")
+            .header("idempotency-key", "k1");
+        let answer: Value = request.send().await.unwrap().json().await.unwrap();
+        runs.push(answer["run"].as_str().unwrap().to_owned());
+    }
+    runs.dedup();
+    assert_eq!(runs.len(), 1);
+    assert_eq!(product.ended(&runs[0]).await["state"], "succeeded");
+    assert_eq!(
+        product.get("/runs?job=once").await["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_kill_ends_a_run_and_says_who_and_why() {
+    let product = Product::start(&["--no-examples"]);
+    product
+        .put_job(
+            "long",
+            &json!({ "command": "echo up; sleep 3600", "grace_s": 1 }),
+        )
+        .await;
+    let started = product
+        .request(Method::POST, "/jobs/long/run")
+        .send()
+        .await
+        .unwrap();
+    let started: Value = started.json().await.unwrap();
+    let run = started["run"].as_str().unwrap();
+    let kill = json!({ "reason": "not needed today" });
+    let answer = product
+        .send(Method::POST, &format!("/runs/{run}/kill"), &kill)
+        .await;
+    assert_eq!(answer.status(), StatusCode::ACCEPTED);
+    let end = product.ended(run).await;
+    assert_eq!(end["state"], "killed");
+    let cause = end["cause"].as_str().unwrap();
+    assert!(
+        cause.contains("admin") && cause.contains("not needed today"),
+        "{cause}"
+    );
+    let late = product
+        .send(Method::POST, &format!("/runs/{run}/kill"), &kill)
+        .await;
+    assert_eq!(late.status(), StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn preview_shows_fire_times_words_and_warnings() {
+    let product = Product::start(&["--no-examples"]);
+    let query = "expr=30%209%20*%20*%20mon-fri&tz=Europe/Berlin&n=3&from=2026-10-23T00:00:00Z";
+    let preview = product.get(&format!("/schedule/preview?{query}")).await;
+    let expected = [
+        "2026-10-23T07:30:00Z",
+        "2026-10-26T08:30:00Z",
+        "2026-10-27T08:30:00Z",
+    ];
+    assert_eq!(preview["fires"], json!(expected));
+    let unknown = product
+        .request(Method::GET, "/schedule/preview?expr=@daily&zone=UTC")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(unknown.status(), StatusCode::UNPROCESSABLE_ENTITY);
+}

@@ -1,0 +1,214 @@
+//! The product as a user has it: the binary, started on throwaway folders, reached over HTTP.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests start the binary as a user does"
+)]
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+/// A running `sandclock dev`. Dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Product {
+    process: Child,
+    home: TempDir,
+    pub(crate) url: String,
+    pub(crate) token: String,
+    http: reqwest::Client,
+}
+
+impl Product {
+    /// Starts on empty folders.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        Self::start_in(TempDir::new().unwrap(), args)
+    }
+
+    fn start_in(home: TempDir, args: &[&str]) -> Self {
+        Self::launch(home, String::new(), args)
+    }
+
+    fn launch(home: TempDir, known_token: String, args: &[&str]) -> Self {
+        sandclock_server::tls();
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(home.path().join("log"))
+            .unwrap();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_sandclock"))
+            .args(["dev", "--listen", "127.0.0.1:0", "--data"])
+            .arg(home.path().join("data"))
+            .args(args)
+            .env("HOME", home.path())
+            .env("XDG_CONFIG_HOME", home.path().join("config"))
+            .env("TZ", "UTC")
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut token = known_token;
+        let mut url = None;
+        for line in lines.by_ref() {
+            let line = line.unwrap();
+            if let Some((_, rest)) = line.split_once(" is ready: ") {
+                url = Some(rest.trim().to_owned());
+            } else if let Some(rest) = line.trim().strip_prefix("token  ") {
+                if rest.starts_with("sandclock_") {
+                    rest.split_whitespace()
+                        .next()
+                        .unwrap()
+                        .clone_into(&mut token);
+                }
+                break;
+            }
+        }
+        let url = url.unwrap_or_else(|| {
+            panic!(
+                "dev did not start: {}",
+                std::fs::read_to_string(home.path().join("log")).unwrap()
+            )
+        });
+        Self {
+            process,
+            home,
+            url,
+            token,
+            http: reqwest::Client::new(),
+        }
+    }
+
+    /// Ends it with SIGKILL and starts it again on the same folders.
+    pub(crate) fn restart_after_kill(mut self, args: &[&str]) -> Self {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        let home = std::mem::replace(&mut self.home, TempDir::new().unwrap());
+        let token = self.token.clone();
+        Self::launch(home, token, args)
+    }
+
+    /// Asks it to end, and waits.
+    pub(crate) async fn stop(&mut self) -> std::process::ExitStatus {
+        let pid = i32::try_from(self.process.id()).unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGTERM).unwrap();
+        let mut status = None;
+        wait_for("the process ends", Duration::from_secs(60), async || {
+            status = self.process.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        status.unwrap()
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.home.path().join("data")
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The process's own log.
+    pub(crate) fn log(&self) -> Vec<u8> {
+        std::fs::read(self.home.path().join("log")).unwrap()
+    }
+
+    /// A request without a token.
+    pub(crate) fn bare(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url))
+    }
+
+    /// A request with the token, below `/api/v1`.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.bare(method, &format!("/api/v1{path}"))
+            .bearer_auth(&self.token)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let response = self.request(Method::GET, path).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "GET {path}");
+        response.json().await.unwrap()
+    }
+
+    pub(crate) async fn text(&self, path: &str) -> String {
+        let response = self.request(Method::GET, path).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "GET {path}");
+        String::from_utf8_lossy(&response.bytes().await.unwrap()).into_owned()
+    }
+
+    pub(crate) async fn send(&self, method: Method, path: &str, body: &Value) -> Response {
+        self.request(method, path).json(body).send().await.unwrap()
+    }
+
+    /// Creates or replaces a job.
+    pub(crate) async fn put_job(&self, name: &str, job: &Value) -> Value {
+        let response = self.send(Method::PUT, &format!("/jobs/{name}"), job).await;
+        let status = response.status();
+        let answer: Value = response.json().await.unwrap();
+        assert!(status.is_success(), "PUT {name}: {answer}");
+        answer
+    }
+
+    /// Runs a job now and waits for its end.
+    pub(crate) async fn run_job(&self, name: &str) -> Value {
+        let answer = self
+            .request(Method::POST, &format!("/jobs/{name}/run"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        let started: Value = answer.json().await.unwrap();
+        self.ended(started["run"].as_str().unwrap()).await
+    }
+
+    /// Waits for a run's end.
+    pub(crate) async fn ended(&self, run: &str) -> Value {
+        let mut end = Value::Null;
+        wait_for("the run ends", Duration::from_secs(60), async || {
+            let path = format!("/runs/{run}");
+            let response = self.request(Method::GET, &path).send().await.unwrap();
+            if response.status() == StatusCode::OK {
+                end = response.json().await.unwrap();
+            }
+            !matches!(end["state"].as_str(), None | Some("queued" | "running"))
+        })
+        .await;
+        end
+    }
+
+    /// The client commands against this server.
+    pub(crate) fn cli(&self, args: &[&str]) -> std::process::Output {
+        Command::new(env!("CARGO_BIN_EXE_sandclock"))
+            .args(args)
+            .env("SANDCLOCK_URL", &self.url)
+            .env("SANDCLOCK_TOKEN", &self.token)
+            .output()
+            .unwrap()
+    }
+}
+
+impl Drop for Product {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Waits until `is_so`, at most for `deadline`.
+pub(crate) async fn wait_for(what: &str, deadline: Duration, mut is_so: impl AsyncFnMut() -> bool) {
+    let end = Instant::now() + deadline;
+    while !is_so().await {
+        assert!(
+            Instant::now() < end,
+            "waited {deadline:?} in vain until {what}"
+        );
+        sleep(Duration::from_millis(100)).await;
+    }
+}
