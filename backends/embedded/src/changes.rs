@@ -32,7 +32,7 @@ pub(crate) struct Changes {
 
 #[derive(Debug)]
 struct Kept {
-    history: History<Change>,
+    history: History<Arc<Change>>,
     epoch: u64,
 }
 
@@ -57,7 +57,7 @@ impl Changes {
         let mut kept = self.kept();
         changes
             .into_iter()
-            .for_each(|change| kept.history.push(change));
+            .for_each(|change| kept.history.push(Arc::new(change)));
         drop(kept);
         self.woken.send_replace(());
     }
@@ -82,7 +82,7 @@ impl Changes {
         self: &Arc<Self>,
         op: &'static str,
         from: &Cursor,
-        pick: Pick<Change, T>,
+        pick: Pick<Arc<Change>, T>,
     ) -> Result<Events<T>> {
         let known = |at: &u64| self.kept().history.after(*at).is_some();
         let Some(position) = position(from).filter(known) else {
@@ -93,9 +93,9 @@ impl Changes {
 }
 
 impl Source for Changes {
-    type Event = Change;
+    type Event = Arc<Change>;
 
-    fn look(&self, position: u64, epoch: u64) -> Look<Change> {
+    fn look(&self, position: u64, epoch: u64) -> Look<Arc<Change>> {
         let kept = self.kept();
         if kept.epoch != epoch {
             return Look::Over(ErrorKind::Unavailable);

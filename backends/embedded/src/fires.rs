@@ -143,8 +143,8 @@ impl FireFeed for Store {
 
     async fn watch(&self, from: Cursor) -> Result<Events<(Cursor, FireEvent)>> {
         self.changes
-            .watch("feed.watch", &from, |at, change| match change {
-                Change::Fire(event) => Some((cursor(at), event)),
+            .watch("feed.watch", &from, |at, change| match &*change {
+                Change::Fire(event) => Some((cursor(at), event.clone())),
                 _ => progress(at, FireEvent::Progress),
             })
     }

@@ -127,8 +127,8 @@ impl JobStore for Store {
 
     async fn watch(&self, from: Cursor) -> Result<Events<(Cursor, JobEvent)>> {
         self.changes
-            .watch("jobs.watch", &from, |at, change| match change {
-                Change::Job(event) => Some((cursor(at), event)),
+            .watch("jobs.watch", &from, |at, change| match &*change {
+                Change::Job(event) => Some((cursor(at), event.clone())),
                 _ => progress(at, JobEvent::Progress),
             })
     }

@@ -1,5 +1,6 @@
 //! Kill marks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -60,8 +61,8 @@ impl Kills for Store {
     async fn watch(&self) -> Result<Events<Kill>> {
         // By the writer, so that what has expired is gone and the position is exact.
         let (first, position) = self.writer.write("kills.watch", retained).await?;
-        let pick = |_, change| match change {
-            Change::Kill(kill) => Some(kill),
+        let pick = |_, change: Arc<Change>| match &*change {
+            Change::Kill(kill) => Some(kill.clone()),
             _ => None,
         };
         Ok(follow(&self.changes, "kills.watch", position, first, pick))
