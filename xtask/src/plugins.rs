@@ -36,7 +36,9 @@ pub(crate) fn build() -> Result<()> {
     let place = Place::find()?;
     let target_dir = place.target.join("plugins");
     let workspace = place.root.join(WORKSPACE);
+    let plugins = plugins(&workspace)?;
     let mut cargo = place.cargo(&["build", "--release", "--locked", "--target", TARGET]);
+    cargo.args(plugins.iter().flat_map(|plugin| ["--package", plugin]));
     cargo
         .current_dir(&workspace)
         .env("CARGO_TARGET_DIR", &target_dir)
@@ -44,7 +46,7 @@ pub(crate) fn build() -> Result<()> {
     process::run(&mut cargo)
         .with_context(|| format!("if the target is missing: `rustup target add {TARGET}`"))?;
     fs::create_dir_all(place.root.join(ARTIFACTS))?;
-    for plugin in plugins(&workspace)? {
+    for plugin in plugins {
         let built = target_dir.join(TARGET).join("release");
         let built = built.join(format!("{}.wasm", plugin.replace('-', "_")));
         let bytes = fs::read(&built).with_context(|| format!("reading {}", built.display()))?;
@@ -95,19 +97,28 @@ fn rustflags(root: &Path) -> Result<String> {
     Ok(flags.join("\u{1f}"))
 }
 
-/// The names of the plugins: the members of their workspace.
+/// The names of the plugins: the members of their workspace that become a module.
 fn plugins(workspace: &Path) -> Result<Vec<String>> {
     let metadata = place::metadata(workspace)?;
     let packages = metadata
         .get("packages")
         .and_then(serde_json::Value::as_array);
-    let names = packages
+    let module = |package: &&serde_json::Value| {
+        let targets = package.get("targets").and_then(serde_json::Value::as_array);
+        targets.is_some_and(|targets| {
+            targets
+                .iter()
+                .any(|target| target["crate_types"][0] == "cdylib")
+        })
+    };
+    let packages = packages
         .context("cargo metadata lists packages")?
         .iter()
-        .map(|package| {
-            let name = package.get("name").and_then(serde_json::Value::as_str);
-            name.map(str::to_owned).context("a package has a name")
-        });
+        .filter(module);
+    let names = packages.map(|package| {
+        let name = package.get("name").and_then(serde_json::Value::as_str);
+        name.map(str::to_owned).context("a package has a name")
+    });
     names.collect()
 }
 
@@ -120,7 +131,9 @@ fn is_input(path: &str) -> bool {
     let Some(path) = ours.and_then(|rest| rest.strip_prefix('/')) else {
         return false;
     };
-    let test = path.ends_with("/tests.rs") || path.starts_with("src/mock/");
+    let test = path.ends_with("/tests.rs")
+        || format!("/{path}").contains("/tests/")
+        || path.starts_with("src/mock/");
     let kind = [".rs", ".wit", ".toml", ".lock"]
         .iter()
         .any(|kind| path.ends_with(kind));
@@ -248,6 +261,7 @@ mod tests {
         assert!(inputs.iter().all(|path| is_input(path)));
         let others = [
             "plugins-sdk/src/mock/mod.rs",
+            "plugins-sdk/tests/it/main.rs",
             "examples/plugins/redact-secrets/src/tests.rs",
             "examples/plugins/redact-secrets/README.md",
             "examples/plugins/artifacts/artifacts.toml",

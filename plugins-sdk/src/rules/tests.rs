@@ -220,3 +220,68 @@ fn rules_that_cannot_be_are_refused_with_the_reason() {
     assert!(refusal("a b", "x").contains("letters, digits"));
     assert!(Rules::builder().word("w", "").is_err());
 }
+
+/// A mistake made on purpose, between the rules and the host.
+trait Mistake: 'static {
+    fn before(window: &mut Window<'_>) {
+        let _ = window;
+    }
+    fn after(verdict: &mut Verdict) {
+        let _ = verdict;
+    }
+}
+
+struct Mutant<M>(Configured, core::marker::PhantomData<M>);
+
+impl<M: Mistake> Redactor for Mutant<M> {
+    fn begin(run: RunInfo, channel: Channel) -> Result<Self> {
+        Ok(Self(
+            Configured::begin(run, channel)?,
+            core::marker::PhantomData,
+        ))
+    }
+
+    fn scan(&mut self, mut window: Window<'_>) -> Result<Verdict> {
+        M::before(&mut window);
+        let mut verdict = self.0.scan(window)?;
+        M::after(&mut verdict);
+        Ok(verdict)
+    }
+}
+
+/// Releases candidates at once.
+struct Hasty;
+impl Mistake for Hasty {
+    fn before(window: &mut Window<'_>) {
+        window.flush = Flush::Last;
+    }
+}
+
+/// Keeps nothing of what it has decided.
+struct Forgetful;
+impl Mistake for Forgetful {
+    fn after(verdict: &mut Verdict) {
+        verdict.carry.clear();
+    }
+}
+
+/// Looks at what is new only.
+struct Impatient;
+impl Mistake for Impatient {
+    fn after(verdict: &mut Verdict) {
+        if let Some(edit) = verdict.edits.last() {
+            verdict.consumed = verdict.consumed.max(edit.start + edit.len + 1);
+        }
+    }
+}
+
+#[test]
+fn mistakes_at_the_edges_of_windows_are_noticed() {
+    // Overlapping matches, so that a window may end inside of what is hidden.
+    let host = host(&[("a", "abcdef"), ("b", "defghi+")]);
+    let input = b"x abcdefghiii y abcdef defghi";
+    assert!(mock::check_chunkings::<Configured>(&host, input).is_ok());
+    assert!(mock::check_chunkings::<Mutant<Hasty>>(&host, input).is_err());
+    assert!(mock::check_chunkings::<Mutant<Forgetful>>(&host, input).is_err());
+    assert!(mock::check_chunkings::<Mutant<Impatient>>(&host, input).is_err());
+}

@@ -10,5 +10,3 @@ mod dev;
 mod exec;
 #[cfg(test)]
 mod product;
-#[cfg(test)]
-mod readme;

@@ -1,0 +1,20 @@
+//! A redactor by rules: host names of a configured domain.
+
+use sandclock_plugin_sdk::prelude::*;
+
+pub struct HostNames(Rules);
+
+impl Redactor for HostNames {
+    fn begin(_: RunInfo, _: Channel) -> Result<Self> {
+        let suffix: String =
+            config::get("suffix")?.ok_or("config \"suffix\": is missing, like .corp.example")?;
+        let pattern = format!("[a-z0-9-]+{}", suffix.replace('.', r"\."));
+        Ok(Self(Rules::builder().pattern("host", &pattern)?.build()?))
+    }
+
+    fn scan(&mut self, window: Window<'_>) -> Result<Verdict> {
+        self.0.scan(window)
+    }
+}
+
+register!(output_redaction = HostNames);
