@@ -10,3 +10,5 @@ mod dev;
 mod exec;
 #[cfg(test)]
 mod product;
+#[cfg(test)]
+mod readme;
