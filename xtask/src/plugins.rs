@@ -104,17 +104,11 @@ fn plugins(workspace: &Path) -> Result<Vec<String>> {
         .get("packages")
         .and_then(serde_json::Value::as_array);
     let module = |package: &&serde_json::Value| {
-        let targets = package.get("targets").and_then(serde_json::Value::as_array);
-        targets.is_some_and(|targets| {
-            targets
-                .iter()
-                .any(|target| target["crate_types"][0] == "cdylib")
-        })
+        let kind = package.pointer("/targets/0/crate_types/0");
+        kind.is_some_and(|kind| kind == "cdylib")
     };
-    let packages = packages
-        .context("cargo metadata lists packages")?
-        .iter()
-        .filter(module);
+    let packages = packages.context("cargo metadata lists packages")?;
+    let packages = packages.iter().filter(module);
     let names = packages.map(|package| {
         let name = package.get("name").and_then(serde_json::Value::as_str);
         name.map(str::to_owned).context("a package has a name")
