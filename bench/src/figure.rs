@@ -77,7 +77,8 @@ pub(crate) fn compare(
     })
 }
 
-fn rate(step: &mut dyn FnMut() -> Result<f64>) -> Result<f64> {
+/// Units per second in one round.
+pub(crate) fn rate(step: &mut dyn FnMut() -> Result<f64>) -> Result<f64> {
     let started = Instant::now();
     let mut units = 0.0;
     while started.elapsed() < ROUND {
@@ -87,7 +88,8 @@ fn rate(step: &mut dyn FnMut() -> Result<f64>) -> Result<f64> {
     Ok(units / started.elapsed().as_secs_f64())
 }
 
-fn median(mut rates: Vec<f64>) -> f64 {
+/// The middle one.
+pub(crate) fn median(mut rates: Vec<f64>) -> f64 {
     rates.sort_by(f64::total_cmp);
     rates.get(rates.len() / 2).copied().unwrap_or_default()
 }

@@ -15,6 +15,7 @@ mod floors;
 mod hooks;
 mod redaction;
 mod schedule;
+mod spawn;
 
 use std::process::ExitCode;
 
@@ -24,8 +25,9 @@ use figure::Figure;
 
 type Bench = fn() -> Result<Vec<Figure>>;
 
-/// Every bench with its name, in order. What must fork before the process has threads stands first.
+/// Every bench with its name, in order.
 const BENCHES: &[(&str, Bench)] = &[
+    ("spawn", spawn::run),
     ("schedule", schedule::run),
     ("embedded", embedded::run),
     ("hooks", hooks::run),
@@ -33,6 +35,9 @@ const BENCHES: &[(&str, Bench)] = &[
 ];
 
 fn main() -> ExitCode {
+    if sandclock_server::exec::is_spawner() {
+        return sandclock_server::exec::spawner_main();
+    }
     let args: Vec<String> = std::env::args().skip(1).collect();
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,

@@ -18,7 +18,7 @@ use crate::api::auth::Tokens;
 use crate::clock::SystemClock;
 use crate::config::{Config, Environment};
 use crate::deliver::Delivery;
-use crate::exec::{JobExecutor, LiveOutput, Processes, Spawner, Surroundings};
+use crate::exec::{JobExecutor, LiveOutput, Processes, Spawner, Surroundings, end_unsupervised};
 use crate::random::SystemRandom;
 
 /// The plugins that come with the program, by name.
@@ -108,8 +108,18 @@ pub async fn embedded(
         sink: Arc::clone(&records.sink),
         live: LiveOutput::default(),
     };
+    let worker = worker_config(config);
+    // Nothing of this worker's former life may run beside what the store gives it now.
+    let (ended, left) = end_unsupervised("SANDCLOCK_WORKER", &worker.name).await;
+    if ended + left > 0 {
+        tracing::warn!(
+            ended,
+            left,
+            "found processes of an earlier worker that nobody looked after"
+        );
+    }
     let worker = Worker::new(
-        worker_config(config),
+        worker,
         coordination.clone(),
         records.clone(),
         hooks,

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 use sandclock_core::ports::Channel;
 
-use super::link::CONTACT_GRACE;
+use super::link::{CONTACT_GRACE, Started};
 use super::wire::{self, Deadline, EndedBy, Exit, Frames, Order, Report, Usage};
 
 /// How long after the SIGKILL of an order its supervisor may stay silent: its own patience with
@@ -57,7 +57,7 @@ impl Control {
         let overdue = Instant::now() + grace + SUPERVISOR_PATIENCE;
         self.overdue
             .send_modify(|known| *known = Some(known.map_or(overdue, |k| k.min(overdue))));
-        if let Err(error) = self.send(Order::End(Deadline::in_(Duration::ZERO, grace))) {
+        if let Err(error) = self.send(Order::End(Deadline::from_now(Duration::ZERO, grace))) {
             // Broken pipe: the end is on its way already. Otherwise the supervisor has not read for
             // days.
             if error.kind() != io::ErrorKind::BrokenPipe {
@@ -76,7 +76,7 @@ impl Control {
     pub fn extend(&self, alive_for: Duration) {
         // A failure means that the run has ended, or that its supervisor is stuck and the deadline
         // stays.
-        let _ = self.send(Order::Contact(Deadline::in_(alive_for, CONTACT_GRACE)));
+        let _ = self.send(Order::Contact(Deadline::from_now(alive_for, CONTACT_GRACE)));
     }
 
     fn send(&self, order: Order) -> io::Result<()> {
@@ -95,6 +95,8 @@ pub struct Child {
     pub pid: i32,
     /// The process id of its supervisor.
     pub supervisor: i32,
+    /// Whether it is in a control group of its own.
+    pub grouped: bool,
     /// Its pipes, to be read while waiting.
     pub outputs: Vec<(Channel, pipe::Receiver)>,
     socket: Arc<UnixStream>,
@@ -110,9 +112,13 @@ impl Child {
         socket: UnixStream,
         frames: Frames,
         outputs: Vec<(Channel, pipe::Receiver)>,
-        supervisor: i32,
-        pid: i32,
+        started: Started,
     ) -> Child {
+        let Started {
+            supervisor,
+            pid,
+            grouped,
+        } = started;
         let socket = Arc::new(socket);
         let (sender, overdue) = watch::channel(None);
         let control = Control {
@@ -123,6 +129,7 @@ impl Child {
         Child {
             pid,
             supervisor,
+            grouped,
             outputs,
             socket,
             frames,
@@ -186,10 +193,11 @@ impl Child {
                     usage,
                 });
             }
-            Report::Lost { orphans } => {
+            Report::Lost { orphans, survivors } => {
                 let end = self.ended_by(EndedBy::SupervisorLost);
                 self.end = Some(TreeEnd {
                     leftovers: orphans,
+                    survivors,
                     ..end
                 });
             }

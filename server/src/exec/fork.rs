@@ -11,6 +11,7 @@
 
 use std::convert::Infallible;
 use std::ffi::CString;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::{fs, io};
 
 use nix::errno::Errno;
@@ -34,17 +35,55 @@ impl SingleThreaded {
 
     /// Forks; the child runs `work` and exits with its code, whatever happens in it.
     pub(super) fn fork(&self, work: impl FnOnce(&SingleThreaded) -> i32) -> nix::Result<Pid> {
+        self.fork_into(None, work)
+    }
+
+    /// Like [`Self::fork`], with the child born in a control group, given by its open directory.
+    /// Where the kernel cannot do that, the child is born where this process is.
+    pub(super) fn fork_into(
+        &self,
+        group: Option<BorrowedFd<'_>>,
+        work: impl FnOnce(&SingleThreaded) -> i32,
+    ) -> nix::Result<Pid> {
+        if let Some(child) = group.and_then(|group| self.clone_into(group).ok()) {
+            return self.be(child, work);
+        }
         // SAFETY: the process has one thread (`self`), so no lock is held by a thread that the
         // child lacks.
-        match unsafe { fork() }? {
-            ForkResult::Parent { child } => Ok(child),
-            ForkResult::Child => {
-                let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(self)));
-                // SAFETY: `_exit` only ends the process; exit handlers and buffers are the parent's
-                // business.
-                unsafe { nix::libc::_exit(code.unwrap_or(101)) }
-            }
+        let child = match unsafe { fork() }? {
+            ForkResult::Parent { child } => child.as_raw(),
+            ForkResult::Child => 0,
+        };
+        self.be(child, work)
+    }
+
+    /// `clone3` with nothing shared is `fork`; moving a process into its group afterwards would
+    /// wait for a grace period of the whole kernel. Returns 0 in the child.
+    fn clone_into(&self, group: BorrowedFd<'_>) -> nix::Result<i32> {
+        const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+        // SAFETY: all fields are integers.
+        let mut args: nix::libc::clone_args = unsafe { std::mem::zeroed() };
+        args.flags = CLONE_INTO_CGROUP;
+        args.exit_signal = nix::libc::SIGCHLD.unsigned_abs().into();
+        args.cgroup = u64::from(group.as_raw_fd().unsigned_abs());
+        // SAFETY: the structure and its size belong together, no memory is shared with the child,
+        // and the process has one thread, as for `fork`.
+        let answer = unsafe {
+            let size = size_of::<nix::libc::clone_args>();
+            nix::libc::syscall(nix::libc::SYS_clone3, &raw mut args, size)
+        };
+        Errno::result(answer).map(|pid| i32::try_from(pid).unwrap_or(-1))
+    }
+
+    /// Goes on as the parent or, for 0, as the child.
+    fn be(&self, child: i32, work: impl FnOnce(&SingleThreaded) -> i32) -> nix::Result<Pid> {
+        if child != 0 {
+            return Ok(Pid::from_raw(child));
         }
+        let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(self)));
+        // SAFETY: `_exit` only ends the process; exit handlers and buffers are the parent's
+        // business.
+        unsafe { nix::libc::_exit(code.unwrap_or(101)) }
     }
 }
 

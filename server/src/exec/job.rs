@@ -8,16 +8,19 @@ use async_trait::async_trait;
 use sandclock_core::backend::runs::RunSink;
 use sandclock_core::job::{Command, Leftovers, OutputMode, Program};
 use sandclock_core::ports::{Executor, Hooks, ProcessEnd, Running, StartError};
-use sandclock_core::run::RunContext;
+use sandclock_core::run::{RunContext, RunId};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::child::{Child, Control, TreeEnd};
 use super::intake::Intake;
-use super::link::{CommandSpec, Processes};
+use super::link::Processes;
 use super::live::LiveOutput;
+use super::orphans::end_unsupervised;
 use super::output::{Output, OutputEnd};
+use super::spec::CommandSpec;
 use super::surroundings::Surroundings;
+use super::tree;
 use super::wire::{EndedBy, Exit, Limits};
 
 /// Runs jobs as processes.
@@ -75,7 +78,7 @@ impl Executor for JobExecutor {
             live,
         );
         let (end_output, ended) = watch::channel(false);
-        let follow = follow(child, end_output);
+        let follow = follow(child, run.id.clone(), end_output);
         // One task for both, so that waiting may be given up and taken up again without losing a
         // byte.
         #[expect(
@@ -133,8 +136,13 @@ impl Drop for RunningJob {
 }
 
 /// Waits for the processes, and then lets the output end.
-async fn follow(mut child: Child, end_output: watch::Sender<bool>) -> TreeEnd {
-    let end = child.wait().await;
+async fn follow(mut child: Child, run: RunId, end_output: watch::Sender<bool>) -> TreeEnd {
+    let mut end = child.wait().await;
+    if end.by == EndedBy::SpawnerLost {
+        let (ended, left) = end_unsupervised("SANDCLOCK_RUN_ID", run.as_str()).await;
+        end.leftovers = tree::count(ended);
+        end.survivors = tree::count(left);
+    }
     end_output.send_replace(true);
     end
 }
@@ -196,10 +204,10 @@ fn fault(tree: &TreeEnd) -> Option<String> {
             "its supervisor was killed from outside; {} processes that it left were ended",
             tree.leftovers
         )),
-        EndedBy::SpawnerLost => Some(
-            "its supervisor and the spawner were killed from outside; processes of it may be left"
-                .to_owned(),
-        ),
+        EndedBy::SpawnerLost => Some(format!(
+            "its supervisor and the spawner were killed from outside; {} processes of it were found and ended",
+            tree.leftovers
+        )),
     };
     match tree.survivors {
         0 => lost,

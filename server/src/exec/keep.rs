@@ -7,19 +7,21 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use super::spawner::sigchld;
 use super::tree::{Reaped, reap};
 
 /// Returns when the last child has ended.
-pub(super) fn outlast(mut pipes: Vec<OwnedFd>) -> io::Result<()> {
-    let mut sigchld = SigSet::empty();
-    sigchld.add(Signal::SIGCHLD);
-    let signals = SignalFd::with_flags(&sigchld, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+///
+/// What the pipes held when the run ended is still the worker's to read; so they are left alone
+/// until it has let go of the run's control socket.
+pub(super) fn outlast(control: UnixStream, mut pipes: Vec<OwnedFd>) -> io::Result<()> {
+    let signals = sigchld()?;
+    let mut worker = Some(control);
     let mut discarded = [0; 4096];
     loop {
         loop {
@@ -30,20 +32,32 @@ pub(super) fn outlast(mut pipes: Vec<OwnedFd>) -> io::Result<()> {
             }
         }
         let mut events = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
-        events.extend(
-            pipes
-                .iter()
-                .map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)),
-        );
+        match &worker {
+            Some(socket) => events.push(PollFd::new(socket.as_fd(), PollFlags::POLLIN)),
+            None => {
+                let readable = |pipe| PollFd::new(pipe, PollFlags::POLLIN);
+                events.extend(pipes.iter().map(|pipe| readable(pipe.as_fd())));
+            }
+        }
         match poll(&mut events, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }
         while let Ok(Some(_)) = signals.read_signal() {}
-        // The read ends are non-blocking: the worker, who shares them, made them so.
-        pipes.retain(|pipe| match nix::unistd::read(pipe, &mut discarded) {
-            Ok(n) => n > 0,
-            Err(errno) => matches!(errno, Errno::EAGAIN | Errno::EINTR),
-        });
+        match &worker {
+            // Orders come too late now; only the end of them matters.
+            Some(socket) if is_open(socket, &mut discarded) => {}
+            Some(_) => worker = None,
+            None => pipes.retain(|pipe| is_open(pipe, &mut discarded)),
+        }
+    }
+}
+
+/// Reads and forgets; false at the end. The descriptors are non-blocking: the worker, who shares
+/// the pipes, made them so.
+fn is_open(from: impl AsFd, discarded: &mut [u8]) -> bool {
+    match nix::unistd::read(from, discarded) {
+        Ok(n) => n > 0,
+        Err(errno) => matches!(errno, Errno::EAGAIN | Errno::EINTR),
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -21,6 +21,7 @@ use nix::unistd::{
     setgid, setsid, setuid,
 };
 
+use super::cgroup::Group;
 use super::fork::{SingleThreaded, execute, unblock_signals};
 use super::wire::{Limits, Request, StartStep};
 
@@ -48,6 +49,7 @@ fn failed(step: StartStep, subject: &str) -> impl Fn(Errno) -> Failure {
 pub(super) fn launch(
     request: &Request,
     pipes: &[OwnedFd],
+    group: Option<&Group>,
     single: &SingleThreaded,
 ) -> Result<Pid, Failure> {
     let plan = Plan::make(request)?;
@@ -55,7 +57,7 @@ pub(super) fn launch(
     let (mut result, report) = pipe2(OFlag::O_CLOEXEC)
         .map(|(r, w)| (File::from(r), File::from(w)))
         .map_err(process)?;
-    let child = single.fork(|_| {
+    let child = single.fork_into(group.map(Group::as_fd), |_| {
         let Err(failure) = plan.become_program(request, pipes);
         // The pipe has room for one message; if the supervisor is gone nobody needs it.
         let _ = super::wire::send(&report, &(failure.step, failure.subject, failure.errno));

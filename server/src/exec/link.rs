@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -28,7 +28,8 @@ use sandclock_core::ports::Channel;
 use super::child::Child;
 use super::passing;
 use super::spawner::SPAWNER_NAME;
-use super::wire::{self, Deadline, Limits, Report, Request, StartStep};
+use super::spec::{CommandSpec, SpawnError};
+use super::wire::{self, Deadline, Report, Request, StartStep};
 
 /// How long a start may take before it counts as failed. Nothing runs on after that: the control
 /// socket is closed.
@@ -63,6 +64,19 @@ impl Spawner {
     /// # Errors
     /// If it cannot be executed or there are no descriptors left.
     pub fn start_from(program: &Path) -> io::Result<Spawner> {
+        Spawner::start_with(program, &[])
+    }
+
+    /// Starts a spawner with a fault, for tests.
+    ///
+    /// # Errors
+    /// Like [`Self::start_from`].
+    #[cfg(debug_assertions)]
+    pub fn start_mutant(program: &Path, mutant: super::Mutant) -> io::Result<Spawner> {
+        Spawner::start_with(program, &[mutant.name()])
+    }
+
+    fn start_with(program: &Path, arguments: &[&str]) -> io::Result<Spawner> {
         let (socket, theirs) = StdUnixStream::pair()?;
         #[expect(
             clippy::disallowed_methods,
@@ -73,6 +87,7 @@ impl Spawner {
         // parent's business.
         let command = command
             .arg0(SPAWNER_NAME)
+            .args(arguments)
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(theirs)));
         let process = command.stdout(Stdio::null()).spawn()?;
@@ -87,56 +102,6 @@ impl Spawner {
     /// The spawner's process id.
     pub fn pid(&self) -> u32 {
         self.process.id()
-    }
-}
-
-/// What to run and in which surroundings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommandSpec {
-    /// Program and arguments; a program without a slash is searched in `PATH` of `env`.
-    pub argv: Vec<String>,
-    /// The whole environment; a later entry wins over an earlier one of the same name.
-    pub env: Vec<(String, String)>,
-    /// Where it starts; `None` is the home directory, or `/` where there is none.
-    pub workdir: Option<String>,
-    /// As whom; `None` is the worker's own user.
-    pub user: Option<String>,
-    /// File mode creation mask.
-    pub umask: u32,
-    /// Limits of each of its processes.
-    pub limits: Limits,
-    /// A pipe each for standard output and standard error, rather than one for both.
-    pub split: bool,
-    /// Processes that outlive the command may stay.
-    pub keep_leftovers: bool,
-    /// Between SIGTERM and SIGKILL for leftovers, and if the worker dies.
-    pub grace: Duration,
-    /// The first dead man's deadline: without [`super::child::Control::extend`] the tree ends then.
-    pub alive_for: Duration,
-}
-
-/// Why a command did not start. Nothing of it is left.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot start: {}", describe(*step, subject))]
-pub struct SpawnError {
-    /// What failed.
-    pub step: StartStep,
-    /// The program, user, limit or directory it failed on; may be empty.
-    pub subject: String,
-    /// How.
-    #[source]
-    pub source: io::Error,
-}
-
-fn describe(step: StartStep, subject: &str) -> String {
-    match step {
-        StartStep::Spawner => "the spawner does not answer".to_owned(),
-        StartStep::Lookup => format!("program {subject:?} is in no directory of PATH"),
-        StartStep::User => format!("user {subject:?}"),
-        StartStep::Limit => format!("limit {subject}"),
-        StartStep::Workdir => format!("workdir {subject:?}"),
-        StartStep::Process => "no process or descriptor".to_owned(),
-        StartStep::Exec => format!("program {subject:?}"),
     }
 }
 
@@ -210,7 +175,7 @@ impl Processes {
             run.negotiate(spec).await
         });
         match started.await {
-            Ok(Ok((supervisor, pid))) => Ok(run.into_child(supervisor, pid)),
+            Ok(Ok(started)) => Ok(Child::new(run.control, run.frames, run.outputs, started)),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(of_spawner(io::ErrorKind::TimedOut.into())),
         }
@@ -304,8 +269,8 @@ impl Descriptors {
         })
     }
 
-    /// Sends the request and reads the answer: the process ids of supervisor and command.
-    async fn negotiate(&mut self, spec: &CommandSpec) -> Result<(i32, i32), SpawnError> {
+    /// Sends the request and reads the answer.
+    async fn negotiate(&mut self, spec: &CommandSpec) -> Result<Started, SpawnError> {
         let request = Request {
             argv: spec.argv.clone(),
             env: spec.env.clone(),
@@ -316,7 +281,7 @@ impl Descriptors {
             split: spec.split,
             keep_leftovers: spec.keep_leftovers,
             grace_ms: u64::try_from(spec.grace.as_millis()).unwrap_or(u64::MAX),
-            contact: Deadline::in_(spec.alive_for, CONTACT_GRACE),
+            contact: Deadline::from_now(spec.alive_for, CONTACT_GRACE),
         };
         let bytes = wire::frame(&request).map_err(of_spawner)?;
         if bytes.len() > wire::MAX_FRAME_BYTES {
@@ -333,7 +298,20 @@ impl Descriptors {
             .await
             .map_err(of_spawner)?
         {
-            Some(Report::Started { supervisor, pid }) => Ok((supervisor, pid)),
+            Some(Report::Started {
+                supervisor,
+                pid,
+                grouped,
+            }) => {
+                if !grouped {
+                    note_without_groups();
+                }
+                Ok(Started {
+                    supervisor,
+                    pid,
+                    grouped,
+                })
+            }
             Some(Report::Refused {
                 step,
                 subject,
@@ -346,8 +324,20 @@ impl Descriptors {
             _ => Err(of_spawner(io::ErrorKind::UnexpectedEof.into())),
         }
     }
+}
 
-    fn into_child(self, supervisor: i32, pid: i32) -> Child {
-        Child::new(self.control, self.frames, self.outputs, supervisor, pid)
-    }
+/// What the supervisor says of a command that runs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Started {
+    pub(super) supervisor: i32,
+    pub(super) pid: i32,
+    pub(super) grouped: bool,
+}
+
+/// Said once, for it is the same for every run.
+fn note_without_groups() {
+    static NOTED: Once = Once::new();
+    NOTED.call_once(|| {
+        tracing::info!("no writable cgroup v2 hierarchy; process trees are ended by signals alone");
+    });
 }

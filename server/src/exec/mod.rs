@@ -17,6 +17,7 @@
 //! ([`output`]) from the pipe ([`intake`]) through redaction into bounded space ([`window`]), the
 //! run log, and whoever follows ([`live`]).
 
+mod cgroup;
 mod child;
 mod fork;
 mod intake;
@@ -25,9 +26,13 @@ mod keep;
 mod launch;
 mod link;
 mod live;
+mod mutant;
+mod orphans;
 mod output;
 mod passing;
+mod roster;
 mod spawner;
+mod spec;
 mod supervisor;
 mod surroundings;
 mod timer;
@@ -37,9 +42,13 @@ mod wire;
 
 pub use child::{Child, Control, TreeEnd};
 pub use job::JobExecutor;
-pub use link::{CommandSpec, Processes, SpawnError, Spawner};
+pub use link::{Processes, Spawner};
 pub use live::{LiveOutput, LivePiece};
+#[cfg(debug_assertions)]
+pub use mutant::Mutant;
+pub use orphans::end_unsupervised;
 pub use spawner::{SPAWNER_NAME, is_spawner, main as spawner_main};
+pub use spec::{CommandSpec, SpawnError};
 pub use surroundings::{SecretError, Surroundings};
 pub use window::{cut_marker, with_markers};
 pub use wire::{EndedBy, Exit, Limits, StartStep, Usage};

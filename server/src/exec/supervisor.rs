@@ -13,6 +13,7 @@
 //! worker's end of the control socket is closed. So a killed worker, and a stopped one, leave
 //! nothing running.
 
+use std::ffi::CString;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -22,19 +23,23 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::time::TimeVal;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::{Pid, getpid};
 
+use super::cgroup::Group;
 use super::fork::SingleThreaded;
 use super::launch::launch;
+use super::mutant::Mutant;
+use super::spawner::sigchld;
 use super::timer::Alarm;
 use super::tree::{self, Reaped};
 use super::wire::{
     self, BootMillis, Deadline, EndedBy, Exit, Frames, Order, Report, Request, Usage,
 };
+
+/// What a supervisor is called in the process table; at most 15 bytes.
+pub(super) const SUPERVISOR_NAME: &str = "sandclock-run";
 
 /// How long processes may resist SIGKILL (uninterruptible I/O, another user's) before the run ends
 /// without them.
@@ -42,18 +47,20 @@ const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the spawner hands a new supervisor.
 #[derive(Debug)]
-pub(super) struct Inheritance {
+pub(super) struct Inheritance<'a> {
     /// The run's control socket.
     pub(super) control: UnixStream,
     /// Write ends of the run's pipes; behind them, if leftovers are to be kept, the read ends.
     pub(super) pipes: Vec<OwnedFd>,
     /// Where a supervisor that stays for kept processes says so.
     pub(super) kept: UnixDatagram,
+    /// The empty group for the command.
+    pub(super) group: Option<&'a Group>,
 }
 
 /// Runs one command to its end. Returns the process's exit code: 0 unless the supervisor itself
 /// failed.
-pub(super) fn supervise(inheritance: Inheritance, single: &SingleThreaded) -> i32 {
+pub(super) fn supervise(inheritance: Inheritance<'_>, single: &SingleThreaded) -> i32 {
     match try_supervise(inheritance, single) {
         Ok(()) => 0,
         // The spawner takes any other code as a loss: it ends what is left and tells the worker.
@@ -61,29 +68,31 @@ pub(super) fn supervise(inheritance: Inheritance, single: &SingleThreaded) -> i3
     }
 }
 
-fn try_supervise(from: Inheritance, single: &SingleThreaded) -> io::Result<()> {
+fn try_supervise(from: Inheritance<'_>, single: &SingleThreaded) -> io::Result<()> {
     let Inheritance {
         control,
         mut pipes,
         kept,
+        group,
     } = from;
-    prctl::set_child_subreaper(true)?;
-    prctl::set_name(c"sandclock-run")?;
+    prctl::set_child_subreaper(!Mutant::NoSubreaper.is_on())?;
+    prctl::set_name(&CString::new(SUPERVISOR_NAME)?)?;
     let mut frames = Frames::default();
     let Some(request) = read_request(&control, &mut frames)? else {
         return Ok(());
     };
     let drains = pipes.split_off(if request.split { 2 } else { 1 }.min(pipes.len()));
-    let main = match launch(&request, &pipes, single) {
+    let main = match launch(&request, &pipes, group, single) {
         Ok(pid) => pid,
         Err(failure) => {
-            let wire = Report::Refused {
+            let refused = Report::Refused {
                 step: failure.step,
                 subject: failure.subject,
                 errno: failure.errno,
             };
-            tree::reap();
-            return wire::send(&control, &wire);
+            // There is a child to wait for unless it was the fork that failed.
+            let _ = nix::sys::wait::wait();
+            return wire::send(&control, &refused);
         }
     };
     drop(pipes);
@@ -93,10 +102,11 @@ fn try_supervise(from: Inheritance, single: &SingleThreaded) -> io::Result<()> {
         &Report::Started {
             supervisor: getpid().as_raw(),
             pid: main.as_raw(),
+            grouped: group.is_some(),
         },
     );
     control.set_nonblocking(true)?;
-    let mut run = Supervision::new(control, frames, main, &request);
+    let mut run = Supervision::new(control, frames, main, group, &request);
     if run.watch()? == Verdict::Gone {
         return Ok(());
     }
@@ -105,8 +115,7 @@ fn try_supervise(from: Inheritance, single: &SingleThreaded) -> io::Result<()> {
     let _ = kept.send(&getpid().as_raw().to_le_bytes());
     let left = tree::descendants(getpid()).len();
     run.report_end(EndedBy::Command, 0, left);
-    drop(run);
-    super::keep::outlast(drains)
+    super::keep::outlast(run.control, drains)
 }
 
 /// Reads the first frame; `None` if the worker went away before it was complete.
@@ -131,8 +140,9 @@ enum Verdict {
 
 /// A run in progress.
 #[derive(Debug)]
-struct Supervision {
+struct Supervision<'a> {
     control: UnixStream,
+    group: Option<&'a Group>,
     frames: Frames,
     main: Pid,
     grace: Duration,
@@ -147,10 +157,17 @@ struct Supervision {
     reported: bool,
 }
 
-impl Supervision {
-    fn new(control: UnixStream, frames: Frames, main: Pid, request: &Request) -> Supervision {
+impl<'a> Supervision<'a> {
+    fn new(
+        control: UnixStream,
+        frames: Frames,
+        main: Pid,
+        group: Option<&'a Group>,
+        request: &Request,
+    ) -> Supervision<'a> {
         Supervision {
             control,
+            group,
             frames,
             main,
             grace: Duration::from_millis(request.grace_ms),
@@ -167,10 +184,7 @@ impl Supervision {
     /// Waits for whatever comes first, again and again, until nothing of the run is left or what is
     /// left may stay.
     fn watch(&mut self) -> io::Result<Verdict> {
-        let mut sigchld = SigSet::empty();
-        sigchld.add(Signal::SIGCHLD);
-        let signals =
-            SignalFd::with_flags(&sigchld, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        let signals = sigchld()?;
         let alarm = Alarm::new()?;
         let mut worker_is_there = true;
         loop {
@@ -179,7 +193,7 @@ impl Supervision {
                 worker_is_there = false;
                 self.end_at(
                     EndedBy::WorkerGone,
-                    Deadline::in_(Duration::ZERO, self.grace),
+                    Deadline::from_now(Duration::ZERO, self.grace),
                 );
             }
             if childless {
@@ -191,7 +205,10 @@ impl Supervision {
                     return Ok(Verdict::Keep);
                 }
                 self.leftovers = tree::descendants(getpid()).len();
-                self.end_at(EndedBy::Command, Deadline::in_(Duration::ZERO, self.grace));
+                self.end_at(
+                    EndedBy::Command,
+                    Deadline::from_now(Duration::ZERO, self.grace),
+                );
             }
             alarm.set(self.act())?;
             let mut events = vec![
@@ -265,6 +282,9 @@ impl Supervision {
     /// Does what is due, and says when to come back.
     fn act(&mut self) -> BootMillis {
         let now = BootMillis::now();
+        if Mutant::NoDeadline.is_on() {
+            self.contact = Deadline::from_now(KILL_PATIENCE, KILL_PATIENCE);
+        }
         if self.end.is_none() && now >= self.contact.terminate_at {
             self.end = Some((EndedBy::NoContact, self.contact));
         }
@@ -272,6 +292,9 @@ impl Supervision {
             .end
             .map_or(self.contact, |(_, deadline)| deadline.sooner(self.contact));
         if now >= due.kill_at {
+            if let Some(group) = self.group {
+                group.kill();
+            }
             tree::kill_seen();
             if now >= due.kill_at.after(KILL_PATIENCE) {
                 let survivors = tree::descendants(getpid()).len();
@@ -298,17 +321,13 @@ impl Supervision {
         }
         let report = Report::Ended {
             by: self.end.map_or(otherwise, |(by, _)| by),
-            leftovers: count(self.leftovers),
-            survivors: count(survivors),
-            kept: count(kept),
+            leftovers: tree::count(self.leftovers),
+            survivors: tree::count(survivors),
+            kept: tree::count(kept),
             usage: usage(),
         };
         let _ = wire::send(&self.control, &report);
     }
-}
-
-fn count(processes: usize) -> u32 {
-    u32::try_from(processes).unwrap_or(u32::MAX)
 }
 
 /// What all processes used that this one, or one below it, has waited for.

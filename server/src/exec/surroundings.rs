@@ -86,8 +86,8 @@ impl Surroundings {
     /// of the worker.
     ///
     /// # Errors
-    /// If the file cannot be read as UTF-8, the variable is not set, or the value cannot be masked, such
-    /// as an empty one.
+    /// If the file cannot be read as UTF-8, the variable is not set, or the value cannot be masked,
+    /// such as an empty one.
     pub async fn secret(&self, name: &str, source: &SecretSource) -> Result<String, SecretError> {
         let failed = |reason: String| SecretError {
             name: name.to_owned(),

@@ -10,11 +10,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
+
+use super::mutant::Mutant;
 
 /// All living processes below `root`, parents before children. Zombies are left out: they are
 /// waiting for their parent.
@@ -40,20 +43,54 @@ pub(super) struct Process {
 impl Process {
     /// Reads `/proc/<pid>/stat`; `None` if the process is gone or a zombie.
     fn look(pid: Pid) -> Option<Process> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let (state, _, group) = stat_fields(&stat)?;
-        (state != "Z").then_some(Process { pid, group })
+        let stat = Stat::of(pid)?;
+        (!stat.zombie).then_some(Process {
+            pid,
+            group: stat.group,
+        })
     }
 }
 
-/// State, parent and process group of a `/proc/<pid>/stat` line. The name before them may hold
-/// anything, `)` too.
-fn stat_fields(stat: &str) -> Option<(&str, Pid, Pid)> {
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    let state = fields.next()?;
-    let parent = fields.next()?.parse().ok()?;
-    let group = fields.next()?.parse().ok()?;
-    Some((state, Pid::from_raw(parent), Pid::from_raw(group)))
+/// What is used of a `/proc/<pid>/stat` line (proc(5)).
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    zombie: bool,
+    parent: Pid,
+    group: Pid,
+    exiting: bool,
+}
+
+/// `PF_EXITING` of the kernel's `sched.h`: on its way out, but perhaps still a parent.
+const EXITING: u32 = 4;
+
+impl Stat {
+    fn of(pid: Pid) -> Option<Stat> {
+        Stat::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// The name before the fields may hold anything, `)` too.
+    fn parse(line: &str) -> Option<Stat> {
+        let fields: Vec<&str> = line.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+        let [
+            state,
+            parent,
+            group,
+            _session,
+            _terminal,
+            _foreground,
+            flags,
+            ..,
+        ] = fields[..]
+        else {
+            return None;
+        };
+        Some(Stat {
+            zombie: state == "Z",
+            parent: Pid::from_raw(parent.parse().ok()?),
+            group: Pid::from_raw(group.parse().ok()?),
+            exiting: flags.parse::<u32>().ok()? & EXITING != 0,
+        })
+    }
 }
 
 /// The children of all threads of a process.
@@ -81,17 +118,27 @@ fn pids(list: &str) -> impl Iterator<Item = Pid> + '_ {
 
 /// The children of a process by asking every process for its parent.
 fn children_by_scan(of: Pid) -> Vec<Pid> {
-    let Ok(all) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    all.flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .map(Pid::from_raw)
-        .filter(|pid| {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            stat_fields(&stat).is_some_and(|(_, parent, _)| parent == of)
-        })
+    all_processes()
+        .filter(|pid| parent(*pid) == Some(of))
         .collect()
+}
+
+/// Every process of this machine (or of this container).
+pub(super) fn all_processes() -> impl Iterator<Item = Pid> {
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    all.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .map(Pid::from_raw)
+}
+
+/// The parent of a process; `None` if that is not a process of this machine or container.
+pub(super) fn parent(of: Pid) -> Option<Pid> {
+    let parent = Stat::of(of)?.parent;
+    (parent.as_raw() > 0).then_some(parent)
+}
+
+/// Whether a process has begun to end, by its own will or not.
+pub(super) fn is_exiting(pid: Pid) -> bool {
+    Stat::of(pid).is_none_or(|stat| stat.exiting)
 }
 
 /// Sends a signal to the given processes and to their groups, never to this process's own group.
@@ -112,17 +159,33 @@ fn signal_all(processes: &[Process], signal: Signal) {
     }
 }
 
+/// Every process below this one.
+fn seen() -> Vec<Process> {
+    let mut processes = descendants(getpid());
+    if Mutant::GroupOnly.is_on() {
+        static FIRST: OnceLock<Option<Pid>> = OnceLock::new();
+        let first = FIRST.get_or_init(|| processes.iter().map(|process| process.group).min());
+        processes.retain(|process| Some(process.group) == *first);
+    }
+    processes
+}
+
+/// How many there are, for a report.
+pub(super) fn count(processes: usize) -> u32 {
+    u32::try_from(processes).unwrap_or(u32::MAX)
+}
+
 /// Asks every process below this one to end. Stopped ones are continued, for a stopped process
 /// handles no signal.
 pub(super) fn terminate() {
-    let processes = descendants(getpid());
+    let processes = seen();
     signal_all(&processes, Signal::SIGTERM);
     signal_all(&processes, Signal::SIGCONT);
 }
 
 /// Kills every process below this one that is seen now, and says how many there were.
 pub(super) fn kill_seen() -> usize {
-    let processes = descendants(getpid());
+    let processes = seen();
     signal_all(&processes, Signal::SIGKILL);
     processes.len()
 }
@@ -162,12 +225,16 @@ mod tests {
 
     #[test]
     fn stat_is_read_behind_any_name() {
-        let line = "42 (a) Z 7) S 41 40 39 0 -1 4194560";
-        assert_eq!(
-            stat_fields(line),
-            Some(("S", Pid::from_raw(41), Pid::from_raw(40)))
-        );
-        assert_eq!(stat_fields("42 (cut"), None);
+        let line = "42 (a) Z 7) S 41 40 39 0 -1 4194564 110 0";
+        let (parent, group) = (Pid::from_raw(41), Pid::from_raw(40));
+        let expected = Stat {
+            zombie: false,
+            parent,
+            group,
+            exiting: true,
+        };
+        assert_eq!(Stat::parse(line), Some(expected));
+        assert_eq!(Stat::parse("42 (cut"), None);
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub(super) struct Deadline {
 
 impl Deadline {
     /// SIGTERM `wait` from now and SIGKILL `grace` later.
-    pub(super) fn in_(wait: Duration, grace: Duration) -> Deadline {
+    pub(super) fn from_now(wait: Duration, grace: Duration) -> Deadline {
         let terminate_at = BootMillis::now().after(wait);
         Deadline {
             terminate_at,
@@ -163,8 +163,7 @@ pub enum EndedBy {
     WorkerGone,
     /// The run's supervisor was killed; the spawner ended the processes it left.
     SupervisorLost,
-    /// Supervisor and spawner were both killed. Nobody could end what they left; see
-    /// `ProcessEnd::survivors`.
+    /// Supervisor and spawner were both killed, and the worker has not looked for what they left.
     SpawnerLost,
 }
 
@@ -183,7 +182,11 @@ pub struct Usage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Report {
     /// The command runs.
-    Started { supervisor: i32, pid: i32 },
+    Started {
+        supervisor: i32,
+        pid: i32,
+        grouped: bool,
+    },
     /// It does not, and nothing of it is left.
     Refused {
         step: StartStep,
@@ -202,7 +205,7 @@ pub(super) enum Report {
         usage: Usage,
     },
     /// The supervisor was killed, and the processes it left were.
-    Lost { orphans: u32 },
+    Lost { orphans: u32, survivors: u32 },
 }
 
 /// One message as it goes over the socket.
@@ -269,8 +272,8 @@ mod tests {
     #[test]
     fn frames_survive_any_cut() {
         let sent = [
-            Order::Contact(Deadline::in_(Duration::MAX, Duration::MAX)),
-            Order::End(Deadline::in_(Duration::ZERO, Duration::ZERO)),
+            Order::Contact(Deadline::from_now(Duration::MAX, Duration::MAX)),
+            Order::End(Deadline::from_now(Duration::ZERO, Duration::ZERO)),
         ];
         let bytes: Vec<u8> = sent
             .iter()

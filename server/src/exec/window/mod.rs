@@ -86,6 +86,9 @@ impl Window {
     pub(super) fn push(&mut self, channel: Channel, output: &Redacted) -> usize {
         let mut rest: &[u8] = output.bytes();
         self.remember_last(rest);
+        if self.total >= self.head_cap && rest.len() as u64 > self.tail_cap {
+            rest = self.start_tail_anew(rest);
+        }
         while !rest.is_empty() {
             let head_room =
                 usize::try_from(self.head_cap.saturating_sub(self.total)).unwrap_or(usize::MAX);
@@ -123,6 +126,20 @@ impl Window {
             in_head,
             bytes: BytesMut::new(),
         })
+    }
+
+    /// What fills the whole tail by itself pushes everything else out of it; so it is not worth
+    /// cutting the rest into chunks. Returns what stays.
+    fn start_tail_anew<'a>(&mut self, output: &'a [u8]) -> &'a [u8] {
+        let room = usize::try_from(self.tail_cap).unwrap_or(usize::MAX);
+        let (gone, stays) = output.split_at(output.len() - room.min(output.len()));
+        self.total += gone.len() as u64;
+        self.cut += gone.len() as u64 + self.tail_bytes;
+        self.tail_bytes = 0;
+        self.stored_tail.clear();
+        self.pending.retain(|piece| piece.in_head);
+        self.pending_bytes = self.pending.iter().map(|piece| piece.bytes.len()).sum();
+        stays
     }
 
     /// Gives up the oldest chunks of a tail that has grown over its limit.

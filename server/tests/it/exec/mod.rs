@@ -24,7 +24,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_sandclock");
 const MARK: &str = "SANDCLOCK_TEST_MARK";
 
 /// No state that a test waits for may take longer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn processes() -> Processes {
     Processes::new(Spawner::start_from(Path::new(PROGRAM)).unwrap()).unwrap()

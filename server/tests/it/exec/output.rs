@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use sandclock_core::backend::runs::{OutputChunk, RunHeader, RunSink};
 use sandclock_core::backend::{DoneRecord, Fence};
 use sandclock_core::error::{BackendError, ErrorKind};
@@ -16,7 +18,9 @@ use sandclock_core::ports::{
 };
 use sandclock_core::run::{HookNote, RunContext, RunId, RunKey};
 use sandclock_hooks::KnownSecrets;
-use sandclock_server::exec::{JobExecutor, LiveOutput, Surroundings, cut_marker, with_markers};
+use sandclock_server::exec::{
+    JobExecutor, LiveOutput, Surroundings, cut_marker, end_unsupervised, with_markers,
+};
 
 use super::worker::Worker;
 use super::{PATIENCE, processes};
@@ -224,14 +228,17 @@ async fn split_streams_are_stored_under_their_names() {
 async fn a_process_that_keeps_the_pipe_open_does_not_keep_the_run_open() {
     for leftovers in [Leftovers::Kill, Leftovers::Keep] {
         let stored = Arc::new(Stored::default());
-        let run = run("(setsid sleep 45 &); echo done", |job| {
+        let run = run("setsid sleep 9000 & echo $!", |job| {
             job.command.leftovers = leftovers;
             job.grace = Duration::from_secs(1);
         });
         let end = finish(&executor(&stored), &run).await;
         assert_eq!(end.exit_code, Some(0));
-        assert_eq!(stored.text(end.output.bytes), b"done\n");
         assert_eq!(end.leftovers_ended, u32::from(leftovers == Leftovers::Kill));
+        let printed = String::from_utf8(stored.text(end.output.bytes)).unwrap();
+        let sleeper = Pid::from_raw(printed.trim_end().parse().unwrap());
+        let stayed = kill(sleeper, Signal::SIGKILL).is_ok();
+        assert_eq!(stayed, leftovers == Leftovers::Keep);
     }
 }
 
@@ -313,6 +320,37 @@ async fn a_store_that_is_away_neither_blocks_the_job_nor_loses_the_run() {
                 .decision
                 .starts_with("output from byte 0 on is not stored"),
         "{note:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_run_that_lost_supervisor_and_spawner_is_found_and_ended() {
+    let stored = Arc::new(Stored::default());
+    let executor = executor(&stored);
+    let mut run = run("setsid sleep 1000 & echo $PPID; sleep 1000", |_| {});
+    // Other tests' runs are found by their id too, so this one needs its own.
+    run.id = RunId::of(&run.job.name, &RunKey::Request(super::mark()));
+    let mut running = executor.start(&run, PATIENCE).await.unwrap();
+    let mut follower = executor.live.subscribe(&run.id).unwrap();
+    let supervisor = follower.recv().await.unwrap().bytes;
+    let supervisor = String::from_utf8_lossy(supervisor.bytes())
+        .trim()
+        .parse()
+        .unwrap();
+    let spawner = i32::try_from(executor.processes.spawner_pid()).unwrap();
+    for pid in [spawner, supervisor] {
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    }
+    let end = running.wait().await;
+    let fault = end.fault.unwrap();
+    assert!(
+        fault.starts_with("its supervisor and the spawner were killed from outside"),
+        "{fault}"
+    );
+    assert!(end.leftovers_ended >= 2, "{fault}");
+    assert_eq!(
+        end_unsupervised("SANDCLOCK_RUN_ID", run.id.as_str()).await,
+        (0, 0)
     );
 }
 

@@ -1,14 +1,16 @@
 //! Ending whole process trees: whatever a command starts, however it hides, and whoever is killed
 //! meanwhile.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use sandclock_server::exec::{CommandSpec, EndedBy, Exit, TreeEnd};
+use sandclock_server::exec::{CommandSpec, EndedBy, Exit, Mutant, Processes, Spawner, TreeEnd};
 
 use super::worker::{Worker, hold};
-use super::{PATIENCE, alive, gone_within, mark, marked, processes, shell, wait_until};
+use super::{PATIENCE, PROGRAM, alive, gone_within, mark, marked, processes, shell, wait_until};
 
 /// A shell that ignores SIGTERM, and one like it in a session of its own whose parent has ended.
 const STUBBORN: &str = r#"
@@ -31,26 +33,81 @@ async fn stubborn_is_up(mark: &str) {
     .await;
 }
 
-#[tokio::test]
-async fn a_daemon_that_ignores_sigterm_is_gone_after_a_kill() {
-    let processes = processes();
+/// Spawners that can do with and without control groups; both must hold every promise.
+fn with_and_without_groups() -> [Processes; 2] {
+    [processes(), faulty(Mutant::NoGroups)]
+}
+
+fn faulty(mutant: Mutant) -> Processes {
+    Processes::new(Spawner::start_mutant(Path::new(PROGRAM), mutant).unwrap()).unwrap()
+}
+
+/// Whether a run's tree is gone in time after a kill, or after its deadline without one.
+async fn is_gone(processes: &Processes, killed: bool) -> bool {
     let mark = mark();
-    let mut child = processes
+    let child = processes
         .start(&marked(shell(STUBBORN), &mark))
         .await
         .unwrap();
     stubborn_is_up(&mark).await;
-    child.control().terminate(GRACE);
-    gone_within(GRACE + BEYOND, &mark).await;
-    let end = child.wait().await;
-    assert_eq!((end.by, end.survivors), (EndedBy::Order, 0));
-    assert_eq!(
-        end.exit,
-        Exit::Signal {
-            signal: 9,
-            core_dumped: false
-        }
+    let grace = if killed {
+        child.control().terminate(GRACE);
+        GRACE
+    } else {
+        let alive_for = Duration::from_millis(500);
+        child.control().extend(alive_for);
+        // The dead man's own grace follows.
+        alive_for + Duration::from_secs(2)
+    };
+    let gone = tokio::time::timeout(grace + BEYOND, gone_within(PATIENCE, &mark))
+        .await
+        .is_ok();
+    for pid in alive(&mark).into_keys() {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+    gone
+}
+
+#[tokio::test]
+async fn every_defence_is_needed() {
+    assert!(is_gone(&faulty(Mutant::NoGroups), true).await);
+    assert!(is_gone(&faulty(Mutant::NoGroups), false).await);
+    assert!(
+        !is_gone(&faulty(Mutant::NoSubreaper), true).await,
+        "no subreaper"
     );
+    assert!(
+        !is_gone(&faulty(Mutant::GroupOnly), true).await,
+        "only the process group"
+    );
+    assert!(
+        !is_gone(&faulty(Mutant::NoDeadline), false).await,
+        "no deadline"
+    );
+}
+
+/// L2, for what resists most.
+#[tokio::test]
+async fn a_daemon_that_ignores_sigterm_is_gone_after_a_kill() {
+    for processes in with_and_without_groups() {
+        let mark = mark();
+        let mut child = processes
+            .start(&marked(shell(STUBBORN), &mark))
+            .await
+            .unwrap();
+        stubborn_is_up(&mark).await;
+        child.control().terminate(GRACE);
+        gone_within(GRACE + BEYOND, &mark).await;
+        let end = child.wait().await;
+        assert_eq!((end.by, end.survivors), (EndedBy::Order, 0));
+        assert_eq!(
+            end.exit,
+            Exit::Signal {
+                signal: 9,
+                core_dumped: false
+            }
+        );
+    }
 }
 
 #[tokio::test]
@@ -115,21 +172,53 @@ async fn a_stopped_tree_is_ended_too() {
 
 #[tokio::test]
 async fn a_tree_that_keeps_forking_away_is_ended() {
-    let processes = processes();
-    let mark = mark();
     // Each generation starts the next in a session of its own and ends; several such chains at
     // once.
     let text =
         r#"r() { setsid bash -c r & }; export -f r; for i in 1 2 3 4; do r; done; sleep 1000"#;
-    let mut child = processes.start(&marked(shell(text), &mark)).await.unwrap();
-    wait_until(PATIENCE, "it respawns", || {
-        alive(&mark).keys().any(|pid| *pid > child.pid + 40)
-    })
-    .await;
-    child.control().terminate(GRACE);
-    let end = child.wait().await;
-    assert_eq!((end.by, end.survivors), (EndedBy::Order, 0));
-    assert_eq!(alive(&mark).len(), 0);
+    for processes in with_and_without_groups() {
+        let mark = mark();
+        let mut child = processes.start(&marked(shell(text), &mark)).await.unwrap();
+        let mut seen = BTreeSet::new();
+        let respawns = || {
+            seen.extend(alive(&mark).into_keys());
+            seen.len() > 20
+        };
+        wait_until(PATIENCE, "it respawns", respawns).await;
+        child.control().terminate(GRACE);
+        let end = child.wait().await;
+        assert_eq!((end.by, end.survivors), (EndedBy::Order, 0));
+        assert_eq!(alive(&mark).len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn control_groups_are_used_where_they_can_be_and_leave_nothing_behind() {
+    let processes = processes();
+    let child = processes
+        .start(&shell("cat /proc/self/cgroup"))
+        .await
+        .unwrap();
+    let spawner = processes.spawner_pid();
+    let ours = format!("sandclock-{spawner}");
+    let grouped = child.grouped;
+    let text = super::finish(child).await.0.concat();
+    assert_eq!(text.contains(&ours), grouped, "{text}");
+    drop(processes);
+    let hierarchy = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mounts = hierarchy
+        .lines()
+        .filter(|line| line.contains(" - cgroup2 "));
+    for point in mounts.filter_map(|line| line.split(' ').nth(4)) {
+        let inside = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+        let own = inside
+            .lines()
+            .find_map(|line| line.strip_prefix("0::/"))
+            .unwrap();
+        let directory = Path::new(point).join(own).join(&ours);
+        let is_gone = || !directory.exists();
+        wait_until(PATIENCE, "the spawner's groups are removed", is_gone).await;
+    }
 }
 
 #[tokio::test]
@@ -149,8 +238,8 @@ async fn without_contact_the_tree_is_ended() {
 async fn contact_keeps_a_run_alive_past_its_first_deadline() {
     let processes = processes();
     let spec = CommandSpec {
-        alive_for: Duration::from_millis(500),
-        ..shell("sleep 1.5; exit 3")
+        alive_for: Duration::from_secs(3),
+        ..shell("sleep 4; exit 3")
     };
     let mut child = processes.start(&spec).await.unwrap();
     child.control().extend(PATIENCE);
@@ -221,25 +310,26 @@ async fn a_kill_ends_also_what_might_have_stayed() {
 
 #[tokio::test]
 async fn a_killed_supervisor_takes_its_tree_along() {
-    let processes = processes();
-    let mark = mark();
-    let mut child = processes
-        .start(&marked(shell(STUBBORN), &mark))
-        .await
-        .unwrap();
-    let mut other = processes.start(&shell("read x < /dev/zero")).await.unwrap();
-    stubborn_is_up(&mark).await;
-    kill(Pid::from_raw(child.supervisor), Signal::SIGKILL).unwrap();
-    let end = child.wait().await;
-    assert_eq!(end.by, EndedBy::SupervisorLost);
-    assert!(end.leftovers as usize >= STUBBORN_PROCESSES, "{end:?}");
-    assert_eq!(alive(&mark).len(), 0);
-    other.control().kill_now();
-    assert_eq!(
-        other.wait().await.by,
-        EndedBy::Order,
-        "the other run was not touched"
-    );
+    for processes in with_and_without_groups() {
+        let mark = mark();
+        let mut child = processes
+            .start(&marked(shell(STUBBORN), &mark))
+            .await
+            .unwrap();
+        let mut other = processes.start(&shell("read x < /dev/zero")).await.unwrap();
+        stubborn_is_up(&mark).await;
+        kill(Pid::from_raw(child.supervisor), Signal::SIGKILL).unwrap();
+        let end = child.wait().await;
+        assert_eq!((end.by, end.survivors), (EndedBy::SupervisorLost, 0));
+        assert!(end.leftovers as usize >= STUBBORN_PROCESSES, "{end:?}");
+        assert_eq!(alive(&mark).len(), 0);
+        other.control().kill_now();
+        assert_eq!(
+            other.wait().await.by,
+            EndedBy::Order,
+            "the other run was not touched"
+        );
+    }
 }
 
 #[tokio::test]
@@ -284,10 +374,10 @@ async fn a_killed_worker_leaves_nothing() {
 #[tokio::test]
 async fn a_worker_stopped_past_its_deadline_leaves_nothing() {
     let mark = mark();
-    let mut worker = Worker::start(hold(Duration::from_secs(2), &mark, STUBBORN));
+    let mut worker = Worker::start(hold(Duration::from_secs(3), &mark, STUBBORN));
     stubborn_is_up(&mark).await;
     // It has gone on past its first deadline because the worker extends it.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(alive(&mark).len(), STUBBORN_PROCESSES);
     worker.signal(Signal::SIGSTOP);
     gone_within(PATIENCE, &mark).await;
