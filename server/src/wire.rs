@@ -18,7 +18,7 @@ use crate::api::auth::Tokens;
 use crate::clock::SystemClock;
 use crate::config::{Config, Environment};
 use crate::deliver::Delivery;
-use crate::exec::{JobExecutor, LiveOutput, Processes, Spawner, Surroundings, end_unsupervised};
+use crate::exec::{JobExecutor, Processes, Spawner, Surroundings, end_unsupervised};
 use crate::random::SystemRandom;
 
 /// The plugins that come with the program, by name.
@@ -106,7 +106,6 @@ pub async fn embedded(
         )),
         hooks: Arc::clone(&hooks),
         sink: Arc::clone(&records.sink),
-        live: LiveOutput::default(),
     };
     let worker = worker_config(config);
     // Nothing of this worker's former life may run beside what the store gives it now.

@@ -15,7 +15,6 @@ use tokio::task::JoinHandle;
 use super::child::{Child, Control, TreeEnd};
 use super::intake::Intake;
 use super::link::Processes;
-use super::live::LiveOutput;
 use super::orphans::end_unsupervised;
 use super::output::{Output, OutputEnd};
 use super::spec::CommandSpec;
@@ -34,8 +33,6 @@ pub struct JobExecutor {
     pub hooks: Arc<dyn Hooks>,
     /// What stores it.
     pub sink: Arc<dyn RunSink>,
-    /// Who may follow it.
-    pub live: LiveOutput,
 }
 
 #[async_trait]
@@ -69,14 +66,7 @@ impl Executor for JobExecutor {
             ));
         }
         let limit = run.job.command.limits.output_bytes;
-        let live = self.live.open(&run.id);
-        let output = Output::new(
-            run.id.clone(),
-            run.attempt,
-            limit,
-            Arc::clone(&self.sink),
-            live,
-        );
+        let output = Output::new(run.id.clone(), run.attempt, limit, Arc::clone(&self.sink));
         let (end_output, ended) = watch::channel(false);
         let follow = follow(child, run.id.clone(), end_output);
         // One task for both, so that waiting may be given up and taken up again without losing a

@@ -14,8 +14,8 @@
 //!
 //! [`link`] and [`child`] are the worker's side, on tokio. [`job`] is the executor that the
 //! scheduler calls: it makes a command of a job ([`surroundings`]) and carries its output
-//! ([`output`]) from the pipe ([`intake`]) through redaction into bounded space ([`window`]), the
-//! run log, and whoever follows ([`live`]).
+//! ([`output`]) from the pipe ([`intake`]) through redaction into bounded space ([`window`]) and
+//! the run log, which is also where a live run is followed.
 
 mod cgroup;
 mod child;
@@ -25,7 +25,6 @@ mod job;
 mod keep;
 mod launch;
 mod link;
-mod live;
 mod mutant;
 mod orphans;
 mod output;
@@ -43,7 +42,6 @@ mod wire;
 pub use child::{Child, Control, TreeEnd};
 pub use job::JobExecutor;
 pub use link::{Processes, Spawner};
-pub use live::{LiveOutput, LivePiece};
 #[cfg(debug_assertions)]
 pub use mutant::Mutant;
 pub use orphans::end_unsupervised;

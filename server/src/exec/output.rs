@@ -18,7 +18,6 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::intake::Intake;
-use super::live::{LivePiece, LiveStream};
 use super::window::{Batch, Window};
 
 /// Output reaches the run log after this at the latest.
@@ -48,7 +47,6 @@ pub(super) struct Output {
     run: RunId,
     attempt: u32,
     sink: Arc<dyn RunSink>,
-    live: LiveStream,
     window: Mutex<Window>,
     /// There is enough to be stored before its time.
     enough: Notify,
@@ -56,18 +54,11 @@ pub(super) struct Output {
 
 impl Output {
     /// `limit` is what may be stored, in bytes.
-    pub(super) fn new(
-        run: RunId,
-        attempt: u32,
-        limit: u64,
-        sink: Arc<dyn RunSink>,
-        live: LiveStream,
-    ) -> Output {
+    pub(super) fn new(run: RunId, attempt: u32, limit: u64, sink: Arc<dyn RunSink>) -> Output {
         Output {
             run,
             attempt,
             sink,
-            live,
             window: Mutex::new(Window::new(limit)),
             enough: Notify::new(),
         }
@@ -117,18 +108,9 @@ impl Output {
         if bytes.bytes().is_empty() {
             return;
         }
-        let mut window = self.window();
-        let offset = window.summary().bytes;
-        if window.push(channel, &bytes) >= STORE_AT_BYTES {
+        if self.window().push(channel, &bytes) >= STORE_AT_BYTES {
             self.enough.notify_one();
         }
-        // Under the lock, so that followers of two pipes see the offsets in order.
-        self.live.send(LivePiece {
-            attempt: self.attempt,
-            channel,
-            offset,
-            bytes,
-        });
     }
 
     /// Stores what comes in until all is read and stored. Returns a note if some of it could not

@@ -19,11 +19,11 @@ use sandclock_core::ports::{
 use sandclock_core::run::{HookNote, RunContext, RunId, RunKey};
 use sandclock_hooks::KnownSecrets;
 use sandclock_server::exec::{
-    JobExecutor, LiveOutput, Surroundings, cut_marker, end_unsupervised, with_markers,
+    JobExecutor, Surroundings, cut_marker, end_unsupervised, with_markers,
 };
 
 use super::worker::Worker;
-use super::{PATIENCE, processes};
+use super::{PATIENCE, processes, wait_until};
 
 const MIB: u64 = 1 << 20;
 
@@ -38,6 +38,13 @@ struct Stored {
 impl Stored {
     fn text(&self, printed: u64) -> Vec<u8> {
         with_markers(self.chunks.lock().unwrap().values(), printed)
+    }
+
+    /// What is stored, once it is so.
+    async fn when(&self, is_so: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        let now = || self.text(self.bytes());
+        wait_until(PATIENCE, "the output is stored", || is_so(&now())).await;
+        now()
     }
 
     fn bytes(&self) -> u64 {
@@ -163,7 +170,6 @@ fn executor(sink: &Arc<Stored>) -> JobExecutor {
         surroundings: Arc::new(Surroundings::new(BTreeMap::new(), &[], KnownSecrets::new())),
         hooks: Arc::new(TestHooks { stars: true }),
         sink: Arc::clone(sink) as Arc<dyn RunSink>,
-        live: LiveOutput::default(),
     }
 }
 
@@ -243,7 +249,7 @@ async fn a_process_that_keeps_the_pipe_open_does_not_keep_the_run_open() {
 }
 
 #[tokio::test]
-async fn followers_see_output_while_it_is_printed() {
+async fn output_is_stored_while_it_is_printed() {
     let stored = Arc::new(Stored::default());
     let executor = executor(&stored);
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -253,24 +259,13 @@ async fn followers_see_output_while_it_is_printed() {
         |_| {},
     );
     let mut running = executor.start(&run, PATIENCE).await.unwrap();
-    let mut follower = executor.live.subscribe(&run.id).unwrap();
     // The redactor holds one byte back, so the first line comes without its end.
-    let mut text = Vec::new();
-    while text != b"one" {
-        text.extend_from_slice(follower.recv().await.unwrap().bytes.bytes());
-    }
+    stored.when(|text| text == b"one").await;
     std::fs::write(file.path(), "go on").unwrap();
     let end = running.wait().await;
-    while let Ok(piece) = follower.recv().await {
-        assert_eq!(piece.offset, text.len() as u64);
-        text.extend_from_slice(piece.bytes.bytes());
-    }
+    let text = stored.text(end.output.bytes);
     assert_eq!(text, b"one\ntwo\n");
     assert_eq!(&end.tail[..], b"one\ntwo\n");
-    assert!(
-        executor.live.subscribe(&run.id).is_none(),
-        "the stream is closed"
-    );
 }
 
 #[tokio::test]
@@ -331,12 +326,8 @@ async fn a_run_that_lost_supervisor_and_spawner_is_found_and_ended() {
     // Other tests' runs are found by their id too, so this one needs its own.
     run.id = RunId::of(&run.job.name, &RunKey::Request(super::mark()));
     let mut running = executor.start(&run, PATIENCE).await.unwrap();
-    let mut follower = executor.live.subscribe(&run.id).unwrap();
-    let supervisor = follower.recv().await.unwrap().bytes;
-    let supervisor = String::from_utf8_lossy(supervisor.bytes())
-        .trim()
-        .parse()
-        .unwrap();
+    let supervisor = stored.when(|text| !text.is_empty()).await;
+    let supervisor = String::from_utf8_lossy(&supervisor).trim().parse().unwrap();
     let spawner = i32::try_from(executor.processes.spawner_pid()).unwrap();
     for pid in [spawner, supervisor] {
         kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
