@@ -7,9 +7,8 @@
 //! Making a group takes longer than a fork, so groups are kept and used again: a run whose
 //! supervisor ended in order has left its group empty.
 
-use std::fs::{self, File};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::{fs, io};
 
 /// The groups below the spawner's own.
 #[derive(Debug)]
@@ -19,12 +18,9 @@ pub(super) struct Groups {
     free: Vec<Group>,
 }
 
-/// One group, its directory open.
+/// One group.
 #[derive(Debug)]
-pub(super) struct Group {
-    path: PathBuf,
-    directory: OwnedFd,
-}
+pub(super) struct Group(PathBuf);
 
 impl Groups {
     /// Makes a group for this spawner inside the one it runs in; `None` where that is impossible.
@@ -38,7 +34,7 @@ impl Groups {
         };
         let probe = groups.take()?;
         // Linux 5.14 has `cgroup.kill`; a group without it is of no use.
-        let usable = fs::exists(probe.path.join("cgroup.kill")).unwrap_or(false);
+        let usable = fs::exists(probe.0.join("cgroup.kill")).unwrap_or(false);
         groups.give_back(probe);
         usable.then_some(groups)
     }
@@ -51,8 +47,7 @@ impl Groups {
         let path = self.base.join(format!("run-{}", self.made));
         fs::create_dir(&path).ok()?;
         self.made += 1;
-        let directory = File::open(&path).ok()?.into();
-        Some(Group { path, directory })
+        Some(Group(path))
     }
 
     /// Takes back a group that is empty.
@@ -72,16 +67,15 @@ impl Drop for Groups {
 }
 
 impl Group {
+    /// Makes the calling process a member, and so whatever it starts from then on.
+    pub(super) fn join(&self) -> io::Result<()> {
+        fs::write(self.0.join("cgroup.procs"), "0")
+    }
+
     /// Kills every member at once.
     pub(super) fn kill(&self) {
         // Whatever the reason for a failure, the subreaper goes on.
-        let _ = fs::write(self.path.join("cgroup.kill"), "1");
-    }
-}
-
-impl AsFd for Group {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.directory.as_fd()
+        let _ = fs::write(self.0.join("cgroup.kill"), "1");
     }
 }
 

@@ -11,10 +11,11 @@
 
 use std::convert::Infallible;
 use std::ffi::CString;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::{fs, io};
 
 use nix::errno::Errno;
+use nix::sched::{CloneFlags, clone};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::unistd::{ForkResult, Pid, fork};
 
@@ -35,57 +36,41 @@ impl SingleThreaded {
 
     /// Forks; the child runs `work` and exits with its code, whatever happens in it.
     pub(super) fn fork(&self, work: impl FnOnce(&SingleThreaded) -> i32) -> nix::Result<Pid> {
-        self.fork_into(None, work)
-    }
-
-    /// Like [`Self::fork`], with the child born in a control group, given by its open directory.
-    /// Where the kernel cannot do that, the child is born where this process is.
-    pub(super) fn fork_into(
-        &self,
-        group: Option<BorrowedFd<'_>>,
-        work: impl FnOnce(&SingleThreaded) -> i32,
-    ) -> nix::Result<Pid> {
-        if let Some(child) = group.and_then(|group| self.clone_into(group).ok()) {
-            return self.be(child, work);
-        }
         // SAFETY: the process has one thread (`self`), so no lock is held by a thread that the
         // child lacks.
-        let child = match unsafe { fork() }? {
-            ForkResult::Parent { child } => child.as_raw(),
-            ForkResult::Child => 0,
-        };
-        self.be(child, work)
-    }
-
-    /// `clone3` with nothing shared is `fork`; moving a process into its group afterwards would
-    /// wait for a grace period of the whole kernel. Returns 0 in the child.
-    fn clone_into(&self, group: BorrowedFd<'_>) -> nix::Result<i32> {
-        const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
-        // SAFETY: all fields are integers.
-        let mut args: nix::libc::clone_args = unsafe { std::mem::zeroed() };
-        args.flags = CLONE_INTO_CGROUP;
-        args.exit_signal = nix::libc::SIGCHLD.unsigned_abs().into();
-        args.cgroup = u64::from(group.as_raw_fd().unsigned_abs());
-        // SAFETY: the structure and its size belong together, no memory is shared with the child,
-        // and the process has one thread, as for `fork`.
-        let answer = unsafe {
-            let size = size_of::<nix::libc::clone_args>();
-            nix::libc::syscall(nix::libc::SYS_clone3, &raw mut args, size)
-        };
-        Errno::result(answer).map(|pid| i32::try_from(pid).unwrap_or(-1))
-    }
-
-    /// Goes on as the parent or, for 0, as the child.
-    fn be(&self, child: i32, work: impl FnOnce(&SingleThreaded) -> i32) -> nix::Result<Pid> {
-        if child != 0 {
-            return Ok(Pid::from_raw(child));
+        match unsafe { fork() }? {
+            ForkResult::Parent { child } => Ok(child),
+            ForkResult::Child => {
+                let code = catch_unwind(AssertUnwindSafe(|| work(self)));
+                // SAFETY: `_exit` only ends the process; exit handlers and buffers are the
+                // parent's business.
+                unsafe { nix::libc::_exit(code.unwrap_or(101)) }
+            }
         }
-        let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(self)));
-        // SAFETY: `_exit` only ends the process; exit handlers and buffers are the parent's
-        // business.
-        unsafe { nix::libc::_exit(code.unwrap_or(101)) }
+    }
+
+    /// Runs `work`, which is to become another program, in a child that shares this process's
+    /// memory; goes on when the child has done so or has ended. What `work` stores is there then.
+    ///
+    /// This is how `posix_spawn` works too. Copying the page tables of a process that is about to
+    /// be replaced, and faulting its pages in again, costs as much as all the rest of a start.
+    pub(super) fn become_in_child(&self, mut work: impl FnMut()) -> nix::Result<Pid> {
+        // Pages that are never touched are never made.
+        let mut stack = vec![0; CHILD_STACK_BYTES];
+        let callback = Box::new(|| {
+            let _ = catch_unwind(AssertUnwindSafe(&mut work));
+            127
+        });
+        let flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK;
+        // SAFETY: the only thread of this process stands still until the child has let go of the
+        // memory, so nothing is used by two at once; the child has a stack of its own, which
+        // outlives it; and all signals are blocked, so no handler runs in it.
+        unsafe { clone(callback, &mut stack, flags, Some(nix::libc::SIGCHLD)) }
     }
 }
+
+/// More than any of the calls between `clone` and `execve` needs.
+const CHILD_STACK_BYTES: usize = 256 << 10;
 
 /// Gives every signal its default action, and blocks them all.
 ///

@@ -2,23 +2,21 @@
 //!
 //! What can fail is done in the child, in the order in which each step still has the rights and the
 //! view that it needs: session, descriptors, limits (raising one needs root), umask, user, working
-//! directory (as that user), program. A failed step comes back over a pipe that a successful
-//! `execve` closes.
+//! directory (as that user), program. A failed step is left in memory, which
+//! child and supervisor share until then.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{
-    AccessFlags, Pid, User, access, chdir, dup2_stderr, dup2_stdin, dup2_stdout, initgroups, pipe2,
-    setgid, setsid, setuid,
+    AccessFlags, Gid, Pid, User, access, chdir, dup2_stderr, dup2_stdin, dup2_stdout, getgrouplist,
+    setgid, setgroups, setsid, setuid,
 };
 
 use super::cgroup::Group;
@@ -53,30 +51,17 @@ pub(super) fn launch(
     single: &SingleThreaded,
 ) -> Result<Pid, Failure> {
     let plan = Plan::make(request)?;
-    let process = |errno| failed(StartStep::Process, "")(errno);
-    let (mut result, report) = pipe2(OFlag::O_CLOEXEC)
-        .map(|(r, w)| (File::from(r), File::from(w)))
-        .map_err(process)?;
-    let child = single.fork_into(group.map(Group::as_fd), |_| {
-        let Err(failure) = plan.become_program(request, pipes);
-        // The pipe has room for one message; if the supervisor is gone nobody needs it.
-        let _ = super::wire::send(&report, &(failure.step, failure.subject, failure.errno));
-        127
+    let mut failure = None;
+    let child = single.become_in_child(|| {
+        // Where a group cannot be joined, the supervisor does without it.
+        let _ = group.map(Group::join);
+        let Err(reason) = plan.become_program(request, pipes);
+        failure = Some(reason);
     });
-    let child = child.map_err(process)?;
-    drop(report);
-    let mut bytes = Vec::new();
-    // A pipe between two living processes has no other read errors than those of an empty one.
-    let _ = result.read_to_end(&mut bytes);
-    let mut frames = super::wire::Frames::default();
-    frames.push(&bytes);
-    match frames.next() {
-        Ok(Some((step, subject, errno))) => Err(Failure {
-            step,
-            subject,
-            errno,
-        }),
-        _ => Ok(child),
+    let child = child.map_err(failed(StartStep::Process, ""))?;
+    match failure {
+        Some(failure) => Err(failure),
+        None => Ok(child),
     }
 }
 
@@ -85,7 +70,7 @@ struct Plan {
     program: CString,
     argv: Vec<CString>,
     env: Vec<CString>,
-    user: Option<User>,
+    user: Option<(User, Vec<Gid>)>,
     home: String,
     null: File,
 }
@@ -108,8 +93,11 @@ impl Plan {
             .env
             .iter()
             .map(|(key, value)| (key.as_str(), value.clone()));
-        let env: BTreeMap<&str, String> =
-            user.iter().flat_map(login_variables).chain(own).collect();
+        let env: BTreeMap<&str, String> = user
+            .iter()
+            .flat_map(|(user, _)| login_variables(user))
+            .chain(own)
+            .collect();
         let home = env.get("HOME").cloned().unwrap_or_default();
         let env = env
             .into_iter()
@@ -141,8 +129,8 @@ impl Plan {
         dup2_stderr(pipes.get(1).unwrap_or(out)).map_err(process)?;
         set_limits(&request.limits)?;
         umask(Mode::from_bits_truncate(request.umask));
-        if let Some(user) = &self.user {
-            assume(user)?;
+        if let Some((user, groups)) = &self.user {
+            assume(user, groups)?;
         }
         match &request.workdir {
             Some(dir) => chdir(Path::new(dir)).map_err(failed(StartStep::Workdir, dir))?,
@@ -193,21 +181,25 @@ fn login_variables<'a>(user: &User) -> [(&'a str, String); 4] {
     ]
 }
 
-fn find_user(name: &str) -> Result<User, Failure> {
-    let found = User::from_name(name).map_err(failed(StartStep::User, name))?;
-    found.ok_or_else(|| failed(StartStep::User, name)(Errno::ENOENT))
+/// The user, and all groups that it belongs to.
+fn find_user(name: &str) -> Result<(User, Vec<Gid>), Failure> {
+    let failed = failed(StartStep::User, name);
+    let found = User::from_name(name).map_err(&failed)?;
+    let user = found.ok_or_else(|| failed(Errno::ENOENT))?;
+    let raw = CString::new(name).map_err(|_| failed(Errno::EINVAL))?;
+    let groups = getgrouplist(&raw, user.gid).map_err(&failed)?;
+    Ok((user, groups))
 }
 
-/// Group and supplementary groups go before the user, who may no longer change them.
-fn assume(user: &User) -> Result<(), Failure> {
-    let failed = |errno| failed(StartStep::User, &user.name)(errno);
+/// Groups go before the user, who may no longer change them.
+fn assume(user: &User, groups: &[Gid]) -> Result<(), Failure> {
     if user.uid == nix::unistd::geteuid() && !user.uid.is_root() {
         return Ok(());
     }
-    let name = CString::new(user.name.as_str()).map_err(|_| failed(Errno::EINVAL))?;
-    initgroups(&name, user.gid).map_err(failed)?;
-    setgid(user.gid).map_err(failed)?;
-    setuid(user.uid).map_err(failed)
+    let failed = failed(StartStep::User, &user.name);
+    setgroups(groups).map_err(&failed)?;
+    setgid(user.gid).map_err(&failed)?;
+    setuid(user.uid).map_err(&failed)
 }
 
 /// Sets soft and hard limit alike, so that the command cannot raise it again; but a second more for
