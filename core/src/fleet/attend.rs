@@ -142,17 +142,17 @@ impl<'a> Attendance<'a> {
         let limit = self.policy.limit.map(|limit| began + limit);
         let mut warn = self.policy.warn.map(|warn| began + warn);
         let mut limit_due = limit;
-        let mut windows = shared.window.subscribe();
-        let mut phases = shared.phase.subscribe();
+        let mut windows = shared.window.listen();
+        let mut phases = shared.phase.listen();
         let mut rebinding: Option<Rebinding<'a>> = None;
         let mut logging = Box::pin(log_begin(shared, claim, self.fence, self.started_at));
         let mut logged = false;
-        let window = windows.borrow_and_update().clone();
+        let window = windows.get();
         self.on_window(window, &mut rebinding);
         if kill_of(shared, claim).is_some() {
             self.on_kill();
         }
-        self.on_phase(*phases.borrow_and_update());
+        self.on_phase(phases.get());
         loop {
             let contact = self.contact_due();
             let event = tokio::select! {
@@ -160,11 +160,11 @@ impl<'a> Attendance<'a> {
                 ended = self.process.wait() => Event::Ended(ended),
                 () = kill.notified() => Event::Killed,
                 rebound = when(&mut rebinding) => Event::Rebound(rebound),
-                _ = windows.changed() => Event::Window,
+                () = windows.changed() => Event::Window,
                 () = contact => Event::Contact,
                 () = at(limit_due) => Event::Limit,
                 () = at(warn) => Event::Warn,
-                _ = phases.changed() => Event::Phase,
+                () = phases.changed() => Event::Phase,
                 () = &mut logging, if !logged => Event::Logged,
             };
             match event {
@@ -187,17 +187,17 @@ impl<'a> Attendance<'a> {
                 }
                 Event::Contact => self.on_contact(),
                 Event::Window => {
-                    let window = windows.borrow_and_update().clone();
+                    let window = windows.get();
                     self.on_window(window, &mut rebinding);
                 }
                 Event::Rebound(rebound) => {
                     rebinding = None;
                     self.on_rebound(rebound);
                     // The session may have changed once more meanwhile.
-                    let window = shared.window.borrow().clone();
+                    let window = shared.window.get();
                     self.on_window(window, &mut rebinding);
                 }
-                Event::Phase => self.on_phase(*phases.borrow_and_update()),
+                Event::Phase => self.on_phase(phases.get()),
                 Event::Logged => logged = true,
             }
         }

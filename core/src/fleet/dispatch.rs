@@ -97,14 +97,17 @@ pub(super) async fn dispatch(shared: Arc<Shared>, claim: Claim) {
     };
     let fence = shared.update(|state| {
         let id = (claim.job().clone(), claim.key.clone());
-        let active = state.runs.get_mut(&id)?;
+        let active = state
+            .runs
+            .get_mut(&id)
+            .filter(|run| run.nonce == claim.nonce)?;
         active.ending = true;
         active.fence
     });
     // The place is free; others may be waiting for it.
     shared.wake.notify_one();
     end(&shared, &claim, fence.unwrap_or(claim.fence), verdict).await;
-    shared.update(|state| state.forget_run(claim.job(), &claim.key));
+    shared.update(|state| state.forget_run(claim.job(), &claim.key, claim.nonce));
 }
 
 fn over(shared: &Shared, state: RunState, cause: impl Into<String>) -> Outcome {
@@ -122,11 +125,8 @@ pub(super) fn kill_of(shared: &Shared, claim: &Claim) -> Option<Kill> {
 
 /// The window, if the claim's session is still the present one.
 fn window_of(shared: &Shared, claim: &Claim) -> Option<Window> {
-    let window = shared.window.borrow();
-    let window = window.as_ref();
-    window
-        .filter(|window| window.session == claim.session)
-        .cloned()
+    let window = shared.window.get();
+    window.filter(|window| window.session == claim.session)
 }
 
 async fn execute(shared: &Arc<Shared>, claim: &Claim) -> Verdict {
@@ -164,7 +164,7 @@ async fn execute(shared: &Arc<Shared>, claim: &Claim) -> Verdict {
     let careless = shared.config.is(FleetMutant::StartWithoutWindow);
     let window = window_of(shared, claim);
     let open = |window: &Window| careless || window.may_start(shared.now());
-    let draining = *shared.phase.borrow() != Phase::Working;
+    let draining = shared.phase.get() != Phase::Working;
     let Some(window) = window.filter(|window| open(window) && !draining) else {
         return Verdict::HandBack;
     };

@@ -28,7 +28,7 @@ pub(super) trait Follow {
 pub(super) async fn follow<F: Follow>(shared: &Arc<Shared>) {
     let mut pause = PAUSE.0;
     loop {
-        let mut asked = shared.resync.subscribe();
+        let asked = shared.resync.listen();
         let began = Instant::now();
         let every = match shared.config.is(FleetMutant::NoResync) {
             true => Duration::from_secs(u64::from(u32::MAX)),
@@ -36,7 +36,7 @@ pub(super) async fn follow<F: Follow>(shared: &Arc<Shared>) {
         };
         tokio::select! {
             biased;
-            _ = asked.changed() => {}
+            () = asked.changed() => {}
             () = sleep(every) => {}
             ended = F::once(shared) => {
                 match ended {

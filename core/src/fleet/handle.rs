@@ -64,7 +64,7 @@ impl WorkerHandle {
     /// How the worker is now.
     pub fn status(&self) -> WorkerStatus {
         let now = self.shared.now();
-        let window = self.shared.window.borrow().clone();
+        let window = self.shared.window.get();
         let state = self.shared.state();
         let running = state
             .runs
@@ -82,7 +82,7 @@ impl WorkerHandle {
             ready: state.is_ready() && window.is_some(),
             trusted: window.as_ref().is_some_and(|w| w.may_start(now)),
             session: window.map(|window| window.session),
-            draining: *self.shared.phase.borrow() != Phase::Working,
+            draining: self.shared.phase.get() != Phase::Working,
             clock_doubted: state.clock_doubted,
             running: running.collect(),
             max_concurrent_runs: self.shared.config.max_concurrent_runs,

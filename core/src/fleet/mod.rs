@@ -32,6 +32,7 @@ mod requests;
 mod rescue;
 mod scheduler;
 mod session;
+mod signal;
 mod state;
 mod view;
 mod wake;
@@ -40,6 +41,7 @@ mod wake;
 mod tests;
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,6 +67,9 @@ use state::{Phase, Shared};
 const LAST_WORDS: Duration = Duration::from_secs(15);
 /// How often a draining worker looks whether it is done.
 const DRAIN_POLL: Duration = Duration::from_millis(100);
+
+/// A part of a worker, which goes on for ever.
+type Part<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// One worker of the fleet. It does nothing until [`Worker::run`] is polled.
 #[derive(Debug)]
@@ -117,26 +122,29 @@ impl Worker {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Stopped {
         let shared = self.shared;
         let (claims, claimed) = unbounded_channel();
-        // In the order of urgency: this is also the order in which they are polled.
-        let parts = async {
-            tokio::join!(
+        // Each part is polled when something woke it, and only then.
+        let parts: [Part<'_>; 9] = [
+            Box::pin(session::keep(&shared)),
+            Box::pin(follow::<kills::FollowKills>(&shared)),
+            Box::pin(follow::<peers::FollowSessions>(&shared)),
+            Box::pin(follow::<catalog::FollowJobs>(&shared)),
+            Box::pin(follow::<view::FollowFires>(&shared)),
+            Box::pin(scheduler::schedule(&shared, claims)),
+            Box::pin(attend_all(&shared, claimed)),
+            Box::pin(copy::copy(&shared)),
+            Box::pin(copy::prune(&shared)),
+        ];
+        let mut parts: FuturesUnordered<Part<'_>> = parts.into_iter().collect();
+        let mut drained = Box::pin(drained(&shared, shutdown));
+        loop {
+            tokio::select! {
                 biased;
-                session::keep(&shared),
-                Box::pin(follow::<kills::FollowKills>(&shared)),
-                Box::pin(follow::<peers::FollowSessions>(&shared)),
-                Box::pin(follow::<catalog::FollowJobs>(&shared)),
-                Box::pin(follow::<view::FollowFires>(&shared)),
-                Box::pin(scheduler::schedule(&shared, claims)),
-                Box::pin(attend_all(&shared, claimed)),
-                Box::pin(copy::copy(&shared)),
-                Box::pin(copy::prune(&shared)),
-            )
-        };
-        tokio::select! {
-            biased;
-            () = Box::pin(drained(&shared, shutdown)) => {}
-            _ = Box::pin(parts) => {}
+                () = &mut drained => break,
+                // None of them ever ends.
+                Some(()) = parts.next() => {}
+            }
         }
+        drop(parts);
         let unfinished = shared.state().runs.len();
         close(&shared).await;
         Stopped { unfinished }
@@ -159,12 +167,10 @@ async fn attend_all(shared: &Arc<Shared>, mut claimed: UnboundedReceiver<Claim>)
 
 /// Resolves once the worker has been asked to stop and holds nothing any more, or has waited long enough.
 async fn drained(shared: &Arc<Shared>, shutdown: impl Future<Output = ()>) {
-    let mut phases = shared.phase.subscribe();
+    let mut phases = shared.phase.listen();
     let asked = async {
-        while *phases.borrow_and_update() == Phase::Working {
-            if phases.changed().await.is_err() {
-                return;
-            }
+        while phases.get() == Phase::Working {
+            phases.changed().await;
         }
     };
     tokio::select! {
@@ -183,9 +189,9 @@ async fn drained(shared: &Arc<Shared>, shutdown: impl Future<Output = ()>) {
 }
 
 fn enter(shared: &Shared, phase: Phase) {
-    shared.phase.send_if_modified(|now| {
+    shared.phase.update(|now| {
         let later = *now < phase;
-        *now = (*now).max(phase);
+        *now = phase.max(*now);
         later
     });
     shared.info_changed.notify_one();
@@ -213,11 +219,7 @@ async fn idle(shared: &Shared) {
 
 /// Closes the session, so that nobody has to wait for its lease to run out.
 async fn close(shared: &Shared) {
-    let session = shared
-        .window
-        .borrow()
-        .as_ref()
-        .map(|window| window.session.clone());
+    let session = shared.window.get().map(|window| window.session);
     let Some(session) = session else { return };
     let close = shared.coordination.sessions.close(&session);
     if !matches!(timeout(shared.config.call_timeout, close).await, Ok(Ok(()))) {

@@ -110,8 +110,6 @@ impl Peers {
     /// Applies an event; returns the sessions that turned out to be gone.
     fn apply(&mut self, event: SessionEvent, now: Instant) -> Vec<SessionId> {
         match event {
-            // A late duplicate.
-            SessionEvent::Live(session, _) if self.gone.contains_key(&session) => Vec::new(),
             SessionEvent::Live(session, info) => {
                 match &mut self.list {
                     // Of unknown age: it is no opinion about the time.
@@ -121,6 +119,8 @@ impl Peers {
                     None => {
                         self.clocks.heard(&info.name, info.wall_time, now);
                         self.expected.remove(&session);
+                        // To take the dead for living costs time; the opposite could end a live run.
+                        self.gone.remove(&session);
                         self.live.insert(session, info);
                     }
                 }
@@ -155,6 +155,7 @@ impl Peers {
         let vanished: Vec<SessionId> = vanished.collect();
         for (session, info) in list {
             self.expected.remove(&session);
+            self.gone.remove(&session);
             self.live.insert(session, info);
         }
         vanished

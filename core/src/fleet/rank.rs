@@ -49,3 +49,56 @@ fn score(fire: u64, worker: &str) -> u64 {
 fn hash(seed: u64, text: &str) -> u64 {
     mix(text.bytes().fold(seed, |n, byte| mix(n ^ u64::from(byte))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Timestamp;
+
+    fn worker(name: &str) -> WorkerInfo {
+        WorkerInfo {
+            name: name.to_owned(),
+            host: String::new(),
+            labels: std::collections::BTreeMap::default(),
+            max_concurrent_runs: 4,
+            running: 0,
+            draining: false,
+            clock_doubted: false,
+            started_at: Timestamp::default(),
+            wall_time: Timestamp::default(),
+            version: String::new(),
+        }
+    }
+
+    #[test]
+    fn workers_agree_on_the_order_and_share_the_work() {
+        let fleet: Vec<WorkerInfo> = (0..5).map(|n| worker(&format!("worker-{n}"))).collect();
+        let job = JobName::existing("job");
+        let mut first = [0; 5];
+        for tick in 0..1000 {
+            let key = RunKey::Tick(Timestamp::from_millis(tick * 1000));
+            let ranks = fleet
+                .iter()
+                .map(|me| grace(&me.name, fleet.iter(), &job, &key));
+            let ranks: Vec<u128> = ranks.map(|wait| wait.as_millis() / 200).collect();
+            let mut sorted = ranks.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, [0, 1, 2, 3, 4]);
+            first[ranks.iter().position(|rank| *rank == 0).unwrap()] += 1;
+        }
+        assert!(
+            first.iter().all(|count| (120..280).contains(count)),
+            "{first:?}"
+        );
+    }
+
+    #[test]
+    fn who_passes_its_turn_counts_as_absent() {
+        let mut fleet: Vec<WorkerInfo> = (0..3).map(|n| worker(&format!("worker-{n}"))).collect();
+        fleet[0].draining = true;
+        fleet[1].clock_doubted = true;
+        let key = RunKey::Tick(Timestamp::default());
+        let wait = grace("worker-2", fleet.iter(), &JobName::existing("job"), &key);
+        assert_eq!(wait, Duration::ZERO);
+    }
+}

@@ -146,7 +146,7 @@ async fn decide(
             for request in &due {
                 let job = request.job();
                 state.deciding.remove(job);
-                state.give_up_claim(job, &RunKey::Tick(request.fire));
+                state.give_up_claim(job, &RunKey::Tick(request.fire), request.nonce);
                 refused(shared, state, job);
             }
         }
@@ -170,7 +170,7 @@ fn decided(
     state.deciding.remove(job);
     state.wakes.touch(job.clone());
     if answer == Decided::Stale {
-        state.give_up_claim(job, &key);
+        state.give_up_claim(job, &key, request.nonce);
         refused(shared, state, job);
         return Vec::new();
     }
@@ -191,7 +191,7 @@ fn decided(
         held(shared, state, claim, claims);
         return Vec::new();
     }
-    state.give_up_claim(job, &key);
+    state.give_up_claim(job, &key, request.nonce);
     let open = match answer {
         Decided::Waits => state.view.records(job).map(|records| &records.open),
         _ => None,
@@ -258,12 +258,12 @@ async fn take(shared: &Shared, session: SessionId, request: Take, claims: &Unbou
                 held(shared, state, claim, claims);
             }
             Ok(Taken::Busy) => {
-                state.give_up_claim(job, key);
+                state.give_up_claim(job, key, request.nonce);
                 not_before(state, job, key, HOLD);
             }
             Ok(Taken::Stale) => {
                 shared.counters.plans_stale.add(1);
-                state.give_up_claim(job, key);
+                state.give_up_claim(job, key, request.nonce);
                 not_before(state, job, key, HOLD);
                 if !from_wait {
                     state.view.doubt(&request.record, shared.now().wall);
@@ -271,7 +271,7 @@ async fn take(shared: &Shared, session: SessionId, request: Take, claims: &Unbou
             }
             Err(error) => {
                 tracing::warn!(%error, %job, %key, "cannot take");
-                state.give_up_claim(job, key);
+                state.give_up_claim(job, key, request.nonce);
                 not_before(state, job, key, PAUSE.1);
             }
         }
@@ -356,7 +356,7 @@ fn refused(shared: &Shared, state: &mut State, job: &JobName) {
     };
     state.stale.insert(job.clone(), stale);
     if times == SUSPICIOUS {
-        shared.resync.send_replace(());
+        shared.resync.set(());
     }
 }
 

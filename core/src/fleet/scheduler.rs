@@ -69,14 +69,14 @@ fn sweep(shared: &Shared) {
         state.peers.is_in_doubt(now)
     });
     if in_doubt {
-        shared.resync.send_replace(());
+        shared.resync.set(());
     }
 }
 
 /// One pass: the requests to send, and how long nothing else is to be done.
 fn pass(shared: &Shared) -> (Vec<Op>, Duration) {
     let now = shared.now();
-    let phase = *shared.phase.borrow();
+    let phase = shared.phase.get();
     let session = shared.claiming_session();
     let mut guard = shared.state();
     let state = &mut *guard;

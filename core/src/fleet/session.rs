@@ -219,3 +219,62 @@ fn window(shared: &Shared, session: &Session, called: Now) -> Window {
     let monotonic_only = shared.config.is(FleetMutant::MonotonicOnly);
     Window::new(session.id.clone(), session.ttl, called, monotonic_only)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(12);
+
+    fn window(monotonic_only: bool) -> (Window, Now) {
+        let called = Now {
+            mono: Instant::now(),
+            wall: Timestamp::from_millis(1_800_000_000_000),
+        };
+        let session = SessionId("s".to_owned());
+        (Window::new(session, TTL, called, monotonic_only), called)
+    }
+
+    fn after(called: Now, mono_ms: u64, wall_ms: u64) -> Now {
+        Now {
+            mono: called.mono + Duration::from_millis(mono_ms),
+            wall: called.wall.plus(Duration::from_millis(wall_ms)),
+        }
+    }
+
+    #[test]
+    fn the_larger_of_two_clocks_counts() {
+        let (window, called) = window(false);
+        let may = |mono, wall| window.may_start(after(called, mono, wall));
+        assert!(may(7999, 7999));
+        assert!(!may(8000, 8000));
+        assert!(!may(0, 8000), "suspended: only wall time went on");
+        assert!(!may(8000, 0), "the wall clock was set back");
+        assert!(window.is_trusted(after(called, 10_999, 0)));
+        assert!(!window.is_trusted(after(called, 11_000, 0)));
+    }
+
+    #[test]
+    fn processes_are_gone_before_anybody_may_settle() {
+        for lost_after in [0, 1, 2, 3, 5, 30, 3600] {
+            let lost_after = Duration::from_secs(lost_after);
+            let limits = ContactLimits::new(TTL, lost_after);
+            assert!(limits.term < limits.kill && limits.kill < limits.dead);
+            let margin = Duration::from_secs(1);
+            assert!(limits.dead + margin <= TTL + lost_after, "{lost_after:?}");
+        }
+        let limits = ContactLimits::new(TTL, Duration::from_secs(30));
+        assert_eq!(limits.term, Duration::from_secs(36));
+        // Without any time beyond the lease, runs end when claims do.
+        let limits = ContactLimits::new(TTL, Duration::ZERO);
+        assert_eq!(limits.term, Duration::from_secs(8));
+    }
+
+    #[test]
+    fn what_is_left_never_runs_backwards() {
+        let (window, called) = window(false);
+        let left = |ms| window.left(TTL, after(called, ms, ms));
+        assert_eq!(left(2000), Duration::from_secs(10));
+        assert_eq!(left(13_000), Duration::ZERO);
+    }
+}

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::catalog::Catalog;
@@ -17,6 +17,7 @@ use super::counters::Counters;
 use super::kills::KillBook;
 use super::peers::Peers;
 use super::session::Window;
+use super::signal::Signal;
 use super::view::View;
 use super::wake::WakeIndex;
 use crate::backend::{Coordination, Fence, Kill, Nonce, Records, SessionId, Version, WorkerInfo};
@@ -177,22 +178,24 @@ impl State {
     }
 
     /// Done with a claim: its place is free, and its record, should it still be seen, is no orphan.
-    pub(super) fn forget_run(&mut self, job: &JobName, key: &RunKey) {
-        if let Some(run) = self.runs.remove(&(job.clone(), key.clone())) {
-            if self.finished.1.len() == REMEMBERED
-                && let Some(oldest) = self.finished.1.pop_front()
-            {
-                self.finished.0.remove(&oldest);
-            }
-            self.finished.0.insert(run.nonce);
-            self.finished.1.push_back(run.nonce);
+    pub(super) fn forget_run(&mut self, job: &JobName, key: &RunKey, nonce: Nonce) {
+        self.give_up_claim(job, key, nonce);
+        if self.finished.1.len() == REMEMBERED
+            && let Some(oldest) = self.finished.1.pop_front()
+        {
+            self.finished.0.remove(&oldest);
         }
-        self.wakes.touch(job.clone());
+        self.finished.0.insert(nonce);
+        self.finished.1.push_back(nonce);
     }
 
-    /// A claim came to nothing as far as its caller knows; should it turn up, it is an orphan.
-    pub(super) fn give_up_claim(&mut self, job: &JobName, key: &RunKey) {
-        self.runs.remove(&(job.clone(), key.clone()));
+    /// A claim came to nothing as far as its caller knows; should it turn up, it is an orphan. Another
+    /// claim of the same run may be under way meanwhile, and stays.
+    pub(super) fn give_up_claim(&mut self, job: &JobName, key: &RunKey, nonce: Nonce) {
+        let id = (job.clone(), key.clone());
+        if self.runs.get(&id).is_some_and(|run| run.nonce == nonce) {
+            self.runs.remove(&id);
+        }
         self.wakes.touch(job.clone());
     }
 
@@ -221,10 +224,10 @@ pub(super) struct Shared {
     /// What ranking depends on has changed.
     pub(super) info_changed: Notify,
     /// Asks every view to start anew.
-    pub(super) resync: watch::Sender<()>,
+    pub(super) resync: Signal<()>,
     /// The window of the present session.
-    pub(super) window: watch::Sender<Option<Window>>,
-    pub(super) phase: watch::Sender<Phase>,
+    pub(super) window: Signal<Option<Window>>,
+    pub(super) phase: Signal<Phase>,
     clock: Arc<dyn Clock>,
     started_at: Timestamp,
     state: Mutex<State>,
@@ -254,9 +257,9 @@ impl Shared {
             wake: Notify::new(),
             copy: Notify::new(),
             info_changed: Notify::new(),
-            resync: watch::Sender::new(()),
-            window: watch::Sender::new(None),
-            phase: watch::Sender::new(Phase::Working),
+            resync: Signal::new(()),
+            window: Signal::new(None),
+            phase: Signal::new(Phase::Working),
         }
     }
 
@@ -296,7 +299,7 @@ impl Shared {
             labels: self.config.labels.clone(),
             max_concurrent_runs: self.config.max_concurrent_runs,
             running: state.running(),
-            draining: *self.phase.borrow() != Phase::Working,
+            draining: self.phase.get() != Phase::Working,
             clock_doubted: state.clock_doubted,
             started_at: self.started_at,
             wall_time: self.clock.now(),
@@ -317,14 +320,14 @@ impl Shared {
 
     /// The session was renewed.
     pub(super) fn session_renewed(&self, window: Window) {
-        self.window.send_replace(Some(window));
+        self.window.set(Some(window));
         self.wake.notify_one();
     }
 
     /// The session is gone.
     pub(super) fn session_lost(&self, session: &SessionId) {
         self.counters.sessions_lost.add(1);
-        self.window.send_if_modified(|window| {
+        self.window.update(|window| {
             let same = window.as_ref().is_some_and(|w| w.session == *session);
             if same {
                 *window = None;
@@ -337,10 +340,9 @@ impl Shared {
     pub(super) fn claiming_session(&self) -> Option<SessionId> {
         let now = self.now();
         let careless = self.config.is(FleetMutant::StartWithoutWindow);
-        let window = self.window.borrow();
-        window
-            .as_ref()
+        self.window
+            .get()
             .filter(|window| careless || window.may_start(now))
-            .map(|window| window.session.clone())
+            .map(|window| window.session)
     }
 }

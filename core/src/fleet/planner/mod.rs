@@ -282,3 +282,6 @@ fn nth_newest(table: &Timetable, after: Timestamp, newest: Timestamp, max: u32) 
     }
     fire
 }
+
+#[cfg(test)]
+mod tests;
