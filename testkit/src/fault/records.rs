@@ -1,0 +1,136 @@
+//! The contracts of records over a [`Line`]. Only what a worker calls can go wrong on the way.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sandclock_core::backend::{
+    Alert, AlertOutbox, DoneRecord, Fence, LogPage, OutputChunk, Page, PageToken, Records, Result,
+    RunFilter, RunHeader, RunQuery, RunRecord, RunSink,
+};
+use sandclock_core::backend::{AlertId, AlertState, ClaimedAlert};
+use sandclock_core::job::JobName;
+use sandclock_core::ports::History;
+use sandclock_core::run::RunId;
+use sandclock_core::time::Timestamp;
+use std::time::Duration;
+
+use super::Line;
+
+#[derive(Debug)]
+struct Over {
+    line: Arc<Line>,
+    inner: Records,
+}
+
+pub(super) fn over(line: &Arc<Line>, inner: Records) -> Records {
+    let over = Arc::new(Over {
+        line: Arc::clone(line),
+        inner,
+    });
+    Records {
+        sink: Arc::<Over>::clone(&over),
+        runs: Arc::<Over>::clone(&over),
+        outbox: over,
+    }
+}
+
+#[async_trait]
+impl RunSink for Over {
+    async fn begin(&self, header: &RunHeader, fence: Fence) -> Result<()> {
+        let header = header.clone();
+        over_line!(self, "runs.begin", sink.begin(&header, fence))
+    }
+
+    async fn append(
+        &self,
+        run: &RunId,
+        attempt: u32,
+        chunks: &[OutputChunk],
+        cut: Option<(u64, u64)>,
+    ) -> Result<()> {
+        let (run, chunks) = (run.clone(), chunks.to_vec());
+        over_line!(
+            self,
+            "runs.append",
+            sink.append(&run, attempt, &chunks, cut)
+        )
+    }
+
+    async fn finish(&self, done: &DoneRecord) -> Result<()> {
+        let done = done.clone();
+        over_line!(self, "runs.finish", sink.finish(&done))
+    }
+}
+
+#[async_trait]
+impl RunQuery for Over {
+    async fn get(&self, run: &RunId) -> Result<Option<RunRecord>> {
+        self.inner.runs.get(run).await
+    }
+
+    async fn list(
+        &self,
+        filter: &RunFilter,
+        page: Option<&PageToken>,
+        limit: u32,
+    ) -> Result<Page<RunRecord>> {
+        self.inner.runs.list(filter, page, limit).await
+    }
+
+    async fn read_log(
+        &self,
+        run: &RunId,
+        after: Option<(u32, u64)>,
+        max_bytes: u32,
+    ) -> Result<LogPage> {
+        self.inner.runs.read_log(run, after, max_bytes).await
+    }
+
+    async fn history(&self, job: &JobName, last: u32) -> Result<History> {
+        let job = job.clone();
+        over_line!(self, "runs.history", runs.history(&job, last))
+    }
+
+    async fn prune(&self, before: Timestamp, max: u32) -> Result<u32> {
+        over_line!(self, "runs.prune", runs.prune(before, max))
+    }
+}
+
+#[async_trait]
+impl AlertOutbox for Over {
+    async fn put(&self, alerts: &[Alert]) -> Result<()> {
+        let alerts = alerts.to_vec();
+        over_line!(self, "outbox.put", outbox.put(&alerts))
+    }
+
+    async fn claim(&self, max: u32, lease: Duration) -> Result<Vec<ClaimedAlert>> {
+        self.inner.outbox.claim(max, lease).await
+    }
+
+    async fn delivered(&self, id: &AlertId, claim: u64) -> Result<()> {
+        self.inner.outbox.delivered(id, claim).await
+    }
+
+    async fn failed(
+        &self,
+        id: &AlertId,
+        claim: u64,
+        error: &str,
+        again: Option<Duration>,
+    ) -> Result<()> {
+        self.inner.outbox.failed(id, claim, error, again).await
+    }
+
+    async fn set(&self, id: &AlertId, state: AlertState) -> Result<()> {
+        self.inner.outbox.set(id, state).await
+    }
+
+    async fn list(
+        &self,
+        state: Option<AlertState>,
+        page: Option<&PageToken>,
+        limit: u32,
+    ) -> Result<Page<Alert>> {
+        self.inner.outbox.list(state, page, limit).await
+    }
+}
