@@ -103,11 +103,15 @@ pub enum FleetMutant {
     PassedUnrecorded,
     /// Counts the window in monotonic time only, which stops while a machine is suspended (S4).
     MonotonicOnly,
+    /// Tells claims apart by their run instead of by their nonce (S1; once a real bug).
+    ClaimsByRun,
+    /// Lets a late event move a mark back behind the own decision (S1; once a real bug).
+    MarkFromLateEvent,
 }
 
 impl FleetMutant {
     /// Every defect.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::StartWithoutWindow,
         Self::WindowFromAnswer,
         Self::NoSelfFence,
@@ -120,5 +124,7 @@ impl FleetMutant {
         Self::DeafToKills,
         Self::PassedUnrecorded,
         Self::MonotonicOnly,
+        Self::ClaimsByRun,
+        Self::MarkFromLateEvent,
     ];
 }

@@ -332,7 +332,8 @@ impl Planning<'_> {
         if turn > self.now.wall {
             return Some(turn);
         }
-        if state.runs.contains_key(&(job.clone(), key.clone())) {
+        let late_marks = self.shared.config.is(FleetMutant::MarkFromLateEvent);
+        if state.runs.contains_key(&(job.clone(), key.clone())) && !late_marks {
             // It is ours already; what we see of the mark is old.
             return Some(self.now.wall.plus(BLOCKED));
         }

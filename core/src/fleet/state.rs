@@ -104,13 +104,14 @@ pub(super) struct State {
     sessions: VecDeque<SessionId>,
     finished: (BTreeSet<Nonce>, VecDeque<Nonce>),
     done_touched: bool,
+    claims_by_run: bool,
 }
 
 impl State {
-    fn new(origin: Instant) -> Self {
+    fn new(origin: Instant, config: &WorkerConfig) -> Self {
         Self {
             catalog: Catalog::default(),
-            view: View::default(),
+            view: View::new(config.is(FleetMutant::MarkFromLateEvent)),
             peers: Peers::new(origin),
             kills: KillBook::default(),
             runs: BTreeMap::new(),
@@ -126,6 +127,7 @@ impl State {
             sessions: VecDeque::new(),
             finished: (BTreeSet::new(), VecDeque::new()),
             done_touched: false,
+            claims_by_run: config.is(FleetMutant::ClaimsByRun),
         }
     }
 
@@ -193,7 +195,8 @@ impl State {
     /// claim of the same run may be under way meanwhile, and stays.
     pub(super) fn give_up_claim(&mut self, job: &JobName, key: &RunKey, nonce: Nonce) {
         let id = (job.clone(), key.clone());
-        if self.runs.get(&id).is_some_and(|run| run.nonce == nonce) {
+        let same = |run: &ActiveRun| run.nonce == nonce || self.claims_by_run;
+        if self.runs.get(&id).is_some_and(same) {
             self.runs.remove(&id);
         }
         self.wakes.touch(job.clone());
@@ -245,7 +248,7 @@ impl Shared {
     ) -> Self {
         Self {
             started_at: clock.now(),
-            state: Mutex::new(State::new(Instant::now())),
+            state: Mutex::new(State::new(Instant::now(), &config)),
             config,
             coordination,
             records,

@@ -54,9 +54,18 @@ pub(super) struct View {
     pub(super) done: BTreeMap<(JobName, RunKey), SeenDone>,
     /// Whether a snapshot has been read.
     pub(super) synced: bool,
+    /// The defect [`super::FleetMutant::MarkFromLateEvent`].
+    late_marks: bool,
 }
 
 impl View {
+    pub(super) fn new(late_marks: bool) -> Self {
+        Self {
+            late_marks,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn mark(&self, job: &JobName) -> Option<&Versioned<Mark>> {
         self.marks.get(job)
     }
@@ -224,7 +233,7 @@ impl View {
             if old.version >= mark.version {
                 return false;
             }
-            if old.value.generation == mark.value.generation {
+            if old.value.generation == mark.value.generation && !self.late_marks {
                 mark.value.at = mark.value.at.max(old.value.at);
             }
         }

@@ -136,9 +136,13 @@ impl Line {
         }
     }
 
-    fn event_fate(&self) -> EventFate {
+    fn event_fate(&self, op: &'static str) -> EventFate {
         if !self.weather.is_bad() {
             return EventFate::Comes;
+        }
+        // A kill that the watch misses must be seen by the next claim.
+        if op == "kills.watch" && self.random.chance(150) {
+            return EventFate::Lost;
         }
         match self.random.below(1000) {
             0..10 => EventFate::Twice,
@@ -232,7 +236,7 @@ impl<T: Clone> Watch<T> {
             while self.line.is_cut() {
                 self.line.mended.notified().await;
             }
-            match (self.line.event_fate(), item) {
+            match (self.line.event_fate(self.op), item) {
                 (_, Err(error)) => return Some(Err(error)),
                 (EventFate::Comes, item) => return Some(item),
                 (EventFate::Twice, Ok(item)) => {

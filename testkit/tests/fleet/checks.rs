@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sandclock_core::backend::{
-    DoneRecord, FireEvent, Generation, JobEvent, Mark, OpenRecord, OpenState, Span, StoredJob,
-    Version, Versioned,
+    DoneRecord, FireEvent, Generation, JobEvent, Mark, Nonce, OpenRecord, OpenState, Span,
+    StoredJob, Version, Versioned,
 };
 use sandclock_core::job::JobName;
 use sandclock_core::policy::LostRunPolicy;
@@ -178,6 +178,7 @@ impl<'a> Replay<'a> {
                 self.asked.entry(id).or_default();
             }
             Fact::Started(start) => self.started(now_ms, start),
+            Fact::Answered(job, key, nonce, held) => self.answered(now_ms, job, key, *nonce, *held),
             Fact::Finished(done) => self.finished(now_ms, done),
             Fact::Job(_) | Fact::Session(_) | Fact::Note(_) => {}
         }
@@ -264,7 +265,7 @@ impl<'a> Replay<'a> {
         let record = &open.value;
         let pinned = &record.pinned;
         let current = self.job_at(&record.job, open.version);
-        if current.as_ref().map(|stored| stored.version) != Some(pinned.version) {
+        if current.is_none_or(|stored| stored.job != pinned.job) {
             self.fail(
                 "D1",
                 format!("{} runs a definition that is not current", record.run()),
@@ -427,6 +428,22 @@ impl<'a> Replay<'a> {
             self.fail(
                 "K",
                 format!("{run} was started although it had been killed"),
+            );
+        }
+    }
+
+    /// S6: a repeat of a claim that holds is told so.
+    fn answered(&mut self, now_ms: u64, job: &JobName, key: &RunKey, nonce: Nonce, held: bool) {
+        self.now_ms = now_ms;
+        let open = self.open.get(&(job.clone(), key.clone()));
+        let mine = open.is_some_and(|open| {
+            matches!(&open.value.state, OpenState::Claimed { nonce: of, .. } if *of == nonce)
+        });
+        if mine && !held {
+            let run = RunId::of(job, key);
+            self.fail(
+                "S6",
+                format!("the repeat of a claim of {run} was not recognised"),
             );
         }
     }

@@ -6,22 +6,20 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use sandclock_core::backend::memory::MemoryStore;
-use sandclock_core::backend::{DoneRecord, Fence, OutputChunk, Result, RunHeader, RunSink};
 use sandclock_core::fleet::{
     CountersSnapshot, FleetMutant, Stopped, Worker, WorkerConfig, WorkerHandle,
 };
 use sandclock_core::random::SplitMix64;
-use sandclock_core::run::RunId;
 use sandclock_core::time::{Clock, SimClock};
 use sandclock_testkit::fault::{Late, Line, Weather, faulty};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
 use super::hooks::PlainHooks;
+use super::layers::{TimedSessions, WitnessedFires, WitnessedSink};
 use super::process::{Processes, fork};
-use super::witness::{Fact, Witness};
+use super::witness::Witness;
 
 /// What all hosts of a simulation share.
 #[derive(Clone, Debug)]
@@ -86,7 +84,17 @@ impl Host {
             inner: records.sink,
             witness: Arc::clone(&ground.witness),
         });
-        let (coordination, records) = faulty(&line, ground.store.coordination(), records);
+        let mut coordination = ground.store.coordination();
+        coordination.fires = Arc::new(WitnessedFires {
+            inner: coordination.fires,
+            witness: Arc::clone(&ground.witness),
+        });
+        let (mut coordination, records) = faulty(&line, coordination, records);
+        coordination.sessions = Arc::new(TimedSessions {
+            inner: coordination.sessions,
+            host: id.clone(),
+            processes: Arc::clone(&ground.processes),
+        });
         let mut config = WorkerConfig::new(&self.name);
         config.max_concurrent_runs = ground.capacity;
         config.resync_every = Duration::from_secs(20);
@@ -207,34 +215,5 @@ impl Future for Gated {
             }
         }
         self.inner.as_mut().poll(cx)
-    }
-}
-
-/// A run log that lets the witness see what is written.
-#[derive(Debug)]
-struct WitnessedSink {
-    inner: Arc<dyn RunSink>,
-    witness: Arc<Witness>,
-}
-
-#[async_trait]
-impl RunSink for WitnessedSink {
-    async fn begin(&self, header: &RunHeader, fence: Fence) -> Result<()> {
-        self.inner.begin(header, fence).await
-    }
-
-    async fn append(
-        &self,
-        run: &RunId,
-        attempt: u32,
-        chunks: &[OutputChunk],
-        cut: Option<(u64, u64)>,
-    ) -> Result<()> {
-        self.inner.append(run, attempt, chunks, cut).await
-    }
-
-    async fn finish(&self, done: &DoneRecord) -> Result<()> {
-        self.witness.note(Fact::Finished(Box::new(done.clone())));
-        self.inner.finish(done).await
     }
 }

@@ -14,7 +14,7 @@ use super::world::{Defect, simulate};
 
 const SEEDS: &str = include_str!("seeds.txt");
 /// How many seeds of each kind are searched.
-const SEARCH: u64 = 20;
+const SEARCH: u64 = 40;
 
 /// The one whose absence breaks nothing: such a claim is settled as lost, and the window guards its start.
 const EQUIVALENT: StoreMutant = StoreMutant::DecideWithoutSession;
@@ -105,7 +105,11 @@ fn every_known_defect_is_found() {
             let next = todo.lock().unwrap().next();
             let Some(defect) = next else { return };
             let complaint = complaint(defect);
-            eprintln!("{}: {}", name(defect), complaint.as_deref().unwrap_or("found"));
+            eprintln!(
+                "{}: {}",
+                name(defect),
+                complaint.as_deref().unwrap_or("found")
+            );
             complaints.lock().unwrap().extend(complaint);
         }
     };

@@ -1,6 +1,7 @@
 //! Fake processes: they take time, fail, ignore SIGTERM, and obey the dead-man's deadline whatever their
 //! worker does. They end with the worker's process, as real ones do.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::witness::{Fact, Start, Witness};
+
+/// The lease that the store grants.
+const TTL: Duration = Duration::from_secs(12);
 
 /// How a process is going to behave.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +35,7 @@ pub(crate) struct Process {
     pub(crate) run: RunId,
     /// Its job admits one run at a time.
     pub(crate) exclusive: bool,
+    lost_after: Duration,
     pub(crate) started: Instant,
     nature: Nature,
     term: Option<Instant>,
@@ -68,6 +73,10 @@ pub(crate) struct Processes {
     longest: Duration,
     list: Mutex<Vec<Process>>,
     changed: Notify,
+    /// When each worker's process last began a call that kept its session.
+    contact: Mutex<BTreeMap<String, Instant>>,
+    /// Deadlines that were too late.
+    outlived: Mutex<Vec<String>>,
     witness: Arc<Witness>,
 }
 
@@ -78,8 +87,36 @@ impl Processes {
             longest,
             list: Mutex::new(Vec::new()),
             changed: Notify::new(),
+            contact: Mutex::new(BTreeMap::new()),
+            outlived: Mutex::new(Vec::new()),
             witness,
         })
+    }
+
+    /// The worker's session was kept by a call that began then.
+    pub(crate) fn contact(&self, host: &str, began: Instant) {
+        self.contact.lock().unwrap().insert(host.to_owned(), began);
+    }
+
+    /// Processes that were allowed to live on when others might already have settled their runs (S5).
+    pub(crate) fn outlived(&self) -> Vec<(&'static str, String)> {
+        let outlived = self.outlived.lock().unwrap();
+        outlived.iter().map(|what| ("S5", what.clone())).collect()
+    }
+
+    /// The last moment at which a process may live is a second or more before the lease and `lost_after`
+    /// have run out, counted from the start of the call.
+    fn check_deadline(&self, process: &Process) {
+        let Some(began) = self.contact.lock().unwrap().get(&process.host).copied() else {
+            return;
+        };
+        let slack = Duration::from_millis(975);
+        if process.dead + slack > began + TTL + process.lost_after {
+            self.outlived
+                .lock()
+                .unwrap()
+                .push(format!("too late a deadline: {process:?}"));
+        }
     }
 
     /// The executor of one worker's process.
@@ -155,6 +192,7 @@ impl Executor for Host {
             job: run.job.name.clone(),
             run: run.id.clone(),
             exclusive: run.job.concurrency.is_exclusive(),
+            lost_after: run.job.lost_after,
             started,
             nature: table.nature(run),
             term: None,
@@ -163,6 +201,7 @@ impl Executor for Host {
             crash: None,
         };
         let id = {
+            table.check_deadline(&process);
             let mut list = table.list.lock().unwrap();
             list.push(process);
             list.len() - 1
@@ -234,6 +273,7 @@ impl Running for Handle {
             // The dead stay dead.
             if process.gone() > now {
                 process.dead = now + alive_for;
+                self.table.check_deadline(process);
             }
         });
     }

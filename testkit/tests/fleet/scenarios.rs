@@ -28,13 +28,21 @@ pub(crate) enum Kind {
     ClockAhead,
     /// The whole store is out of reach for 25 s, less than `lost_after`.
     Outage,
+    /// A job that takes every worker down that holds it.
+    Poison,
     /// Machines are suspended: wall time goes on, monotonic time does not, and the session is gone.
     Suspend,
 }
 
 impl Kind {
     /// All kinds.
-    pub(crate) const ALL: [Self; 4] = [Self::Storm, Self::ClockAhead, Self::Outage, Self::Suspend];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Storm,
+        Self::ClockAhead,
+        Self::Outage,
+        Self::Poison,
+        Self::Suspend,
+    ];
 }
 
 /// Something that is done at some time.
@@ -52,6 +60,12 @@ pub(crate) enum Action {
     KillOpen(u64),
     /// An operator kills the next tick of a job before it is due.
     KillNext(usize),
+    /// Somebody settles a run whose worker is alive: which, modulo their number. The store must refuse.
+    SettleLive(u64),
+    /// The worker that holds a run of the job is killed.
+    CrashHolder(usize),
+    /// All workers that are down are started.
+    StartAll,
     /// A worker is stopped and goes on later.
     Pause(usize, bool),
     /// A worker is killed.
@@ -106,6 +120,7 @@ impl Scenario {
             Kind::Storm => scenario.storm(&dice),
             Kind::ClockAhead => scenario.clock_ahead(&dice),
             Kind::Outage => scenario.outage(&dice),
+            Kind::Poison => scenario.poison(&dice),
             Kind::Suspend => scenario.suspend(&dice),
         }
         scenario.script.sort_by_key(|(at, _)| *at);
@@ -130,13 +145,17 @@ impl Scenario {
         for _ in 0..dice.between(3, 9) {
             self.trouble(dice);
         }
+        for _ in 0..4 {
+            let job = usize::try_from(dice.below(self.jobs.len() as u64)).unwrap();
+            self.at(moment(dice), Action::KillNext(job));
+        }
     }
 
     /// One thing that an operator does.
     fn people(&mut self, dice: &SplitMix64) {
         let at = moment(dice);
         let job = usize::try_from(dice.below(self.jobs.len() as u64)).unwrap();
-        match dice.below(14) {
+        match dice.below(17) {
             0 | 1 => {
                 let edited = random_job(dice, job);
                 self.at(at, Action::Put(Box::new(edited)));
@@ -160,6 +179,7 @@ impl Scenario {
                 }
             }
             10..=12 => self.at(at, Action::KillOpen(dice.below(8))),
+            13 | 14 => self.at(at, Action::SettleLive(dice.below(8))),
             _ => self.at(at, Action::KillNext(job)),
         }
     }
@@ -215,6 +235,17 @@ impl Scenario {
         let at = Duration::from_millis(dice.between(20_000, 60_000));
         self.at(at, Action::CutAll(true));
         self.at(at + Duration::from_secs(25), Action::CutAll(false));
+    }
+
+    fn poison(&mut self, dice: &SplitMix64) {
+        self.longest = Duration::from_secs(60);
+        let job = usize::try_from(dice.below(self.jobs.len() as u64)).unwrap();
+        self.jobs[job].on_lost = LostRunPolicy::Rerun { max: 2 };
+        self.jobs[job].lost_after = Duration::ZERO;
+        for second in 3..115 {
+            self.at(Duration::from_secs(second), Action::CrashHolder(job));
+            self.at(Duration::from_millis(second * 1000 + 500), Action::StartAll);
+        }
     }
 
     fn suspend(&mut self, dice: &SplitMix64) {

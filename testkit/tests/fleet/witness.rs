@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::{FutureExt, StreamExt};
 use sandclock_core::backend::memory::MemoryStore;
 use sandclock_core::backend::{
-    Cursor, DoneRecord, Events, FireEvent, JobEvent, OpenRecord, OpenState, SessionEvent,
+    Cursor, DoneRecord, Events, FireEvent, JobEvent, Nonce, OpenRecord, OpenState, SessionEvent,
     SessionId, Version, Versioned,
 };
 use sandclock_core::job::JobName;
@@ -35,6 +35,8 @@ pub(crate) enum Fact {
     Asked(JobName, String, bool),
     /// A process was started.
     Started(Start),
+    /// A claim was answered: the run, the claim's nonce, and whether the caller was told that it holds it.
+    Answered(JobName, RunKey, Nonce, bool),
     /// A terminal record was sent to the run log.
     Finished(Box<DoneRecord>),
     /// What the simulation did.
@@ -140,6 +142,17 @@ impl Witness {
     pub(crate) fn open(&self) -> Vec<Versioned<OpenRecord>> {
         self.look();
         self.inner.lock().unwrap().open.values().cloned().collect()
+    }
+
+    /// The open runs of this moment whose owner's session lives.
+    pub(crate) fn open_of_live_sessions(&self) -> Vec<Versioned<OpenRecord>> {
+        self.look();
+        let inner = self.inner.lock().unwrap();
+        let lives = |open: &&Versioned<OpenRecord>| match &open.value.state {
+            OpenState::Claimed { session, .. } => inner.live.contains(session),
+            OpenState::Waiting { .. } => false,
+        };
+        inner.open.values().filter(lives).cloned().collect()
     }
 
     /// The sessions that live at this moment.

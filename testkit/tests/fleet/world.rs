@@ -8,10 +8,13 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use sandclock_core::backend::kills::RETAIN;
 use sandclock_core::backend::memory::{MemoryStore, StoreMutant};
-use sandclock_core::backend::{Kill, Precondition, Request, RunRecord, StoredJob, Triggered};
+use sandclock_core::backend::{
+    Kill, OpenState, Precondition, RecordSeen, Request, RunRecord, Settle, SettleAs, StoredJob,
+    Triggered,
+};
 use sandclock_core::fleet::{CountersSnapshot, FleetMutant};
 use sandclock_core::job::{Job, JobName};
-use sandclock_core::run::{RunId, RunKey};
+use sandclock_core::run::{Outcome as RunOutcome, RunId, RunKey, RunState};
 use sandclock_core::schedule::{Schedule, Timetable, parse_zone};
 use sandclock_core::time::{SimClock, Timestamp};
 use sandclock_testkit::fault::{Late, Weather};
@@ -179,7 +182,11 @@ impl World {
             processes: self.processes.all(),
             run_log,
             off_ms,
-            complaints: self.complaints,
+            complaints: self
+                .complaints
+                .into_iter()
+                .chain(self.processes.outlived())
+                .collect(),
             counters: self.hosts.iter().flat_map(Host::counters).collect(),
         }
     }
@@ -242,6 +249,9 @@ impl World {
                         .await;
                 }
             }
+            Action::SettleLive(which) => self.settle_live(which).await,
+            Action::CrashHolder(job) => self.crash_holder(job),
+            Action::StartAll => self.hosts.iter_mut().for_each(Host::start),
             Action::Pause(host, paused) => self.hosts[host].set_paused(paused),
             Action::Crash(host) => self.hosts[host].crash(),
             Action::Drain(host) => self.hosts[host].drain(),
@@ -273,6 +283,47 @@ impl World {
             self.store.expire(&session);
         }
         self.witness.look();
+    }
+
+    async fn settle_live(&self, which: u64) {
+        let owned = self.witness.open_of_live_sessions();
+        let count = owned.len().max(1) as u64;
+        let Some(open) = owned.get(usize::try_from(which % count).unwrap()) else {
+            return;
+        };
+        let outcome = |state| RunOutcome::without_process(state, "somebody was hasty", self.now());
+        let settle = Settle {
+            record: RecordSeen {
+                job: open.value.job.clone(),
+                key: open.value.key.clone(),
+                version: open.version,
+            },
+            how: SettleAs::Lost(outcome(RunState::Lost)),
+            killed: outcome(RunState::Killed),
+            worker: "hasty".to_owned(),
+        };
+        let fires = self.store.coordination().fires;
+        drop(fires.settle(&settle).await.unwrap());
+        self.witness.look();
+    }
+
+    fn crash_holder(&mut self, index: usize) {
+        let job = self.job_name(index);
+        let holder = self
+            .witness
+            .open()
+            .into_iter()
+            .find_map(|open| match open.value.state {
+                OpenState::Claimed { worker, .. } if open.value.job == job => Some(worker),
+                _ => None,
+            });
+        if let Some(host) = self
+            .hosts
+            .iter_mut()
+            .find(|host| Some(&host.name) == holder.as_ref())
+        {
+            host.crash();
+        }
     }
 
     async fn ask(&self, index: usize, id: String, wait: bool) {
