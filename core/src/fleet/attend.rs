@@ -5,7 +5,6 @@
 //! new one (then the run rebinds to it), contact stays away too long, the worker stops.
 
 use std::future::{Future, pending};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +13,10 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::config::FleetMutant;
 use super::dispatch::{Claim, Verdict, kill_of};
-use super::requests::until_answered;
+use super::rebind::{Rebinding, Rebound, rebind, rebound};
 use super::session::Window;
 use super::state::{Phase, Shared};
-use crate::backend::{Fence, OpenState, RunHeader, SessionId};
+use crate::backend::{Fence, RunHeader};
 use crate::error::ErrorKind;
 use crate::ports::{ProcessEnd, RunPolicy, Running};
 use crate::run::{HookNote, Outcome, RunState};
@@ -42,16 +41,6 @@ enum Reason {
     Stopped,
     /// Somebody else has settled the run.
     Fenced,
-}
-
-type Rebinding<'a> = Pin<Box<dyn Future<Output = Rebound> + Send + 'a>>;
-
-/// What came of an attempt to keep the run under a new session.
-enum Rebound {
-    Kept(Fence, Window),
-    Gone,
-    /// The new session is gone as well; the fence is the run's nevertheless.
-    NoSession(Fence),
 }
 
 struct Attendance<'a> {
@@ -159,7 +148,7 @@ impl<'a> Attendance<'a> {
                 biased;
                 ended = self.process.wait() => Event::Ended(ended),
                 () = kill.notified() => Event::Killed,
-                rebound = when(&mut rebinding) => Event::Rebound(rebound),
+                rebound = rebound(&mut rebinding) => Event::Rebound(rebound),
                 () = windows.changed() => Event::Window,
                 () = contact => Event::Contact,
                 () = at(limit_due) => Event::Limit,
@@ -288,7 +277,7 @@ impl<'a> Attendance<'a> {
     fn note_warning(&mut self) {
         let limit = self.policy.limit.unwrap_or_default();
         self.policy.notes.push(HookNote {
-            plugin: String::new(),
+            plugin: "sandclock".to_owned(),
             hook: "timeout-policy".to_owned(),
             decision: format!("still running; the limit is {}", seconds(limit)),
             failed: false,
@@ -351,54 +340,6 @@ async fn at(instant: Option<Instant>) {
         Some(instant) => sleep_until(instant).await,
         None => pending().await,
     }
-}
-
-async fn when(rebinding: &mut Option<Rebinding<'_>>) -> Rebound {
-    match rebinding {
-        Some(rebinding) => rebinding.await,
-        None => pending().await,
-    }
-}
-
-/// Keeps the run under the session of `window`, if nobody has settled it.
-async fn rebind(shared: &Shared, claim: &Claim, mut fence: Fence, window: Window) -> Rebound {
-    let fires = &shared.coordination.fires;
-    loop {
-        let (session, job, key) = (&window.session, claim.job(), &claim.key);
-        let request = || fires.rebind(session, job, key, fence);
-        match until_answered(shared, "fires.rebind", request).await {
-            Ok(Some(fence)) => return Rebound::Kept(fence, window),
-            Ok(None) => match held(shared, claim).await {
-                // An earlier try has done it, for this session or for one that is gone.
-                Some((found, owner)) if owner == window.session => {
-                    return Rebound::Kept(found, window);
-                }
-                Some((found, _)) if found != fence => fence = found,
-                _ => return Rebound::Gone,
-            },
-            Err(error) => {
-                tracing::warn!(%error, run = %claim.run(), "cannot rebind");
-                let found = held(shared, claim).await;
-                return Rebound::NoSession(found.map_or(fence, |(found, _)| found));
-            }
-        }
-    }
-}
-
-/// The claim as the store has it now: its fence and session.
-async fn held(shared: &Shared, claim: &Claim) -> Option<(Fence, SessionId)> {
-    let feed = &shared.coordination.feed;
-    let (view, _) = until_answered(shared, "feed.snapshot", || feed.snapshot())
-        .await
-        .ok()?;
-    view.open
-        .into_iter()
-        .find_map(|open| match open.value.state {
-            OpenState::Claimed { session, nonce, .. } if nonce == claim.nonce => {
-                Some((Fence::at(open.version), session))
-            }
-            _ => None,
-        })
 }
 
 /// Tells the run log that the attempt has begun, until it knows or knows better.

@@ -15,13 +15,12 @@ use tokio::time::{Instant, sleep};
 use super::clock::Now;
 use super::config::FleetMutant;
 use super::dispatch::Claim;
+use super::known::Known;
 use super::planner::{self, AdoptPlan, DecidePlan, Sight, Step};
 use super::requests::{Op, perform, planned_with};
-use super::rescue::{self, Knowledge, Rescue, Rescues};
+use super::rescue::{self, Rescue, Rescues};
 use super::state::{ActiveRun, Phase, Shared, State};
-use crate::backend::{
-    Adopt, Decide, DecideFate, Kill, Nonce, OpenRecord, OpenState, Pinned, SessionId, Settle, Take,
-};
+use crate::backend::{Adopt, Decide, DecideFate, Nonce, Pinned, SessionId, Settle, Take};
 use crate::job::JobName;
 use crate::random;
 use crate::run::{RunId, RunKey};
@@ -377,47 +376,4 @@ fn kill_key(step: &Rescue) -> RunKey {
         _ => String::new(),
     };
     RunKey::Request(format!("kill-{run}"))
-}
-
-/// What the rules about records may ask.
-struct Known<'a> {
-    state: &'a State,
-    shared: &'a Shared,
-    now: Now,
-    job: &'a JobName,
-}
-
-impl Knowledge for Known<'_> {
-    fn gone_for(&self, session: &SessionId) -> Option<Duration> {
-        let since = self.state.peers.gone_since(session)?;
-        if self.shared.config.is(FleetMutant::SettleEarly) {
-            return Some(Duration::MAX);
-        }
-        Some(self.now.mono.saturating_duration_since(since))
-    }
-
-    fn is_orphan(&self, open: &OpenRecord) -> bool {
-        let OpenState::Claimed { session, nonce, .. } = &open.state else {
-            return false;
-        };
-        let ignored = self.shared.config.is(FleetMutant::UnknownIsFailure);
-        !ignored && self.state.is_mine(session) && !self.state.knows(&open.job, &open.key, *nonce)
-    }
-
-    fn kill(&self, run: &RunId) -> Option<&Kill> {
-        self.state.kills.get(run)
-    }
-
-    fn is_pending(&self, key: &RunKey) -> bool {
-        let id = (self.job.clone(), key.clone());
-        self.state.pending.contains(&id) || self.state.runs.contains_key(&id)
-    }
-
-    fn me(&self) -> &str {
-        &self.shared.config.name
-    }
-
-    fn dice(&self) -> f64 {
-        random::unit(&*self.shared.random)
-    }
 }
