@@ -7,8 +7,11 @@
 //! Making a group takes longer than a fork, so groups are kept and used again: a run whose
 //! supervisor ended in order has left its group empty.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
+
+/// What a spawner's group is called, before its process id.
+const PREFIX: &str = "sandclock-";
 
 /// The groups below the spawner's own.
 #[derive(Debug)]
@@ -25,7 +28,9 @@ pub(super) struct Group(PathBuf);
 impl Groups {
     /// Makes a group for this spawner inside the one it runs in; `None` where that is impossible.
     pub(super) fn open() -> Option<Groups> {
-        let base = own_group()?.join(format!("sandclock-{}", std::process::id()));
+        let parent = own_group()?;
+        remove_abandoned(&parent);
+        let base = parent.join(format!("{PREFIX}{}", std::process::id()));
         fs::create_dir(&base).ok()?;
         let mut groups = Groups {
             base,
@@ -79,6 +84,22 @@ impl Group {
     }
 }
 
+/// Removes what spawners left that were killed, as far as nothing is in it.
+fn remove_abandoned(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let of = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+        let is_dead = |pid: u32| !fs::exists(format!("/proc/{pid}")).unwrap_or(true);
+        if of.and_then(|pid| pid.parse().ok()).is_some_and(is_dead) {
+            for inner in fs::read_dir(entry.path()).into_iter().flatten().flatten() {
+                // Fails for the group's own files, and for groups with members.
+                let _ = fs::remove_dir(inner.path());
+            }
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
 /// The directory of this process's own group in the version 2 hierarchy.
 fn own_group() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
@@ -123,5 +144,21 @@ mod tests {
         let found = group_directory(mounts, "0::/box/1/init\n").unwrap();
         assert_eq!(found.display().to_string(), "/sys/fs/cgroup/init");
         assert_eq!(group_directory(mounts, "0::/elsewhere\n"), None);
+    }
+
+    #[test]
+    fn only_the_groups_of_dead_spawners_are_removed() {
+        let parent = tempfile::tempdir().unwrap();
+        // No process id is that large (PID_MAX_LIMIT is 4,194,304).
+        let dead = parent.path().join("sandclock-4200000");
+        let alive = parent
+            .path()
+            .join(format!("sandclock-{}", std::process::id()));
+        for group in [&dead, &alive] {
+            fs::create_dir_all(group.join("run-0")).unwrap();
+        }
+        remove_abandoned(parent.path());
+        assert!(!dead.exists());
+        assert!(alive.join("run-0").exists());
     }
 }
