@@ -3,7 +3,7 @@
 //! ```ignore
 //! let host = mock::Host::new().config(json!({ "factor": 3 }));
 //! let decision = host.call(|| Doubler::decide(mock::run(), None, past))?;
-//! let output = mock::check_chunkings::<Tokens>(&host, b"key AKIA…")?;
+//! let output = mock::check_chunkings::<Tokens>(&host, b"key AKIA0123456789ABCDEF")?;
 //! ```
 
 pub(crate) mod host;
