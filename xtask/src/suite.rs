@@ -42,7 +42,7 @@ pub(crate) fn test() -> Result<()> {
     report.finish()
 }
 
-/// Installs what [`test`] needs and nothing more: for an image that is to work without a network.
+/// Installs what [`test()`] needs and nothing more: for an image that is to work without a network.
 pub(crate) fn tools() -> Result<()> {
     let place = Place::find()?;
     let manifests = manifests(&place.root)?;
@@ -97,7 +97,11 @@ fn quick(place: &Place, manifests: &[PathBuf], report: &mut Report) {
         let mut command = in_workspace(place, "doc", &place.root.join("Cargo.toml"));
         command
             .args(["--no-deps", "--document-private-items"])
-            .env("RUSTDOCFLAGS", "--deny warnings");
+            // Private items are documented too, so that links to them lead somewhere.
+            .env(
+                "RUSTDOCFLAGS",
+                "--deny warnings --allow rustdoc::private-intra-doc-links",
+            );
         process::run(&mut command).map(held)
     });
 }

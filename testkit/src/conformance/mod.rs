@@ -1,7 +1,7 @@
 //! The conformance suite: what every backend must do, as cases that run on any of them.
 //!
 //! A case is `pub async fn name(env: &…)` that panics if the backend is wrong. The list below is the only
-//! one: from it come the tests ([`conformance!`]) and the registry ([`COORDINATION`], [`RECORDS`]). A
+//! one: from it come the tests (`conformance!`) and the registry ([`COORDINATION`], [`RECORDS`]). A
 //! backend implements [`CoordinationBackend`], [`RecordsBackend`] or both and writes one line for each:
 //!
 //! ```text
