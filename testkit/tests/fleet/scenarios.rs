@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     ClockAhead,
     /// The whole store is out of reach for 25 s, less than `lost_after`.
     Outage,
+    /// One worker alone has far more jobs due at once than one request holds.
+    Crowd,
     /// A job that takes every worker down that holds it.
     Poison,
     /// Machines are suspended: wall time goes on, monotonic time does not, and the session is gone.
@@ -36,10 +38,11 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Storm,
         Self::ClockAhead,
         Self::Outage,
+        Self::Crowd,
         Self::Poison,
         Self::Suspend,
     ];
@@ -120,6 +123,7 @@ impl Scenario {
             Kind::Storm => scenario.storm(&dice),
             Kind::ClockAhead => scenario.clock_ahead(&dice),
             Kind::Outage => scenario.outage(&dice),
+            Kind::Crowd => scenario.crowd(&dice),
             Kind::Poison => scenario.poison(&dice),
             Kind::Suspend => scenario.suspend(&dice),
         }
@@ -235,6 +239,23 @@ impl Scenario {
         let at = Duration::from_millis(dice.between(20_000, 60_000));
         self.at(at, Action::CutAll(true));
         self.at(at + Duration::from_secs(25), Action::CutAll(false));
+    }
+
+    fn crowd(&mut self, dice: &SplitMix64) {
+        self.longest = Duration::from_millis(300);
+        self.capacity = 200;
+        self.jobs = (0..150).map(|index| random_job(dice, index)).collect();
+        for job in &mut self.jobs {
+            job.timeout = None;
+            job.schedule = Some(ScheduleSpec {
+                expr: "* * * * *".to_owned(),
+                ..spec(dice)
+            });
+        }
+        for host in 1..HOSTS {
+            self.at(Duration::from_secs(3), Action::Crash(host));
+        }
+        self.at(STORM - Duration::from_secs(2), Action::StartAll);
     }
 
     fn poison(&mut self, dice: &SplitMix64) {
