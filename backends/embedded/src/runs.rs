@@ -9,7 +9,7 @@ use sandclock_core::backend::{
 };
 use sandclock_core::job::JobName;
 use sandclock_core::ports::History;
-use sandclock_core::run::{OutputSummary, RunId, RunState};
+use sandclock_core::run::{RunId, RunState};
 use sandclock_core::time::Timestamp;
 use sandclock_core::{BackendError, ErrorKind, stored};
 
@@ -73,29 +73,12 @@ fn begin(txn: &mut Txn<'_>, header: &RunHeader, fence: Fence) -> DbResult<()> {
         let why = format!("run {} has fence {}", header.id, old.fence);
         return Err(fenced.context(why).into());
     }
-    let record = RunRecord {
-        id: header.id.clone(),
-        job: header.job.clone(),
-        key: header.key.clone(),
-        span: None,
-        state: header.state,
-        cause: header.cause.clone(),
-        attempt: header.attempt,
-        worker: header.worker.clone(),
-        started_at: Some(header.started_at),
-        ended_at: None,
-        next_attempt_at: header.next_attempt_at,
-        exit_code: None,
-        signal: None,
-        output: OutputSummary::default(),
-        notes: Vec::new(),
-    };
+    let record = RunRecord::begun(header);
     store(txn, old.map(|old| old.place), &record, fence.get())
 }
 
 fn finish(txn: &mut Txn<'_>, done: &DoneRecord) -> DbResult<()> {
-    let id = done.run();
-    let old = known(txn.db, &id)?;
+    let old = known(txn.db, &done.run())?;
     if old
         .as_ref()
         .is_some_and(|old| old.record.state.is_terminal())
@@ -103,24 +86,7 @@ fn finish(txn: &mut Txn<'_>, done: &DoneRecord) -> DbResult<()> {
         return Ok(());
     }
     let began = old.as_ref().and_then(|old| old.record.started_at);
-    let outcome = &done.outcome;
-    let record = RunRecord {
-        id,
-        job: done.job.clone(),
-        key: done.key.clone(),
-        span: done.span,
-        state: outcome.state,
-        cause: outcome.cause.clone(),
-        attempt: done.attempts,
-        worker: done.worker.clone(),
-        started_at: outcome.started_at.or(began),
-        ended_at: Some(outcome.ended_at),
-        next_attempt_at: None,
-        exit_code: outcome.exit_code,
-        signal: outcome.signal,
-        output: outcome.output,
-        notes: outcome.notes.clone(),
-    };
+    let record = RunRecord::ended(done, began);
     store(txn, old.map(|old| old.place), &record, done.fence)
 }
 

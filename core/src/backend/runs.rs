@@ -111,6 +111,50 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
+    /// What the run log has of a run once an attempt has begun or is waited for.
+    pub fn begun(header: &RunHeader) -> Self {
+        Self {
+            id: header.id.clone(),
+            job: header.job.clone(),
+            key: header.key.clone(),
+            span: None,
+            state: header.state,
+            cause: header.cause.clone(),
+            attempt: header.attempt,
+            worker: header.worker.clone(),
+            started_at: Some(header.started_at),
+            ended_at: None,
+            next_attempt_at: header.next_attempt_at,
+            exit_code: None,
+            signal: None,
+            output: OutputSummary::default(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// What the run log has of a run that is over. `began` is when the log had its last attempt begin, for
+    /// an end that does not say.
+    pub fn ended(done: &DoneRecord, began: Option<Timestamp>) -> Self {
+        let outcome = &done.outcome;
+        Self {
+            id: done.run(),
+            job: done.job.clone(),
+            key: done.key.clone(),
+            span: done.span,
+            state: outcome.state,
+            cause: outcome.cause.clone(),
+            attempt: done.attempts,
+            worker: done.worker.clone(),
+            started_at: outcome.started_at.or(began),
+            ended_at: Some(outcome.ended_at),
+            next_attempt_at: None,
+            exit_code: outcome.exit_code,
+            signal: outcome.signal,
+            output: outcome.output,
+            notes: outcome.notes.clone(),
+        }
+    }
+
     /// How long the last attempt ran; zero if it never started or has not ended.
     pub fn duration(&self) -> Duration {
         match (self.started_at, self.ended_at) {

@@ -12,7 +12,7 @@ use crate::backend::{
 use crate::error::{BackendError, ErrorKind};
 use crate::job::JobName;
 use crate::ports::History;
-use crate::run::{OutputSummary, RunId};
+use crate::run::RunId;
 use crate::time::Timestamp;
 
 /// Runs, in the order in which they were first recorded, and their output.
@@ -41,53 +41,17 @@ impl RunLog {
             let fenced = BackendError::new("sink.begin", ErrorKind::Fenced);
             return Err(fenced.context(format!("run {} has fence {}", header.id, old.fence)));
         }
-        let record = RunRecord {
-            id: header.id.clone(),
-            job: header.job.clone(),
-            key: header.key.clone(),
-            span: None,
-            state: header.state,
-            cause: header.cause.clone(),
-            attempt: header.attempt,
-            worker: header.worker.clone(),
-            started_at: Some(header.started_at),
-            ended_at: None,
-            next_attempt_at: header.next_attempt_at,
-            exit_code: None,
-            signal: None,
-            output: OutputSummary::default(),
-            notes: Vec::new(),
-        };
-        self.store(record, fence.get());
+        self.store(RunRecord::begun(header), fence.get());
         Ok(())
     }
 
     fn finish(&mut self, done: &DoneRecord) {
-        let id = done.run();
-        let old = self.runs.get(&id).map(|old| &old.record);
+        let old = self.runs.get(&done.run()).map(|old| &old.record);
         if old.is_some_and(|old| old.state.is_terminal()) {
             return;
         }
         let began = old.and_then(|old| old.started_at);
-        let outcome = &done.outcome;
-        let record = RunRecord {
-            id,
-            job: done.job.clone(),
-            key: done.key.clone(),
-            span: done.span,
-            state: outcome.state,
-            cause: outcome.cause.clone(),
-            attempt: done.attempts,
-            worker: done.worker.clone(),
-            started_at: outcome.started_at.or(began),
-            ended_at: Some(outcome.ended_at),
-            next_attempt_at: None,
-            exit_code: outcome.exit_code,
-            signal: outcome.signal,
-            output: outcome.output,
-            notes: outcome.notes.clone(),
-        };
-        self.store(record, done.fence);
+        self.store(RunRecord::ended(done, began), done.fence);
     }
 
     /// A run keeps its place in the order.
