@@ -34,7 +34,8 @@ impl DbError {
         match self {
             Self::Contract(error) => error,
             Self::Sqlite(error) => from_sqlite(op, error),
-            corrupt @ (Self::Stored(_) | Self::Column { .. }) => {
+            Self::Stored(why) => BackendError::new(op, ErrorKind::Corrupt).context(why.reason()),
+            corrupt @ Self::Column { .. } => {
                 BackendError::new(op, ErrorKind::Corrupt).source(corrupt)
             }
         }

@@ -81,36 +81,36 @@ impl Fires for Store {
     }
 }
 
-/// All records of `(version, body)` rows.
-fn all<T: Stored>(db: &Connection, sql: &str) -> DbResult<Vec<Versioned<T>>> {
+/// All records of `(job, version, body)` rows with their jobs. What cannot be read is left out; see `mend`.
+fn all<T: Stored>(db: &Connection, sql: &str) -> DbResult<Vec<(JobName, Versioned<T>)>> {
     let mut select = db.prepare_cached(sql)?;
     let mut rows = select.query([])?;
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {
-        records.push(Versioned {
-            version: Version(row.get(0)?),
-            value: stored::decode(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?,
-        });
+        let body = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
+        if let Ok(value) = stored::decode(body) {
+            let version = Version(row.get(1)?);
+            let job = JobName::existing(row.get::<_, String>(0)?);
+            records.push((job, Versioned { version, value }));
+        }
     }
     Ok(records)
 }
 
+fn without_jobs<T>(records: Vec<(JobName, Versioned<T>)>) -> Vec<Versioned<T>> {
+    records.into_iter().map(|(_, record)| record).collect()
+}
+
 fn snapshot(db: &Connection) -> DbResult<(FireView, Cursor)> {
-    let mut names = db.prepare_cached("SELECT job FROM marks ORDER BY job")?;
-    let names = names.query_map([], |row| {
-        row.get(0).map(|name: String| JobName::existing(name))
-    })?;
-    let names = names.collect::<rusqlite::Result<Vec<_>>>()?;
-    let marks = all(db, "SELECT version, body FROM marks ORDER BY job")?;
+    let open = "SELECT job, version, body FROM open_runs ORDER BY job, key";
+    // A wait record never changes, so that its version tells its age.
+    let wait = "SELECT job, version, body FROM wait_runs ORDER BY version, job, key";
+    let done = "SELECT job, version, body FROM done_runs ORDER BY job, key";
     let view = FireView {
-        marks: names.into_iter().zip(marks).collect(),
-        open: all(db, "SELECT version, body FROM open_runs ORDER BY job, key")?,
-        // A wait record never changes, so that its version tells its age.
-        wait: all(
-            db,
-            "SELECT version, body FROM wait_runs ORDER BY version, job, key",
-        )?,
-        done: all(db, "SELECT version, body FROM done_runs ORDER BY job, key")?,
+        marks: all(db, "SELECT job, version, body FROM marks ORDER BY job")?,
+        open: without_jobs(all(db, open)?),
+        wait: without_jobs(all(db, wait)?),
+        done: without_jobs(all(db, done)?),
     };
     Ok((view, cursor(Sequence::read(db)?.position)))
 }

@@ -8,7 +8,7 @@ use sandclock_core::backend::{Events, Kill, Kills, Result};
 use sandclock_core::run::RunId;
 
 use crate::changes::Change;
-use crate::error::{DbError, DbResult};
+use crate::error::DbResult;
 use crate::expiry::kill_of;
 use crate::history::follow;
 use crate::store::Store;
@@ -37,15 +37,14 @@ fn retained(txn: &mut Txn<'_>) -> DbResult<(Vec<Kill>, u64)> {
     let mut rows = select.query([])?;
     let mut kills = Vec::new();
     while let Some(row) = rows.next()? {
-        let run: String = row.get(0)?;
-        kills.push(Kill {
-            run: RunId::parse(&run).ok_or(DbError::Column {
-                column: "kills.run",
-                value: run,
-            })?,
-            by: row.get(1)?,
-            why: row.get(2)?,
-        });
+        // A kill of no run concerns nobody.
+        if let Some(run) = RunId::parse(&row.get::<_, String>(0)?) {
+            kills.push(Kill {
+                run,
+                by: row.get(1)?,
+                why: row.get(2)?,
+            });
+        }
     }
     Ok((kills, txn.position()))
 }

@@ -11,6 +11,7 @@
 //! - [`sessions`]: in memory only, because every session ends with the process.
 //! - [`jobs`], [`fires`], [`kills`], [`runs`] with [`output`], [`outbox`]: the contracts.
 //! - [`expiry`]: what ends by itself.
+//! - [`mend`]: what becomes of records of the protocol that cannot be read.
 //!
 //! After a crash at any moment the file holds every acknowledged write and no half of another.
 
@@ -28,12 +29,12 @@ mod history;
 mod jobs;
 mod kills;
 mod lock;
+mod mend;
 #[cfg(feature = "test-util")]
 mod mutant;
 mod outbox;
 mod output;
 mod readers;
-
 mod runs;
 mod schema;
 mod sessions;

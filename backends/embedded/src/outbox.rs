@@ -63,6 +63,14 @@ fn alert(row: &Row<'_>) -> DbResult<(u64, Alert)> {
     Ok((row.get(0)?, alert))
 }
 
+/// Nothing for an alert that cannot be read: it keeps no other from its target, and is in no list.
+fn readable<T>(alert: DbResult<T>) -> DbResult<Option<T>> {
+    match alert {
+        Err(DbError::Column { .. }) => Ok(None),
+        alert => alert.map(Some),
+    }
+}
+
 fn put(txn: &mut Txn<'_>, alert: &Alert) -> DbResult<()> {
     let mut seen = txn
         .db
@@ -122,7 +130,7 @@ fn claim(txn: &mut Txn<'_>, max: u32, lease: Duration) -> DbResult<Vec<ClaimedAl
     {
         let place: u64 = row.get(0)?;
         if txn.deadlines.alerts.get(&place).is_none_or(|at| *at <= now) {
-            due.push(alert(row)?);
+            due.extend(readable(alert(row))?);
         }
     }
     drop(rows);
@@ -220,18 +228,23 @@ fn list(
     let state = state.map(AlertState::as_str);
     // One more than asked for tells whether there is a next page.
     let mut rows = select.query((before, state, i64::from(limit) + 1))?;
-    let mut found = Vec::new();
+    let mut page = Page {
+        items: Vec::new(),
+        next: None,
+    };
+    let mut seen = 0;
+    let mut last: u64 = 0;
     while let Some(row) = rows.next()? {
-        found.push(alert(row)?);
+        if seen == limit {
+            page.next = Some(PageToken(last.to_string()));
+            break;
+        }
+        seen += 1;
+        last = row.get(0)?;
+        page.items
+            .extend(readable(alert(row))?.map(|(_, alert)| alert));
     }
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| more);
-    Ok(Page {
-        next: next.map(|(place, _)| PageToken(place.to_string())),
-        items: found.into_iter().map(|(_, alert)| alert).collect(),
-    })
+    Ok(page)
 }
 
 #[async_trait]

@@ -18,28 +18,36 @@ use crate::output;
 use crate::store::Store;
 use crate::txn::Txn;
 
-/// A run's row, as far as a write looks at it.
+/// A run's row, as far as a write looks at it: the columns, so that a body that cannot be read stops no end.
 struct Known {
     place: u64,
     fence: u64,
-    record: RunRecord,
+    over: bool,
+    /// When it ended, else when its last attempt began.
+    at: Option<Timestamp>,
 }
 
 fn known(db: &Connection, run: &RunId) -> DbResult<Option<Known>> {
-    let mut select = db.prepare_cached("SELECT place, fence, body FROM runs WHERE id = ?1")?;
-    let row = select
-        .query_row([run.as_str()], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get::<_, Vec<u8>>(2)?))
-        })
-        .optional()?;
-    row.map(|(place, fence, body)| {
+    let sql = "SELECT place, fence, state, at FROM runs WHERE id = ?1";
+    let mut select = db.prepare_cached(sql)?;
+    let row = select.query_row([run.as_str()], |row| {
+        let state = RunState::parse(&row.get::<_, String>(2)?);
+        let at: Option<i64> = row.get(3)?;
         Ok(Known {
-            place,
-            fence,
-            record: stored::decode(&body)?,
+            place: row.get(0)?,
+            fence: row.get(1)?,
+            over: state.is_some_and(RunState::is_terminal),
+            at: at.map(Timestamp::from_millis),
         })
-    })
-    .transpose()
+    });
+    Ok(row.optional()?)
+}
+
+fn get(db: &Connection, run: &RunId) -> DbResult<Option<RunRecord>> {
+    let mut select = db.prepare_cached("SELECT body FROM runs WHERE id = ?1")?;
+    let body = select.query_row([run.as_str()], |row| row.get(0));
+    let body: Option<Vec<u8>> = body.optional()?;
+    Ok(body.map(|body| stored::decode(&body)).transpose()?)
 }
 
 /// Stores a run; one that is known keeps its place in the order.
@@ -67,7 +75,7 @@ fn store(txn: &mut Txn<'_>, place: Option<u64>, record: &RunRecord, fence: u64) 
 fn begin(txn: &mut Txn<'_>, header: &RunHeader, fence: Fence) -> DbResult<()> {
     let old = known(txn.db, &header.id)?;
     if let Some(old) = &old
-        && (old.record.state.is_terminal() || old.fence > fence.get())
+        && (old.over || old.fence > fence.get())
     {
         let fenced = BackendError::new(txn.op, ErrorKind::Fenced);
         let why = format!("run {} has fence {}", header.id, old.fence);
@@ -79,13 +87,10 @@ fn begin(txn: &mut Txn<'_>, header: &RunHeader, fence: Fence) -> DbResult<()> {
 
 fn finish(txn: &mut Txn<'_>, done: &DoneRecord) -> DbResult<()> {
     let old = known(txn.db, &done.run())?;
-    if old
-        .as_ref()
-        .is_some_and(|old| old.record.state.is_terminal())
-    {
+    if old.as_ref().is_some_and(|old| old.over) {
         return Ok(());
     }
-    let began = old.as_ref().and_then(|old| old.record.started_at);
+    let began = old.as_ref().and_then(|old| old.at);
     let record = RunRecord::ended(done, began);
     store(txn, old.map(|old| old.place), &record, done.fence)
 }
@@ -139,16 +144,18 @@ fn list(db: &Connection, filter: &RunFilter, before: u64, limit: u32) -> DbResul
         items: Vec::new(),
         next: None,
     };
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut seen = 0;
     let mut last: u64 = 0;
     while let Some(row) = rows.next()? {
-        if page.items.len() == limit {
+        if seen == limit {
             page.next = Some(PageToken(last.to_string()));
             break;
         }
+        seen += 1;
         last = row.get(0)?;
         let body = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-        page.items.push(stored::decode(body)?);
+        // One that cannot be read stops no list.
+        page.items.extend(stored::decode(body).ok());
     }
     Ok(page)
 }
@@ -231,7 +238,7 @@ impl RunSink for Store {
 impl RunQuery for Store {
     async fn get(&self, run: &RunId) -> Result<Option<RunRecord>> {
         let run = run.clone();
-        let read = move |db: &Connection| Ok(known(db, &run)?.map(|known| known.record));
+        let read = move |db: &Connection| get(db, &run);
         self.readers.read("runs.get", read).await
     }
 

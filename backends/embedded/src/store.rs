@@ -5,17 +5,19 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use rusqlite::Connection;
 use sandclock_core::backend::Result;
 use sandclock_core::{BackendError, ErrorKind};
 
 use crate::changes::Changes;
-use crate::error::from_sqlite;
+use crate::error::{DbResult, from_sqlite};
 use crate::expiry::Deadlines;
 use crate::lock::Lock;
+use crate::mend;
 use crate::readers::Readers;
 use crate::schema::{self, Settings};
 use crate::sessions::SessionTable;
-use crate::txn::Sequence;
+use crate::txn::{Sequence, Txn};
 use crate::writer::{Desk, Writer};
 
 /// Everything behind the contracts. Fields are dropped in order: readers before the writer, which
@@ -38,10 +40,10 @@ impl Store {
         let lock = Lock::take(path)?;
         let db = schema::open_writer(path, settings)?;
         let failed = |error| from_sqlite("embedded.open", error).context(path.display());
-        let sequence = Sequence::read(&db).map_err(failed)?;
         let deadlines = Deadlines::load(&db).map_err(failed)?;
-        let changes = Changes::from(sequence.position);
         let sessions = SessionTable::new();
+        let sequence = mended(&db, &sessions).map_err(|error| error.at("embedded.open"))?;
+        let changes = Changes::from(sequence.position);
         let writer = Writer::start(Desk {
             db,
             sequence,
@@ -65,6 +67,30 @@ impl Drop for Store {
         self.changes.end_streams();
         self.sessions.end_streams();
     }
+}
+
+/// Mends what cannot be read before anybody looks; what the sequence is then. Changes of this time are
+/// counted, so that a cursor of an earlier process has expired.
+fn mended(db: &Connection, sessions: &SessionTable) -> DbResult<Sequence> {
+    // Dropped without a commit, it is rolled back.
+    let open = db.unchecked_transaction()?;
+    let mut sequence = Sequence::read(db)?;
+    let mut changes = Vec::new();
+    let mut txn = Txn {
+        db,
+        op: "embedded.open",
+        sessions,
+        deadlines: &mut Deadlines::default(),
+        sequence: &mut sequence,
+        changes: &mut changes,
+    };
+    mend::mend(&mut txn)?;
+    sequence.position = txn.position();
+    if !changes.is_empty() {
+        sequence.write(db)?;
+    }
+    open.commit()?;
+    Ok(sequence)
 }
 
 /// Makes the file if it is missing, for its owner only: output and definitions are in it.

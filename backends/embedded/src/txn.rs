@@ -40,6 +40,13 @@ impl Sequence {
             })
         })
     }
+
+    /// Into the file, as part of a transaction.
+    pub(crate) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
+        let mut update = db.prepare_cached("UPDATE meta SET revision = ?1, position = ?2")?;
+        update.execute((self.revision, self.position))?;
+        Ok(())
+    }
 }
 
 impl Txn<'_> {

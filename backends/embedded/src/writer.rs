@@ -266,9 +266,11 @@ impl Desk {
         }
         let position = txn.position();
         if self.sequence.revision > before || !changes.is_empty() {
-            let sql = "UPDATE meta SET revision = ?1, position = ?2";
-            let mut update = self.db.prepare_cached(sql)?;
-            update.execute((self.sequence.revision, position))?;
+            let sequence = Sequence {
+                position,
+                ..self.sequence
+            };
+            sequence.write(&self.db)?;
         }
         Ok(())
     }

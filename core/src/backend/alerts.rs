@@ -104,7 +104,7 @@ pub struct ClaimedAlert {
     pub claim: u64,
 }
 
-/// Alerts on their way.
+/// Alerts on their way. One whose record cannot be read is left out of claims and lists.
 #[async_trait]
 pub trait AlertOutbox: Debug + Send + Sync + 'static {
     /// Puts alerts. Idempotent by id, whatever has become of the earlier one. An alert whose dedupe key a

@@ -349,6 +349,9 @@ pub enum FireEvent {
 #[async_trait]
 pub trait FireFeed: Debug + Send + Sync + 'static {
     /// All records and the cursor from which [`FireFeed::watch`] continues.
+    ///
+    /// A record that cannot be read is left out and stops no other. It still is what guards find: a job with
+    /// such an open record is busy. See [`super::protocol::mend`] for its end.
     async fn snapshot(&self) -> Result<(FireView, Cursor)>;
 
     /// Every change after `from`, at least once and in order for each record.

@@ -71,7 +71,8 @@ pub trait RunSink: Debug + Send + Sync + 'static {
         cut: Option<(u64, u64)>,
     ) -> Result<()>;
 
-    /// Writes the terminal record, once. A second call changes nothing, whatever its fence.
+    /// Writes the terminal record, once. A second call changes nothing, whatever its fence. What the log
+    /// has of the run so far need not be readable for it: the end replaces it.
     async fn finish(&self, done: &DoneRecord) -> Result<()>;
 }
 
@@ -238,9 +239,13 @@ pub struct LogPage {
 #[async_trait]
 pub trait RunQuery: Debug + Send + Sync + 'static {
     /// One run, or `None`.
+    ///
+    /// # Errors
+    /// `Corrupt` with the reason if its record cannot be read.
     async fn get(&self, run: &RunId) -> Result<Option<RunRecord>>;
 
-    /// Runs, newest first by when they were first recorded; stable while others are inserted.
+    /// Runs, newest first by when they were first recorded; stable while others are inserted. A record
+    /// that cannot be read is left out, so that a page may have fewer than `limit` runs before the last.
     ///
     /// # Errors
     /// `InvalidConfig` if the token is not one of this backend's.

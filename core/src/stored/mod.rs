@@ -11,8 +11,10 @@
 //!
 //! Instants are Unix milliseconds, durations milliseconds (`_ms`), and numbers above 2⁵³ hexadecimal.
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer, de};
 use serde_json::{Map, Value};
+
+use crate::job::{Job, JobName};
 
 mod forms;
 mod job;
@@ -26,6 +28,9 @@ pub const VERSION: u32 = 1;
 
 /// How form `n + 1` is made from form `n`, at index `n - 1`.
 const STEPS: &[Step] = &[];
+
+/// The longest [`StoredError::reason`].
+const REASON_CHARS: usize = 300;
 
 /// A step from one form to the next; `kind` is the [`Stored::KIND`] of the record.
 type Step = fn(kind: &str, record: &mut Map<String, Value>);
@@ -76,6 +81,20 @@ impl StoredError {
             source,
         }
     }
+
+    /// All that there is to say, for people: one line, of at most [`REASON_CHARS`] characters. Pieces of the
+    /// record may be in it, so that nothing in it is taken for control characters of a terminal.
+    pub fn reason(&self) -> String {
+        let text = match self {
+            Self::Malformed { source, .. } => format!("{self}: {source}"),
+            Self::Newer { .. } => self.to_string(),
+        };
+        let harmless = |c: char| match c.is_control() {
+            true => char::REPLACEMENT_CHARACTER,
+            false => c,
+        };
+        text.chars().take(REASON_CHARS).map(harmless).collect()
+    }
 }
 
 #[derive(Serialize)]
@@ -105,12 +124,15 @@ pub fn encode<T: Stored>(record: &T) -> Result<Vec<u8>, StoredError> {
 /// As [`encode`], keeping the members of `previous` that this program does not know (S13).
 ///
 /// What it does not know is what its own reading and writing of `previous` loses, at any depth.
-/// Lists are compared as a whole.
+/// Lists are compared as a whole. Of bytes that are no record nothing is kept.
 ///
 /// # Errors
-/// As [`decode`] of `previous` and [`encode`].
+/// As [`encode`], and `Newer` if a later program wrote `previous`: it must not be replaced.
 pub fn encode_over<T: Stored>(record: &T, previous: &[u8]) -> Result<Vec<u8>, StoredError> {
-    let old: T = decode(previous)?;
+    let old: T = match decode(previous) {
+        Err(StoredError::Malformed { .. }) => return encode(record),
+        old => old?,
+    };
     let value =
         |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).map_err(StoredError::malformed::<T>);
     let known = value(&encode(&old)?)?;
@@ -156,6 +178,19 @@ pub fn decode<T: Stored>(bytes: &[u8]) -> Result<T, StoredError> {
     let mut record: Map<String, Value> = serde_json::from_slice(bytes).map_err(malformed)?;
     upgrade(T::KIND, &mut record, found, STEPS);
     T::read(Value::Object(record)).map_err(malformed)
+}
+
+/// The job in `bytes`, which is stored under this name.
+///
+/// # Errors
+/// As [`decode`]; `Malformed` also if it is the record of another job.
+pub fn decode_job(name: &JobName, bytes: &[u8]) -> Result<Job, StoredError> {
+    let job: Job = decode(bytes)?;
+    if job.name == *name {
+        return Ok(job);
+    }
+    let other = format!("it is the record of job {:?}", job.name.as_str());
+    Err(StoredError::malformed::<Job>(de::Error::custom(other)))
 }
 
 /// Takes a record of form `found` through every later step.

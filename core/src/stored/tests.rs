@@ -331,3 +331,37 @@ fn an_older_form_takes_every_later_step() {
     assert_eq!(upgraded(2, "timeout_s"), json!({"timeout_ms": 3000}));
     assert_eq!(upgraded(3, "timeout_ms"), json!({"timeout_ms": 3}));
 }
+
+/// Nothing can be kept of bytes that are no record, and everything of a newer program's.
+#[test]
+fn damaged_bytes_are_replaced_and_newer_ones_are_not() {
+    let job = full_job();
+    for damaged in [&b"{"[..], b"\xff", br#"{"v":1}"#, b"[]"] {
+        assert_eq!(
+            encode_over(&job, damaged).unwrap(),
+            encode(&job).unwrap(),
+            "{damaged:?}"
+        );
+    }
+    let newer = encode_over(&job, br#"{"v":99}"#).unwrap_err();
+    assert!(matches!(newer, StoredError::Newer { found: 99, .. }));
+}
+
+#[test]
+fn a_job_under_another_name_is_no_job() {
+    let bytes = encode(&full_job()).unwrap();
+    assert_eq!(decode_job(&full_job().name, &bytes).unwrap(), full_job());
+    let other = decode_job(&JobName::existing("other"), &bytes).unwrap_err();
+    assert!(other.reason().contains("nightly/backup"), "{other}");
+}
+
+/// Whatever is in the bytes, the reason is a line that can be shown anywhere.
+#[test]
+fn a_reason_is_one_short_line() {
+    let mut document: Value = serde_json::from_slice(&encode(&full_job()).unwrap()).unwrap();
+    document["concurrency"] = format!("\u{1b}[2J\n{}", "x".repeat(10_000)).into();
+    let why = decode::<Job>(document.to_string().as_bytes()).unwrap_err();
+    let reason = why.reason();
+    assert!(reason.starts_with("stored job is malformed: "), "{reason}");
+    assert!(reason.chars().count() <= 300 && !reason.chars().any(char::is_control));
+}

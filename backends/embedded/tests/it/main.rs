@@ -10,6 +10,7 @@
 use sandclock_testkit::conformance;
 
 mod crash;
+mod damage;
 mod durability;
 mod faults;
 mod fresh;

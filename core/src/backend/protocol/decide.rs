@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Change, Changes, Facts, RunEnd, Step, mark_of, require_session};
+use super::{Change, Changes, Facts, RunEnd, Step, if_readable, mark_of, require_session};
 use crate::backend::{
     Adopt, Adopted, Decide, DecideFate, Decided, Fence, Nonce, OpenRecord, OpenState, Result,
     SessionId, Version, Versioned, WaitRecord,
@@ -71,7 +71,8 @@ fn admit(policy: ConcurrencyPolicy, any_open: bool, tick_waits: bool) -> Admissi
     }
 }
 
-/// One item of a decide call that [`check_batch`] has passed.
+/// One item of a decide call that [`check_batch`] has passed. If its mark cannot be read it is `Stale`, so
+/// that the others of the batch do not suffer for it.
 ///
 /// # Errors
 /// `SessionLost` if the session is gone.
@@ -132,7 +133,7 @@ pub fn decide(
 
 /// A guard is false: the caller holds the run if this is a repeat of a claim that was applied.
 fn repeated(facts: &dyn Facts, session: &SessionId, due: &Decide) -> Result<Step<Decided>> {
-    let open = facts.open(due.job(), &RunKey::Tick(due.fire))?;
+    let open = if_readable(facts.open(due.job(), &RunKey::Tick(due.fire)))?;
     let answer = match open.filter(|open| is_claim_of(&open.value, session, due.nonce)) {
         Some(open) => Decided::Held {
             fence: Fence::at(open.version),

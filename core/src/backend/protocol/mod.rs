@@ -19,13 +19,16 @@ use crate::time::Timestamp;
 
 mod claim;
 mod decide;
+mod mend;
 mod settle;
 
 pub use claim::{end, rebind, take};
 pub use decide::{MAX_BATCH, adopt, check_batch, decide};
+pub use mend::{Unreadable, mend};
 pub use settle::{REQUEST_LIFE, settle, trigger};
 
-/// What a step reads of the store, all as of one moment.
+/// What a step reads of the store, all as of one moment. A record that cannot be read is an error of kind
+/// `Corrupt`; guards that only need to know that a record is there count it.
 pub trait Facts {
     /// Whether the session is open and its lease has not run out.
     fn session_lives(&self, session: &SessionId) -> Result<bool>;
@@ -230,7 +233,16 @@ impl Changes {
     }
 }
 
-/// The mark without its version.
+/// Nothing, for a record that cannot be read.
+fn if_readable<T>(found: Result<Option<T>>) -> Result<Option<T>> {
+    match found {
+        Err(error) if error.kind == ErrorKind::Corrupt => Ok(None),
+        found => found,
+    }
+}
+
+/// The mark without its version. One that cannot be read is none: it is not what a planner saw, and an end
+/// does without its streak.
 fn mark_of(facts: &dyn Facts, job: &JobName) -> Result<Option<Mark>> {
-    Ok(facts.mark(job)?.map(|mark| mark.value))
+    Ok(if_readable(facts.mark(job))?.map(|mark| mark.value))
 }
