@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sandclock_core::backend::SessionId;
 use sandclock_core::backend::memory::MemoryStore;
+use sandclock_core::job::JobName;
 
 use crate::conformance::{
     CoordinationBackend, CoordinationEnv, Powers, RecordsBackend, RecordsEnv,
@@ -26,6 +27,10 @@ impl Powers for MemoryStore {
 
     async fn forget_history(&self) {
         self.compact();
+    }
+
+    async fn break_job(&self, name: &JobName, newer: bool) {
+        Self::break_job(self, name, newer);
     }
 }
 

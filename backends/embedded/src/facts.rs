@@ -8,7 +8,7 @@ use sandclock_core::backend::{
     DoneRecord, FireEvent, Kill, Mark, OpenRecord, RecordSeen, Result, SessionId, Version,
     Versioned, WaitRecord,
 };
-use sandclock_core::job::{Job, JobName};
+use sandclock_core::job::JobName;
 use sandclock_core::policy::ConcurrencyPolicy;
 use sandclock_core::run::{RunId, RunKey};
 use sandclock_core::stored::{self, Stored};
@@ -16,6 +16,7 @@ use sandclock_core::stored::{self, Stored};
 use crate::changes::Change;
 use crate::error::{DbError, DbResult};
 use crate::expiry::kill_of;
+use crate::jobs::JobRow;
 use crate::txn::Txn;
 
 /// The three kinds of record of a run.
@@ -187,10 +188,10 @@ impl Facts for Txn<'_> {
     }
 
     fn job_policy(&self, job: &JobName) -> Result<Option<ConcurrencyPolicy>> {
-        let sql = "SELECT version, body FROM jobs WHERE name = ?1";
-        let found = self.row(sql, [job.as_str()]);
-        let found: Option<Versioned<Job>> = found.map_err(|error| error.at(self.op))?;
-        Ok(found.map(|job| job.value.concurrency))
+        let found = JobRow::find(self.db, job);
+        let found = found.map_err(|error| DbError::from(error).at(self.op))?;
+        let stored = found.map(|row| row.record().readable(self.op));
+        Ok(stored.transpose()?.map(|stored| stored.job.concurrency))
     }
 
     fn mark(&self, job: &JobName) -> Result<Option<Versioned<Mark>>> {

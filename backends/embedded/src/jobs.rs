@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row};
 use sandclock_core::backend::{
-    Cursor, Events, JobEvent, JobSnapshot, JobStore, Precondition, Result, StoredJob, Version,
-    Versioned,
+    BrokenJob, Cursor, Events, JobEvent, JobRecord, JobSnapshot, JobStore, Precondition, Result,
+    StoredJob, Version, Versioned,
 };
 use sandclock_core::job::{Job, JobName};
 use sandclock_core::{BackendError, ErrorKind, stored};
@@ -20,47 +20,54 @@ use crate::txn::{Sequence, Txn};
 const JOB_BYTES: usize = 1 << 20;
 
 /// A row of the table, its body not yet read.
-struct JobRow {
-    version: u64,
-    created: u64,
+pub(crate) struct JobRow {
+    name: JobName,
+    version: Version,
+    created: Version,
     body: Vec<u8>,
 }
 
 impl JobRow {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
-            version: row.get(0)?,
-            created: row.get(1)?,
-            body: row.get(2)?,
+            name: JobName::existing(row.get::<_, String>(0)?),
+            version: Version(row.get(1)?),
+            created: Version(row.get(2)?),
+            body: row.get(3)?,
         })
     }
 
-    fn find(db: &Connection, name: &JobName) -> rusqlite::Result<Option<Self>> {
-        let sql = "SELECT version, created, body FROM jobs WHERE name = ?1";
+    pub(crate) fn find(db: &Connection, name: &JobName) -> rusqlite::Result<Option<Self>> {
+        let sql = "SELECT name, version, created, body FROM jobs WHERE name = ?1";
         let mut select = db.prepare_cached(sql)?;
         select.query_row([name.as_str()], Self::from_row).optional()
     }
 
-    fn stored(&self) -> DbResult<StoredJob> {
-        Ok(StoredJob {
-            job: Arc::new(stored::decode(&self.body)?),
-            version: Version(self.version),
-            created: Version(self.created),
-        })
+    fn replace(&self, db: &Connection) -> rusqlite::Result<()> {
+        let mut replace = db.prepare_cached("REPLACE INTO jobs VALUES (?1, ?2, ?3, ?4)")?;
+        let (name, version, created) = (self.name.as_str(), self.version.0, self.created.0);
+        replace.execute((name, version, created, &self.body))?;
+        Ok(())
     }
-}
 
-fn holds(pre: Precondition, version: Option<u64>) -> bool {
-    match pre {
-        Precondition::Any => true,
-        Precondition::Absent => version.is_none(),
-        Precondition::Matches(expected) => version == Some(expected.0),
+    /// What the row holds.
+    pub(crate) fn record(self) -> JobRecord {
+        match stored::decode_job(&self.name, &self.body) {
+            Ok(job) => JobRecord::Job(StoredJob {
+                job: Arc::new(job),
+                version: self.version,
+                created: self.created,
+            }),
+            Err(why) => {
+                JobRecord::Broken(BrokenJob::new(self.name, self.version, self.created, &why))
+            }
+        }
     }
 }
 
 fn put(txn: &mut Txn<'_>, job: &Arc<Job>, pre: Precondition) -> DbResult<Versioned<()>> {
     let old = JobRow::find(txn.db, &job.name)?;
-    if !holds(pre, old.as_ref().map(|old| old.version)) {
+    if !pre.holds(old.as_ref().map(|old| old.version)) {
         return Err(BackendError::new(txn.op, ErrorKind::Conflict)
             .context(&job.name)
             .into());
@@ -75,11 +82,14 @@ fn put(txn: &mut Txn<'_>, job: &Arc<Job>, pre: Precondition) -> DbResult<Version
         return Err(refused.context(why).into());
     }
     let version = txn.next_version();
-    let created = old.map_or(version, |old| Version(old.created));
-    let mut replace = txn
-        .db
-        .prepare_cached("REPLACE INTO jobs VALUES (?1, ?2, ?3, ?4)")?;
-    replace.execute((job.name.as_str(), version.0, created.0, body))?;
+    let created = old.map_or(version, |old| old.created);
+    let row = JobRow {
+        name: job.name.clone(),
+        version,
+        created,
+        body,
+    };
+    row.replace(txn.db)?;
     let mut keep = txn
         .db
         .prepare_cached("UPDATE marks SET orphaned_at = NULL WHERE job = ?1")?;
@@ -97,7 +107,7 @@ fn delete(txn: &mut Txn<'_>, name: &JobName, pre: Precondition) -> DbResult<()> 
     let Some(old) = JobRow::find(txn.db, name)? else {
         return refuse(ErrorKind::NotFound);
     };
-    if !holds(pre, Some(old.version)) {
+    if !pre.holds(Some(old.version)) {
         return refuse(ErrorKind::Conflict);
     }
     let mut delete = txn.db.prepare_cached("DELETE FROM jobs WHERE name = ?1")?;
@@ -110,13 +120,28 @@ fn delete(txn: &mut Txn<'_>, name: &JobName, pre: Precondition) -> DbResult<()> 
 }
 
 fn snapshot(db: &Connection) -> DbResult<JobSnapshot> {
-    let mut select = db.prepare_cached("SELECT version, created, body FROM jobs ORDER BY name")?;
-    let rows = select.query_map([], JobRow::from_row)?;
-    let jobs = rows.map(|row| row?.stored()).collect::<DbResult<_>>()?;
-    Ok(JobSnapshot {
-        jobs,
-        cursor: cursor(Sequence::read(db)?.position),
-    })
+    let sql = "SELECT name, version, created, body FROM jobs ORDER BY name";
+    let mut select = db.prepare_cached(sql)?;
+    let rows = select.query_map([], |row| JobRow::from_row(row).map(JobRow::record))?;
+    let records = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    let at = cursor(Sequence::read(db)?.position);
+    Ok(JobSnapshot::of(records, at))
+}
+
+/// Puts bytes that are no job under the name, and says so, as another program that writes the store might.
+#[cfg(feature = "test-util")]
+pub(crate) fn damage(txn: &mut Txn<'_>, name: &JobName, body: &[u8]) -> DbResult<()> {
+    let old = JobRow::find(txn.db, name)?;
+    let version = txn.next_version();
+    let row = JobRow {
+        name: name.clone(),
+        version,
+        created: old.map_or(version, |old| old.created),
+        body: body.to_vec(),
+    };
+    row.replace(txn.db)?;
+    txn.tell(Change::Job(row.record().into()));
+    Ok(())
 }
 
 #[async_trait]
@@ -137,7 +162,8 @@ impl JobStore for Store {
         let name = name.clone();
         let find = move |db: &Connection| {
             let row = JobRow::find(db, &name)?;
-            row.map(|row| row.stored()).transpose()
+            let stored = row.map(|row| row.record().readable("jobs.get"));
+            Ok(stored.transpose()?)
         };
         self.readers.read("jobs.get", find).await
     }

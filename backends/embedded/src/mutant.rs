@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use sandclock_core::backend::{Result, SessionId};
+use sandclock_core::job::JobName;
 
+use crate::jobs;
 use crate::schema::Settings;
 use crate::store::Store;
-use crate::txn::Sequence;
+use crate::txn::{Sequence, Txn};
 use crate::{Embedded, EmbeddedConfig};
 
 /// A defect of durability.
@@ -69,6 +71,17 @@ impl Embedded {
     pub fn drop_watches(&self) {
         self.store.changes.end_streams();
         self.store.sessions.end_streams();
+    }
+
+    /// Leaves a record under the name that nobody can read, or with `newer` one of a later program.
+    ///
+    /// # Errors
+    /// As writes.
+    pub async fn break_job(&self, name: &JobName, newer: bool) -> Result<()> {
+        let name = name.clone();
+        let body: &[u8] = if newer { br#"{"v":99}"# } else { b"{" };
+        let work = move |txn: &mut Txn<'_>| jobs::damage(txn, &name, body);
+        self.store.writer.write("embedded.break_job", work).await
     }
 
     /// Forgets the history of changes, so that every older cursor has expired.

@@ -9,6 +9,8 @@
 //! - Time in a contract is a duration, judged by the store's clock, or a value that is data, such as
 //!   a fire time. No method takes the caller's wall-clock "now" (A5).
 //! - Cursors and session ids are never parsed or compared outside their backend (A6).
+//! - A record that cannot be read stops what it stands for and nothing else: no snapshot, list or watch of
+//!   others fails because of it.
 //! - Dropping a call's future leaves its effect unknown, the same as a lost answer.
 //! - One contract per concern, few methods, none with a default.
 //!
@@ -46,7 +48,7 @@ pub use fires::{
     Adopt, Adopted, Decide, DecideFate, Decided, End, EndHow, Ended, FireEvent, FireFeed, FireView,
     Fires, Request, Settle, SettleAs, Settled, Take, TakeFrom, Taken, Triggered,
 };
-pub use jobs::{JobEvent, JobSnapshot, JobStore, StoredJob};
+pub use jobs::{BrokenJob, JobEvent, JobRecord, JobSnapshot, JobStore, StoredJob};
 pub use kills::{Kill, Kills};
 pub use records::{
     DoneRecord, Generation, Mark, Nonce, OpenRecord, OpenState, Pinned, RecordSeen, Span,
@@ -112,6 +114,17 @@ pub enum Precondition {
     Absent,
     /// Exactly this version.
     Matches(Version),
+}
+
+impl Precondition {
+    /// Whether it holds of a record at `version`, or of none.
+    pub fn holds(self, version: Option<Version>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Absent => version.is_none(),
+            Self::Matches(expected) => version == Some(expected),
+        }
+    }
 }
 
 /// Whether other processes can share the store.

@@ -2,7 +2,9 @@
 //!
 //! It follows the job store by snapshot and watch. Events are hints: a version that is not newer is
 //! dropped, and every so often a whole new snapshot replaces the view, whatever the watch said (S10).
-//! A job whose stored form cannot be planned is kept with the reason and never stops the others.
+//! A job whose record cannot be read makes no ticks, a job whose schedule cannot be read is never due, and
+//! neither stops the others. The last readable definition is remembered: if the repair leaves the generation
+//! as it was, the mark goes on from where it is, and ticks of the time in between are late.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use futures_util::StreamExt;
 
 use super::follow::{self, Follow};
 use super::state::Shared;
-use crate::backend::{Generation, JobEvent, Result, StoredJob, Version};
+use crate::backend::{BrokenJob, Generation, JobEvent, Result, StoredJob, Version};
 use crate::job::{Job, JobName, ScheduleSpec};
 use crate::schedule::{Schedule, ScheduleError, Timetable, parse_zone};
 use crate::time::Timestamp;
@@ -87,10 +89,30 @@ impl Entry {
     }
 }
 
+/// A job whose record cannot be read.
+#[derive(Debug)]
+struct Broken {
+    record: BrokenJob,
+    /// As it was when it could be read last.
+    before: Option<Entry>,
+}
+
+/// What the catalogue has under a name.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Definition<'a> {
+    /// A job.
+    Known(&'a Entry),
+    /// A record that cannot be read: the job is there, but nobody knows what it is.
+    Broken(&'a BrokenJob),
+    /// Nothing.
+    Gone,
+}
+
 /// All jobs, as far as this worker knows.
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
     jobs: BTreeMap<JobName, Entry>,
+    broken: BTreeMap<JobName, Broken>,
     /// Whether a snapshot has been read.
     pub(super) synced: bool,
 }
@@ -98,6 +120,14 @@ pub(super) struct Catalog {
 impl Catalog {
     pub(super) fn get(&self, name: &JobName) -> Option<&Entry> {
         self.jobs.get(name)
+    }
+
+    pub(super) fn definition(&self, name: &JobName) -> Definition<'_> {
+        match (self.jobs.get(name), self.broken.get(name)) {
+            (Some(entry), _) => Definition::Known(entry),
+            (None, Some(broken)) => Definition::Broken(&broken.record),
+            (None, None) => Definition::Gone,
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&JobName, &Entry)> {
@@ -108,24 +138,46 @@ impl Catalog {
         self.jobs.len()
     }
 
+    /// The jobs whose records cannot be read.
+    pub(super) fn broken(&self) -> impl ExactSizeIterator<Item = &BrokenJob> {
+        self.broken.values().map(|broken| &broken.record)
+    }
+
     /// Takes a snapshot over; returns the jobs that are not what they were.
-    pub(super) fn replace(&mut self, jobs: Vec<StoredJob>) -> BTreeSet<JobName> {
-        let mut old = std::mem::take(&mut self.jobs);
+    pub(super) fn replace(
+        &mut self,
+        jobs: Vec<StoredJob>,
+        broken: Vec<BrokenJob>,
+    ) -> BTreeSet<JobName> {
+        let mut old = std::mem::take(self);
         let mut changed = BTreeSet::new();
         for stored in jobs {
             let name = stored.job.name.clone();
-            let before = old.remove(&name);
-            match before {
+            match old.jobs.remove(&name) {
                 Some(entry) if entry.stored.version == stored.version => {
                     self.jobs.insert(name, entry);
                 }
                 before => {
+                    let before = before.or_else(|| old.take(&name));
                     changed.insert(name.clone());
                     self.jobs.insert(name, Entry::new(stored, before.as_ref()));
                 }
             }
         }
-        changed.extend(old.into_keys());
+        for record in broken {
+            match old.broken.remove(&record.name) {
+                Some(known) if known.record.version == record.version => {
+                    self.broken.insert(record.name, known);
+                }
+                known => {
+                    let before = known.and_then(|known| known.before);
+                    let before = before.or_else(|| old.take(&record.name));
+                    changed.insert(record.name.clone());
+                    self.note_broken(record, before);
+                }
+            }
+        }
+        changed.extend(old.jobs.into_keys().chain(old.broken.into_keys()));
         self.synced = true;
         changed
     }
@@ -135,25 +187,60 @@ impl Catalog {
         match event {
             JobEvent::Put(stored) => {
                 let name = stored.job.name.clone();
-                let before = self.jobs.get(&name);
-                if before.is_some_and(|entry| entry.stored.version >= stored.version) {
+                if self.version(&name) >= Some(stored.version) {
                     return None;
                 }
-                let entry = Entry::new(stored, before);
+                let before = self.take(&name);
+                let entry = Entry::new(stored, before.as_ref());
                 self.jobs.insert(name.clone(), entry);
                 Some(name)
             }
-            JobEvent::Deleted(name, version) => self.delete(name, version),
+            JobEvent::Broken(record) => {
+                let name = record.name.clone();
+                if self.version(&name) >= Some(record.version) {
+                    return None;
+                }
+                let before = self.take(&name);
+                self.note_broken(record, before);
+                Some(name)
+            }
+            JobEvent::Deleted(name, version) => {
+                let older = self.version(&name)? <= version;
+                older.then(|| {
+                    self.take(&name);
+                    name
+                })
+            }
             JobEvent::Progress => None,
         }
     }
 
-    fn delete(&mut self, name: JobName, version: Version) -> Option<JobName> {
-        let newer = self.jobs.get(&name)?.stored.version > version;
-        (!newer).then(|| {
-            self.jobs.remove(&name);
-            name
-        })
+    fn version(&self, name: &JobName) -> Option<Version> {
+        match self.definition(name) {
+            Definition::Known(entry) => Some(entry.stored.version),
+            Definition::Broken(record) => Some(record.version),
+            Definition::Gone => None,
+        }
+    }
+
+    /// Removes what is there; returns the job as it was when it could be read last.
+    fn take(&mut self, name: &JobName) -> Option<Entry> {
+        let broken = self.broken.remove(name);
+        let before = broken.and_then(|broken| broken.before);
+        self.jobs.remove(name).or(before)
+    }
+
+    /// Said once for each version, since what is known already never comes here.
+    fn note_broken(&mut self, record: BrokenJob, before: Option<Entry>) {
+        let (job, version) = (record.name.as_str(), record.version.0);
+        tracing::warn!(
+            job,
+            version,
+            reason = record.reason,
+            "a job cannot be read: it makes no ticks until it is saved anew or deleted"
+        );
+        let broken = Broken { record, before };
+        self.broken.insert(broken.record.name.clone(), broken);
     }
 }
 
@@ -170,7 +257,7 @@ impl Follow for FollowJobs {
         let mut events =
             follow::in_time(shared, "jobs.watch", store.watch(snapshot.cursor)).await?;
         shared.update(|state| {
-            let changed = state.catalog.replace(snapshot.jobs);
+            let changed = state.catalog.replace(snapshot.jobs, snapshot.broken);
             state.touch_all(changed);
         });
         while let Some(event) = events.next().await {
@@ -204,6 +291,97 @@ impl CatalogJob {
                 Timing::Never | Timing::Table(_) => None,
             },
             next: entry.timing.table().and_then(|table| table.next_after(now)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::{Dialect, DstPolicy};
+
+    fn stored(version: u64, expr: &str) -> StoredJob {
+        let mut job = Job::shell(JobName::existing("job"), "true");
+        job.schedule = Some(ScheduleSpec {
+            expr: expr.to_owned(),
+            dialect: Dialect::Native,
+            time_zone: "UTC".to_owned(),
+            dst: DstPolicy::Vixie,
+            starts_at: None,
+            ends_at: None,
+        });
+        StoredJob {
+            job: Arc::new(job),
+            version: Version(version),
+            created: Version(1),
+        }
+    }
+
+    fn broken(version: u64) -> BrokenJob {
+        BrokenJob {
+            name: JobName::existing("job"),
+            version: Version(version),
+            created: Version(1),
+            reason: "it is malformed".to_owned(),
+            newer: false,
+        }
+    }
+
+    fn entry(catalog: &Catalog) -> &Entry {
+        catalog.get(&JobName::existing("job")).unwrap()
+    }
+
+    #[test]
+    fn a_broken_job_makes_no_ticks_and_is_still_there() {
+        let mut catalog = Catalog::default();
+        catalog.replace(vec![stored(2, "@daily")], Vec::new());
+        let name = JobName::existing("job");
+        assert_eq!(
+            catalog.apply(JobEvent::Broken(broken(3))),
+            Some(name.clone())
+        );
+        assert!(catalog.get(&name).is_none());
+        assert!(matches!(
+            catalog.definition(&name),
+            Definition::Broken(record) if record.version == Version(3)
+        ));
+        assert_eq!((catalog.len(), catalog.broken().len()), (0, 1));
+        for old in [
+            JobEvent::Broken(broken(3)),
+            JobEvent::Put(stored(2, "@daily")),
+        ] {
+            assert_eq!(catalog.apply(old), None, "what is known already is no news");
+        }
+        assert!(catalog.replace(Vec::new(), vec![broken(3)]).is_empty());
+        let deleted = JobEvent::Deleted(name.clone(), Version(4));
+        assert_eq!(catalog.apply(deleted), Some(name.clone()));
+        assert!(matches!(catalog.definition(&name), Definition::Gone));
+    }
+
+    /// Whether the repair comes by the watch or by a snapshot.
+    #[test]
+    fn a_repaired_job_goes_on_where_it_was() {
+        for by_watch in [true, false] {
+            for (expr, same) in [("@daily", true), ("@hourly", false)] {
+                let mut catalog = Catalog::default();
+                catalog.replace(vec![stored(2, "@daily")], Vec::new());
+                let before = entry(&catalog).generation;
+                if by_watch {
+                    catalog.apply(JobEvent::Broken(broken(3)));
+                    catalog.apply(JobEvent::Broken(broken(4)));
+                    catalog.apply(JobEvent::Put(stored(5, expr)));
+                } else {
+                    // Damage by hand leaves the version as it was.
+                    catalog.replace(Vec::new(), vec![broken(2)]);
+                    catalog.replace(Vec::new(), vec![broken(4)]);
+                    catalog.replace(vec![stored(5, expr)], Vec::new());
+                }
+                let after = entry(&catalog);
+                assert_eq!(after.generation == before, same);
+                let previous = after.previous.as_ref().map(|(generation, _)| *generation);
+                assert_eq!(previous, (!same).then_some(before));
+                assert_eq!(catalog.broken().len(), 0);
+            }
         }
     }
 }

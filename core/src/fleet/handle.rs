@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::catalog::CatalogJob;
 use super::counters::CountersSnapshot;
 use super::state::{Phase, Shared};
-use crate::backend::{SessionId, WorkerInfo};
+use crate::backend::{BrokenJob, SessionId, WorkerInfo};
 use crate::job::JobName;
 use crate::run::{RunId, RunKey};
 use crate::time::Timestamp;
@@ -52,6 +52,8 @@ pub struct WorkerStatus {
     pub max_concurrent_runs: u32,
     /// How many jobs it knows.
     pub jobs: usize,
+    /// How many job records it cannot read.
+    pub jobs_broken: usize,
     /// Ended runs that the run log does not have yet.
     pub done_waiting: usize,
 }
@@ -87,6 +89,7 @@ impl WorkerHandle {
             running: running.collect(),
             max_concurrent_runs: self.shared.config.max_concurrent_runs,
             jobs: state.catalog.len(),
+            jobs_broken: state.catalog.broken().len(),
             done_waiting: state.view.done.len(),
         }
     }
@@ -99,6 +102,11 @@ impl WorkerHandle {
         entries
             .map(|(_, entry)| CatalogJob::of(entry, now))
             .collect()
+    }
+
+    /// The job records that this worker cannot read, by name.
+    pub fn broken_jobs(&self) -> Vec<BrokenJob> {
+        self.shared.state().catalog.broken().cloned().collect()
     }
 
     /// One job as this worker knows it.

@@ -9,12 +9,13 @@
 //! | open, without owner | `not_before` has passed | take |
 //! | waiting | a kill is there | settle: killed |
 //! | waiting tick | the job is gone, disabled, or another one of the same name | settle: skipped |
+//! | waiting | the job's record cannot be read | none: it waits for the repair |
 //! | waiting | the job is free | take: ticks first, then requests in order of creation |
 //! | waiting tick of a replacing job | it is busy | send the open run its kill, if nobody has |
 
 use std::time::Duration;
 
-use super::catalog::Entry;
+use super::catalog::{Definition, Entry};
 use super::clock::Now;
 use super::view::JobRecords;
 use crate::backend::{
@@ -89,10 +90,10 @@ impl Rescues {
     }
 }
 
-/// Plans all steps about the records of `job`; `entry` is `None` if the job is gone.
+/// Plans all steps about the records of `job`.
 pub(super) fn plan(
     job: &JobName,
-    entry: Option<&Entry>,
+    definition: Definition<'_>,
     records: &JobRecords,
     now: Now,
     known: &dyn Knowledge,
@@ -103,7 +104,7 @@ pub(super) fn plan(
             plan_open(open, now, known, &mut rescues);
         }
     }
-    plan_waiting(job, entry, records, now.wall, known, &mut rescues);
+    plan_waiting(job, definition, records, now.wall, known, &mut rescues);
     rescues
 }
 
@@ -178,12 +179,16 @@ fn after_loss(open: &OpenRecord, worker: &str, now: Timestamp, known: &dyn Knowl
 
 fn plan_waiting(
     job: &JobName,
-    entry: Option<&Entry>,
+    definition: Definition<'_>,
     records: &JobRecords,
     now: Timestamp,
     known: &dyn Knowledge,
     rescues: &mut Rescues,
 ) {
+    let entry = match definition {
+        Definition::Known(entry) => Some(entry),
+        Definition::Broken(_) | Definition::Gone => None,
+    };
     let mut takeable: Vec<&Versioned<WaitRecord>> = Vec::new();
     for wait in records.wait.values() {
         let run = RunId::of(job, &wait.value.key);
@@ -197,7 +202,7 @@ fn plan_waiting(
         }
         if known.kill(&run).is_some() {
             rescues.steps.push(if_killed(&run, record, now, known));
-        } else if let Some(why) = given_up(entry, wait) {
+        } else if let Some(why) = given_up(definition, wait) {
             let outcome = Outcome::without_process(RunState::Skipped, why, now);
             rescues.steps.push(Rescue::Settle {
                 record,
@@ -214,19 +219,19 @@ fn plan_waiting(
 }
 
 /// Why a waiting run will never be admitted.
-fn given_up(entry: Option<&Entry>, wait: &Versioned<WaitRecord>) -> Option<&'static str> {
+fn given_up(definition: Definition<'_>, wait: &Versioned<WaitRecord>) -> Option<&'static str> {
     let tick = wait.value.key.fire_time().is_some();
-    match entry {
-        None => Some("the job was deleted while it waited"),
-        // Versions of one store are comparable: it waited before this life of the name began.
-        Some(entry) if entry.stored.created > wait.version => {
-            Some("the job was deleted while it waited")
-        }
-        Some(entry) if tick && !entry.stored.job.enabled => {
-            Some("the job was disabled while it waited")
-        }
-        Some(_) => None,
+    let (created, enabled) = match definition {
+        Definition::Known(entry) => (entry.stored.created, entry.stored.job.enabled),
+        // Nobody knows, so that nothing is given up before it is repaired or deleted.
+        Definition::Broken(record) => (record.created, true),
+        Definition::Gone => return Some("the job was deleted while it waited"),
+    };
+    // Versions of one store are comparable: it waited before this life of the name began.
+    if created > wait.version {
+        return Some("the job was deleted while it waited");
     }
+    (tick && !enabled).then_some("the job was disabled while it waited")
 }
 
 fn plan_take(
@@ -318,5 +323,88 @@ fn seen<R>(job: &JobName, key: &RunKey, record: &Versioned<R>) -> RecordSeen {
         job: job.clone(),
         key: key.clone(),
         version: record.version,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::{BrokenJob, Version};
+    use tokio::time::Instant;
+
+    /// A worker that has seen nothing.
+    struct Fresh;
+
+    impl Knowledge for Fresh {
+        fn gone_for(&self, _: &SessionId) -> Option<Duration> {
+            None
+        }
+
+        fn is_orphan(&self, _: &OpenRecord) -> bool {
+            false
+        }
+
+        fn kill(&self, _: &RunId) -> Option<&Kill> {
+            None
+        }
+
+        fn is_pending(&self, _: &RunKey) -> bool {
+            false
+        }
+
+        fn me(&self) -> &'static str {
+            "worker"
+        }
+
+        fn dice(&self) -> f64 {
+            0.0
+        }
+    }
+
+    /// The steps about a tick that has waited since version 5.
+    fn steps(definition: Definition<'_>) -> Vec<Rescue> {
+        let job = JobName::existing("job");
+        let key = RunKey::Tick(Timestamp::default());
+        let wait = Versioned {
+            version: Version(5),
+            value: WaitRecord {
+                job: job.clone(),
+                key: key.clone(),
+                cause: String::new(),
+            },
+        };
+        let mut records = JobRecords::default();
+        records.wait.insert(key, wait);
+        let now = Now {
+            mono: Instant::now(),
+            wall: Timestamp::default(),
+        };
+        plan(&job, definition, &records, now, &Fresh).steps
+    }
+
+    #[test]
+    fn what_waits_for_a_broken_job_waits_for_its_repair() {
+        let mut broken = BrokenJob {
+            name: JobName::existing("job"),
+            version: Version(6),
+            created: Version(1),
+            reason: "it is malformed".to_owned(),
+            newer: false,
+        };
+        assert_eq!(steps(Definition::Broken(&broken)), []);
+        broken.created = Version(6);
+        let of_another_life = steps(Definition::Broken(&broken));
+        for dropped in [of_another_life, steps(Definition::Gone)] {
+            assert!(
+                matches!(
+                    &dropped[..],
+                    [Rescue::Settle {
+                        how: SettleAs::Drop(_),
+                        ..
+                    }]
+                ),
+                "{dropped:?}"
+            );
+        }
     }
 }

@@ -176,7 +176,13 @@ impl Planning<'_> {
                 now: self.now,
                 job,
             };
-            rescue::plan(job, state.catalog.get(job), records, self.now, &known)
+            rescue::plan(
+                job,
+                state.catalog.definition(job),
+                records,
+                self.now,
+                &known,
+            )
         };
         let mut before = state.possible.remove(job).unwrap_or_default();
         let mut possible = BTreeMap::new();

@@ -27,6 +27,7 @@ impl Mirror {
     fn apply(&mut self, event: JobEvent) {
         let (name, version, job) = match event {
             JobEvent::Put(job) => (job.job.name.clone(), job.version, Some(job)),
+            JobEvent::Broken(job) => panic!("nobody broke {job:?}"),
             JobEvent::Deleted(name, version) => (name, version, None),
             JobEvent::Progress => return,
         };

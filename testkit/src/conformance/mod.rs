@@ -21,8 +21,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sandclock_core::backend::{Coordination, Records, SessionId};
+use sandclock_core::job::JobName;
 
 pub mod adopt;
+pub mod broken;
 pub mod decide;
 pub mod definitions;
 pub mod end;
@@ -55,6 +57,9 @@ pub trait Powers: Debug + Send + Sync {
     async fn disturb(&self);
     /// Forgets old changes, so that a watch can only continue from the present.
     async fn forget_history(&self);
+    /// Leaves a record under the name that nobody can read, or with `newer` one of a later program, as a
+    /// program that is not ours might. Watches learn of it; of a job that is there it is a change.
+    async fn break_job(&self, name: &JobName, newer: bool);
 }
 
 /// An empty store of coordination.
@@ -126,6 +131,15 @@ macro_rules! coordination_cases {
                 versions_rise_with_every_write
                 a_recreated_job_begins_a_new_life
                 one_of_many_writers_wins_each_version
+            }
+            broken: {
+                a_broken_record_stops_no_other
+                a_watch_reports_a_broken_record
+                a_put_repairs_a_broken_record
+                a_newer_record_is_not_replaced
+                a_broken_record_can_be_deleted
+                a_broken_job_is_neither_claimed_nor_asked_for
+                a_broken_record_may_have_any_name
             }
             definitions: {
                 a_job_comes_back_as_it_was

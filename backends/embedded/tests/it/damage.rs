@@ -1,11 +1,12 @@
 //! Rows that somebody has damaged by hand: each stops what it stands for, and nothing else.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sandclock_core::ErrorKind;
 use sandclock_core::backend::{
-    Alert, AlertId, AlertState, Coordination, Decided, Fence, Kill, OpenRecord, Pinned, Request,
-    RunFilter, RunHeader, RunRecord, SessionId, Triggered, Versioned,
+    Alert, AlertId, AlertState, Coordination, Decided, Fence, Kill, OpenRecord, Pinned,
+    Precondition, Request, RunFilter, RunHeader, RunRecord, SessionId, Triggered, Versioned,
 };
 use sandclock_core::ports::AlertDraft;
 use sandclock_core::run::{RunId, RunKey, RunState};
@@ -34,6 +35,46 @@ async fn decide_both(
     let due = jobs.map(|pinned| due(pinned, mark(0), 1));
     let decided = store.fires.decide(session, &due).await;
     decided.expect("one bad record fails no batch")
+}
+
+#[tokio::test]
+async fn a_damaged_job_is_listed_and_stops_no_other() {
+    let home = Home::new();
+    let store = home.open().coordination();
+    for name in ["bad", "good", "swapped"] {
+        planned_job(&store, name).await;
+    }
+    drop(store);
+    by_hand(&home, "UPDATE jobs SET body = x'7b' WHERE name = 'bad'");
+    let others = "(SELECT body FROM jobs WHERE name = 'good')";
+    by_hand(
+        &home,
+        &format!("UPDATE jobs SET body = {others} WHERE name = 'swapped'"),
+    );
+
+    let store = home.open().coordination();
+    let snapshot = store.jobs.snapshot().await.expect("snapshot");
+    let [good] = &snapshot.jobs[..] else {
+        panic!("{snapshot:?}")
+    };
+    let [bad, swapped] = &snapshot.broken[..] else {
+        panic!("{snapshot:?}")
+    };
+    assert!(bad.reason.contains("malformed"), "{bad:?}");
+    assert!(swapped.reason.contains("\"good\""), "{swapped:?}");
+    let good = Pinned {
+        job: Arc::clone(&good.job),
+        version: good.version,
+    };
+    let session = open_session(&store).await;
+    claim(&store, &session, &good, mark(0)).await;
+    let repair = (job("bad"), Precondition::Matches(bad.version));
+    let repaired = store.jobs.put(&repair.0, repair.1).await;
+    repaired.expect("repaired");
+    let delete = store.jobs.delete(&swapped.name, Precondition::Any);
+    delete.await.expect("deleted");
+    let snapshot = store.jobs.snapshot().await.expect("snapshot");
+    assert_eq!((snapshot.jobs.len(), snapshot.broken.len()), (2, 0));
 }
 
 /// The jobs `marked`, `open`, `done` and `good`: the mark of the first, and the open, wait and done records

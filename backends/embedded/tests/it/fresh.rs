@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use sandclock_backend_embedded::Embedded;
 use sandclock_core::backend::SessionId;
 use sandclock_core::backend::layer::{Observer, Retry};
+use sandclock_core::job::JobName;
 use sandclock_testkit::conformance::{
     CoordinationBackend, CoordinationEnv, Powers, RecordsBackend, RecordsEnv,
 };
@@ -44,6 +45,11 @@ impl Powers for Kept {
 
     async fn forget_history(&self) {
         self.store.compact().await.expect("compact");
+    }
+
+    async fn break_job(&self, name: &JobName, newer: bool) {
+        let broken = self.store.break_job(name, newer);
+        broken.await.expect("a record that is none");
     }
 }
 

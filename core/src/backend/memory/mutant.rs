@@ -7,8 +7,8 @@
 use super::state::State;
 use crate::backend::protocol::{Change, Facts};
 use crate::backend::{
-    Adopt, Decide, DoneRecord, End, Fence, Kill, Mark, Nonce, OpenRecord, OpenState, Pinned,
-    Result, SessionId, Take, TakeFrom, Version, Versioned, WaitRecord,
+    Adopt, BrokenJob, Decide, DoneRecord, End, Fence, JobRecord, Kill, Mark, Nonce, OpenRecord,
+    OpenState, Pinned, Result, SessionId, Take, TakeFrom, Version, Versioned, WaitRecord,
 };
 use crate::job::JobName;
 use crate::policy::ConcurrencyPolicy;
@@ -52,11 +52,15 @@ pub enum StoreMutant {
     RequestForgotten,
     /// A decide does not compare the session. No invariant breaks: such a claim is settled as lost.
     DecideWithoutSession,
+    /// One job record that cannot be read makes the snapshot of all jobs fail (every worker stops).
+    BrokenStopsSnapshot,
+    /// A put replaces what a newer program wrote (its members are lost).
+    NewerReplaced,
 }
 
 impl StoreMutant {
     /// Every defect.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::MarkGuardBefore,
         Self::BusyOutsideTheMark,
         Self::PassedOverUnrecorded,
@@ -74,6 +78,8 @@ impl StoreMutant {
         Self::KillNotRead,
         Self::RequestForgotten,
         Self::DecideWithoutSession,
+        Self::BrokenStopsSnapshot,
+        Self::NewerReplaced,
     ];
 
     /// Drops or changes what the step would write.
@@ -169,11 +175,25 @@ impl State {
         end
     }
 
+    /// Why a snapshot of the jobs fails.
+    pub(super) fn stopped_by(&self) -> Option<&BrokenJob> {
+        let stops = self.mutant == Some(StoreMutant::BrokenStopsSnapshot);
+        self.jobs.values().find_map(|record| match record {
+            JobRecord::Broken(broken) if stops => Some(broken),
+            _ => None,
+        })
+    }
+
+    /// Whether a put over this record is refused.
+    pub(super) fn keeps(&self, broken: &BrokenJob) -> bool {
+        broken.newer && self.mutant != Some(StoreMutant::NewerReplaced)
+    }
+
     fn assume_version(&self, pinned: &mut Pinned) {
         if self.mutant == Some(StoreMutant::VersionNotCompared)
-            && let Some(stored) = self.jobs.get(&pinned.job.name)
+            && let Some(record) = self.jobs.get(&pinned.job.name)
         {
-            pinned.version = stored.version;
+            pinned.version = record.version();
         }
     }
 }

@@ -11,8 +11,8 @@ use super::outbox::Outbox;
 use super::runs::RunLog;
 use crate::backend::protocol::{Change, Facts, REQUEST_LIFE, Step};
 use crate::backend::{
-    DoneRecord, FireEvent, Kill, Mark, OpenRecord, RecordSeen, Result, SessionEvent, SessionId,
-    StoredJob, Version, Versioned, WaitRecord, WorkerInfo,
+    DoneRecord, FireEvent, JobRecord, Kill, Mark, OpenRecord, RecordSeen, Result, SessionEvent,
+    SessionId, Version, Versioned, WaitRecord, WorkerInfo,
 };
 use crate::job::JobName;
 use crate::policy::ConcurrencyPolicy;
@@ -41,7 +41,7 @@ pub(super) struct State {
     pub(super) history: History,
     /// Grows when all watches are broken.
     pub(super) epoch: u64,
-    pub(super) jobs: BTreeMap<JobName, StoredJob>,
+    pub(super) jobs: BTreeMap<JobName, JobRecord>,
     pub(super) sessions: BTreeMap<SessionId, Lease>,
     pub(super) sessions_opened: u64,
     pub(super) marks: BTreeMap<JobName, Versioned<Mark>>,
@@ -235,11 +235,13 @@ impl Facts for State {
     }
 
     fn job_version(&self, job: &JobName) -> Result<Option<Version>> {
-        Ok(self.jobs.get(job).map(|stored| stored.version))
+        Ok(self.jobs.get(job).map(JobRecord::version))
     }
 
     fn job_policy(&self, job: &JobName) -> Result<Option<ConcurrencyPolicy>> {
-        Ok(self.jobs.get(job).map(|stored| stored.job.concurrency))
+        let record = self.jobs.get(job).cloned();
+        let stored = record.map(|record| record.readable("fires.trigger"));
+        Ok(stored.transpose()?.map(|stored| stored.job.concurrency))
     }
 
     fn mark(&self, job: &JobName) -> Result<Option<Versioned<Mark>>> {
