@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::api::dto::job::JobDto;
 
-/// Creates the examples if the store holds no job at all. `secret` is a file with the secret that the
+/// Creates the examples if the store holds no job at all, readable or not. `secret` is a file with the secret that the
 /// first example prints.
 ///
 /// # Errors
@@ -23,7 +23,8 @@ pub async fn create(
     zone: &str,
     secret: &Path,
 ) -> anyhow::Result<()> {
-    if !jobs.snapshot().await?.jobs.is_empty() {
+    let there = jobs.snapshot().await?;
+    if !there.jobs.is_empty() || !there.broken.is_empty() {
         return Ok(());
     }
     for document in documents(secret) {

@@ -13,7 +13,7 @@ use super::problem::{FieldError, Problem};
 /// The most items of a list.
 pub const MAX_LIMIT: u32 = 1000;
 
-/// The `{name}` of a route: any name that may exist, percent-decoded.
+/// The `{name}` of a route: any name that may exist, percent-decoded; the empty one where a route has none.
 #[derive(Debug)]
 pub struct Name(pub JobName);
 
@@ -21,9 +21,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        segment(parts, state, "name")
-            .await
-            .map(|name| Self(JobName::existing(name)))
+        let name = segment(parts, state, "name").await?;
+        Ok(Self(JobName::existing(name.unwrap_or_default())))
     }
 }
 
@@ -35,7 +34,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Run {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let id = segment(parts, state, "id").await?;
+        let id = segment(parts, state, "id").await?.unwrap_or_default();
         RunId::parse(&id).map(Self).ok_or_else(|| {
             Problem::not_found(format!("{id:?} is no run id: 32 hexadecimal digits"))
         })
@@ -46,15 +45,12 @@ async fn segment<S: Send + Sync>(
     parts: &mut Parts,
     state: &S,
     name: &str,
-) -> Result<String, Problem> {
+) -> Result<Option<String>, Problem> {
     let params = RawPathParams::from_request_parts(parts, state)
         .await
         .map_err(|error| Problem::malformed(error.to_string()))?;
-    params
-        .iter()
-        .find(|(key, _)| *key == name)
-        .map(|(_, value)| value.to_owned())
-        .ok_or_else(|| Problem::malformed(format!("the path lacks its {name}")))
+    let found = params.iter().find(|(key, _)| *key == name);
+    Ok(found.map(|(_, value)| value.to_owned()))
 }
 
 /// The query of a route. Unknown parameters are refused.

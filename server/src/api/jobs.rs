@@ -5,11 +5,12 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sandclock_core::backend::{Generation, Precondition, StoredJob, Version};
+use sandclock_core::backend::{Generation, JobRecord, Precondition, StoredJob, Version};
 use sandclock_core::job::{Job, JobName};
 use serde::{Deserialize, Serialize};
 
 use super::Api;
+use super::broken;
 use super::dto::from_json;
 use super::dto::job::JobDto;
 use super::dto::run::ListDto;
@@ -31,15 +32,19 @@ pub struct JobView {
     pub schedule_text: Option<String>,
     /// The next fire time.
     pub next: Option<String>,
+    /// Why it makes no ticks: its record or its schedule cannot be read. Of a record that cannot be read
+    /// nothing else is known but name and version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
 }
 
 impl JobView {
     fn of(api: &Api, stored: &StoredJob) -> Self {
-        let table = stored
-            .job
-            .schedule
-            .as_ref()
-            .and_then(|spec| crate::timetable::of(spec).ok());
+        let spec = stored.job.schedule.as_ref();
+        let (table, broken) = match spec.map(crate::timetable::of).transpose() {
+            Ok(table) => (table, None),
+            Err(error) => (None, Some(error.to_string())),
+        };
         let next = table
             .as_ref()
             .filter(|_| stored.job.enabled)
@@ -49,6 +54,20 @@ impl JobView {
             version: stored.version.0,
             schedule_text: table.map(|table| table.schedule().describe()),
             next: next.map(|at| at.to_string()),
+            broken,
+        }
+    }
+
+    fn of_record(api: &Api, record: &JobRecord) -> Self {
+        match record {
+            JobRecord::Job(stored) => Self::of(api, stored),
+            JobRecord::Broken(broken) => Self {
+                job: JobDto::named(broken.name.as_str()),
+                version: broken.version.0,
+                schedule_text: None,
+                next: None,
+                broken: Some(broken.reason.clone()),
+            },
         }
     }
 }
@@ -59,16 +78,20 @@ pub async fn list(
     Query(paging): Query<Paging>,
 ) -> Result<Json<ListDto<JobView>>, Problem> {
     let limit = paging.limit()? as usize;
-    let mut jobs = api.coordination.jobs.snapshot().await?.jobs;
-    jobs.sort_by(|a, b| a.job.name.cmp(&b.job.name));
-    let after = paging.cursor().unwrap_or_default();
-    let mut rest = jobs
+    let snapshot = api.coordination.jobs.snapshot().await?;
+    let jobs = snapshot.jobs.into_iter().map(JobRecord::Job);
+    let broken = snapshot.broken.into_iter().map(JobRecord::Broken);
+    let mut records: Vec<_> = jobs.chain(broken).collect();
+    records.sort_by(|a, b| a.name().cmp(b.name()));
+    // The cursor is a name, and the empty one comes first.
+    let after = paging.cursor();
+    let mut rest = records
         .iter()
-        .filter(|stored| after.is_empty() || stored.job.name.as_str() > after);
+        .filter(|record| after.is_none_or(|after| record.name().as_str() > after));
     let items: Vec<_> = rest
         .by_ref()
         .take(limit)
-        .map(|stored| JobView::of(&api, stored))
+        .map(|record| JobView::of_record(&api, record))
         .collect();
     let last = items.last().and_then(|view| view.job.name.clone());
     let next = rest.next().and(last);
@@ -183,16 +206,16 @@ pub async fn next(
     )?))
 }
 
-/// One job, or 404.
+/// One job; 404 without one, 409 if it cannot be read.
 pub async fn find(api: &Api, name: &JobName) -> Result<StoredJob, Problem> {
-    api.coordination
-        .jobs
-        .get(name)
-        .await?
-        .ok_or_else(|| no_job(name))
+    match api.coordination.jobs.get(name).await {
+        Ok(stored) => stored.ok_or_else(|| no_job(name)),
+        Err(error) => Err(broken::refusal(api, name, error).await),
+    }
 }
 
-fn no_job(name: &JobName) -> Problem {
+/// The refusal of a request on a job that is not there.
+pub fn no_job(name: &JobName) -> Problem {
     Problem::not_found(format!("there is no job {name}"))
 }
 
@@ -208,7 +231,7 @@ async fn change(
         if let Precondition::Matches(version) = pre
             && version != stored.version
         {
-            return Err(changed(&stored));
+            return Err(changed(name, stored.version));
         }
         let mut job = with(&stored)?;
         check_hooks(api, &job).await?;
@@ -222,27 +245,31 @@ async fn change(
     )))
 }
 
-fn changed(stored: &StoredJob) -> Problem {
-    let (name, version) = (&stored.job.name, stored.version.0);
-    Problem::precondition(format!("job {name} is at version {version} now"))
+fn changed(name: &JobName, version: Version) -> Problem {
+    Problem::precondition(format!("job {name} is at version {} now", version.0))
 }
 
 /// Saves a job. `schedule_since` moves to now if anything that decides about ticks has changed, so that
-/// ticks of the time before are not owed under the new definition.
+/// ticks of the time before are not owed under the new definition. Of a record that cannot be read nobody
+/// knows that nothing has changed.
 async fn save(api: &Api, job: &mut Job, pre: Precondition) -> Result<Response, Problem> {
-    let old = api.coordination.jobs.get(&job.name).await?;
-    let same_ticks = old.as_ref().is_some_and(|old| {
-        job.schedule_since = old.job.schedule_since;
-        Generation::of(&old.job, Version(0)) == Generation::of(job, Version(0))
-    });
+    let old = broken::look(api, &job.name).await?;
+    let same_ticks = match &old {
+        Some(JobRecord::Job(old)) => {
+            job.schedule_since = old.job.schedule_since;
+            Generation::of(&old.job, Version(0)) == Generation::of(job, Version(0))
+        }
+        Some(JobRecord::Broken(record)) if record.newer => return Err(broken::problem(record)),
+        Some(JobRecord::Broken(_)) | None => false,
+    };
     if !same_ticks {
         job.schedule_since = Some(api.clock.now());
     }
     // The precondition makes sure that what was compared is what is replaced.
     let pre = match (pre, &old) {
-        (Precondition::Any, Some(old)) => Precondition::Matches(old.version),
+        (Precondition::Any, Some(old)) => Precondition::Matches(old.version()),
         (Precondition::Any, None) => Precondition::Absent,
-        (Precondition::Absent, Some(old)) => return Err(changed(old)),
+        (Precondition::Absent, Some(old)) => return Err(changed(&job.name, old.version())),
         (pre, _) => pre,
     };
     let put = api.coordination.jobs.put(job, pre).await?;
@@ -251,11 +278,10 @@ async fn save(api: &Api, job: &mut Job, pre: Precondition) -> Result<Response, P
     } else {
         StatusCode::CREATED
     };
-    let created = old.map_or(put.version, |old| old.created);
     let stored = StoredJob {
         job: job.clone().into(),
         version: put.version,
-        created,
+        created: old.map_or(put.version, |old| old.created()),
     };
     Ok(shown(api, status, &stored))
 }

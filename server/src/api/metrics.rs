@@ -6,64 +6,19 @@ use std::fmt::Write as _;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
+use sandclock_core::fleet::WorkerStatus;
 
 use super::Api;
 
 /// `GET /metrics`
 pub async fn render(State(api): State<Api>) -> impl IntoResponse {
     let mut page = Page::default();
-    let status = api.worker.status();
-    let info = [
-        ("version", crate::VERSION),
-        ("worker", status.name.as_str()),
-    ];
-    page.gauge(
-        "sandclock_info",
-        "The program and the worker in it",
-        &info,
-        1,
-    );
-    let none: &[(&str, &str)] = &[];
-    let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-    page.gauge(
-        "sandclock_worker_ready",
-        "1 if it knows what it needs",
-        none,
-        status.ready.into(),
-    );
-    page.gauge(
-        "sandclock_worker_trusted",
-        "1 if it may claim now",
-        none,
-        status.trusted.into(),
-    );
-    page.gauge(
-        "sandclock_worker_draining",
-        "1 if it takes nothing new",
-        none,
-        status.draining.into(),
-    );
-    page.gauge(
-        "sandclock_runs_running",
-        "Runs it holds",
-        none,
-        count(status.running.len()),
-    );
-    let most = u64::from(status.max_concurrent_runs);
-    page.gauge("sandclock_runs_running_max", "Runs it may hold", none, most);
-    page.gauge("sandclock_jobs", "Jobs it knows", none, count(status.jobs));
-    let waiting = count(status.done_waiting);
-    page.gauge(
-        "sandclock_done_waiting",
-        "Ended runs not yet in the run log",
-        none,
-        waiting,
-    );
+    worker(&api.worker.status(), &mut page);
     for (name, value) in api.worker.counters().iter() {
         page.counter(
             &format!("sandclock_{name}_total"),
             "Of this worker since its start",
-            none,
+            &[],
             value,
         );
     }
@@ -75,6 +30,57 @@ pub async fn render(State(api): State<Api>) -> impl IntoResponse {
         )],
         page.text(),
     )
+}
+
+fn worker(status: &WorkerStatus, page: &mut Page) {
+    let info = [
+        ("version", crate::VERSION),
+        ("worker", status.name.as_str()),
+    ];
+    page.gauge(
+        "sandclock_info",
+        "The program and the worker in it",
+        &info,
+        1,
+    );
+    let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    let gauges = [
+        (
+            "worker_ready",
+            "1 if it knows what it needs",
+            status.ready.into(),
+        ),
+        (
+            "worker_trusted",
+            "1 if it may claim now",
+            status.trusted.into(),
+        ),
+        (
+            "worker_draining",
+            "1 if it takes nothing new",
+            status.draining.into(),
+        ),
+        ("runs_running", "Runs it holds", count(status.running.len())),
+        (
+            "runs_running_max",
+            "Runs it may hold",
+            u64::from(status.max_concurrent_runs),
+        ),
+        ("jobs", "Jobs it knows", count(status.jobs)),
+        (
+            "jobs_broken",
+            "Jobs whose stored record it cannot read",
+            count(status.jobs_broken),
+        ),
+        (
+            "done_waiting",
+            "Ended runs not yet in the run log",
+            count(status.done_waiting),
+        ),
+    ];
+    for (name, help, value) in gauges {
+        page.gauge(&format!("sandclock_{name}"), help, &[], value);
+    }
 }
 
 fn plugins(api: &Api, page: &mut Page) {

@@ -6,6 +6,7 @@
 
 pub mod alerts;
 pub mod auth;
+pub mod broken;
 pub mod dto;
 pub mod health;
 pub mod input;
@@ -35,6 +36,9 @@ use self::problem::Problem;
 /// The largest request body in bytes.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
 
+/// The job of the empty name, which nobody can create and others may have left behind.
+const NAMELESS: &str = "/jobs/";
+
 /// What the handlers share.
 #[derive(Clone, Debug)]
 pub struct Api {
@@ -60,6 +64,7 @@ pub fn router(api: Api) -> Router {
     let viewer = Router::new()
         .route("/jobs", get(jobs::list))
         .route("/jobs/{name}", get(jobs::get))
+        .route(NAMELESS, get(jobs::get))
         .route("/jobs/{name}/next", get(jobs::next))
         .route("/schedule/preview", get(schedule::preview))
         .route("/runs", get(runs::list))
@@ -85,6 +90,7 @@ pub fn router(api: Api) -> Router {
                 .patch(jobs::patch)
                 .delete(jobs::delete),
         )
+        .route(NAMELESS, axum::routing::delete(jobs::delete))
         .route("/jobs/{name}/enable", post(jobs::enable))
         .route("/jobs/{name}/disable", post(jobs::disable))
         .route_layer(role(Role::Editor));

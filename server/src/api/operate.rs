@@ -16,6 +16,7 @@ use super::dto::from_json;
 use super::dto::run::{ListDto, WorkerDto};
 use super::input::{Name, Run};
 use super::problem::{FieldError, Problem};
+use super::{broken, jobs};
 
 /// The body of `POST /jobs/{name}/run`; may be empty.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -61,16 +62,17 @@ pub async fn run(
         by: who.name,
         refuse_if_busy: body.if_busy == Some(IfBusy::Reject),
     };
-    match api.coordination.fires.trigger(&name, &request).await? {
-        Triggered::Run(run) => Ok((
+    match api.coordination.fires.trigger(&name, &request).await {
+        Ok(Triggered::Run(run)) => Ok((
             StatusCode::ACCEPTED,
             Json(Started {
                 run: run.to_string(),
             }),
         )
             .into_response()),
-        Triggered::Busy => Err(Problem::conflict(format!("job {name} is busy"))),
-        Triggered::NoJob => Err(Problem::not_found(format!("there is no job {name}"))),
+        Ok(Triggered::Busy) => Err(Problem::conflict(format!("job {name} is busy"))),
+        Ok(Triggered::NoJob) => Err(jobs::no_job(&name)),
+        Err(error) => Err(broken::refusal(&api, &name, error).await),
     }
 }
 
@@ -140,14 +142,16 @@ pub async fn kill_run(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// `POST /jobs/{name}/kill`: every run of the job that is open or waits.
+/// `POST /jobs/{name}/kill`: every run of the job that is open or waits, whether the job can be read or not.
 pub async fn kill_job(
     State(api): State<Api>,
     Extension(who): Extension<TokenInfo>,
     Name(name): Name,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    super::jobs::find(&api, &name).await?;
+    if broken::look(&api, &name).await?.is_none() {
+        return Err(jobs::no_job(&name));
+    }
     let (view, _) = api.coordination.feed.snapshot().await?;
     let open = view
         .open

@@ -143,6 +143,17 @@ impl Problem {
         )
     }
 
+    /// 409: what is stored of the job is not a definition.
+    pub fn broken_job(detail: impl Into<String>) -> Self {
+        let title = "the job's stored definition cannot be read";
+        Self::new(
+            StatusCode::CONFLICT,
+            "/problems/broken-job",
+            title,
+            detail.into(),
+        )
+    }
+
     /// 412: the resource has another version than the request expects.
     pub fn precondition(detail: impl Into<String>) -> Self {
         let title = "the resource has changed";

@@ -149,22 +149,25 @@ async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
     let jobs = Value::Array(items);
     table::either(output, &jobs, |jobs| {
         let rows = jobs.as_array().into_iter().flatten().map(|job| {
-            let enabled = job["enabled"].as_bool().unwrap_or(true);
-            let next = if enabled {
-                short_instant(job, "next")
-            } else {
-                "disabled".to_owned()
+            let broken = job["broken"].is_string();
+            let (next, meaning) = match job["enabled"].as_bool() {
+                _ if broken => ("broken".to_owned(), text(job, "broken")),
+                Some(false) => ("disabled".to_owned(), text(job, "schedule_text")),
+                _ => (short_instant(job, "next"), text(job, "schedule_text")),
             };
-            vec![
-                text(job, "name"),
-                text(job, "schedule"),
-                next,
-                text(job, "schedule_text"),
-            ]
+            vec![shown(job), text(job, "schedule"), next, meaning]
         });
         table::print(&["JOB", "SCHEDULE", "NEXT (UTC)", "MEANING"], rows);
     });
     Ok(())
+}
+
+/// The name, so that the empty one can be seen too.
+fn shown(job: &Value) -> String {
+    match text(job, "name") {
+        name if name.is_empty() => "\"\"".to_owned(),
+        name => name,
+    }
 }
 
 async fn apply(client: &Client, file: &std::path::Path) -> anyhow::Result<()> {

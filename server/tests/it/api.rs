@@ -7,6 +7,8 @@ use crate::product::Product;
 
 const ROUTES: &[(&str, &str)] = &[
     ("GET", "/api/v1/jobs"),
+    ("GET", "/api/v1/jobs/"),
+    ("DELETE", "/api/v1/jobs/"),
     ("GET", "/api/v1/jobs/x"),
     ("PUT", "/api/v1/jobs/x"),
     ("PATCH", "/api/v1/jobs/x"),

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod broken;
+#[cfg(test)]
 mod dev;
 #[cfg(test)]
 mod exec;

@@ -130,6 +130,14 @@ fn empty_object() -> serde_json::Value {
 }
 
 impl JobDto {
+    /// A document that says nothing but a name.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: Some(name.into()),
+            ..Self::default()
+        }
+    }
+
     /// As core has it, checked. `name` is the route's; `zone` is the default time zone.
     ///
     /// # Errors
