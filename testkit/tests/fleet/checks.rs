@@ -117,6 +117,12 @@ impl<'a> Replay<'a> {
                     let versions = jobs.entry(stored.job.name.clone()).or_default();
                     versions.insert(stored.version.0, Some(stored.clone()));
                 }
+                // Nothing may be claimed under a definition that nobody can read.
+                Fact::Job(JobEvent::Broken(broken)) => {
+                    jobs.entry(broken.name.clone())
+                        .or_default()
+                        .insert(broken.version.0, None);
+                }
                 Fact::Job(JobEvent::Deleted(name, version)) => {
                     jobs.entry(name.clone())
                         .or_default()

@@ -34,17 +34,20 @@ pub(crate) enum Kind {
     Poison,
     /// Machines are suspended: wall time goes on, monotonic time does not, and the session is gone.
     Suspend,
+    /// Records of jobs become unreadable, and are repaired later.
+    Damage,
 }
 
 impl Kind {
     /// All kinds.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Storm,
         Self::ClockAhead,
         Self::Outage,
         Self::Crowd,
         Self::Poison,
         Self::Suspend,
+        Self::Damage,
     ];
 }
 
@@ -57,6 +60,10 @@ pub(crate) enum Action {
     Flip(usize, bool),
     /// An operator deletes it.
     Delete(usize),
+    /// Its record becomes unreadable.
+    Break(usize),
+    /// If it is unreadable, it gets back the definition it had; `true` if that counts as a new one.
+    Repair(usize, bool),
     /// An operator asks for a run of it: the id, and whether waiting is fine.
     Ask(usize, String, bool),
     /// An operator kills an open run, if there is one: which, modulo their number.
@@ -126,6 +133,7 @@ impl Scenario {
             Kind::Crowd => scenario.crowd(&dice),
             Kind::Poison => scenario.poison(&dice),
             Kind::Suspend => scenario.suspend(&dice),
+            Kind::Damage => scenario.damage(&dice),
         }
         scenario.script.sort_by_key(|(at, _)| *at);
         scenario
@@ -276,6 +284,27 @@ impl Scenario {
             let by = i64::try_from(dice.between(12_000, 60_000)).unwrap();
             self.at(moment(dice), Action::Suspend(host, by));
         }
+    }
+
+    fn damage(&mut self, dice: &SplitMix64) {
+        self.bad_weather = true;
+        for _ in 0..10 {
+            let (at, job) = (moment(dice), self.any_job(dice));
+            self.at(at, Action::Break(job));
+            let later = at + Duration::from_millis(dice.between(1, 60_000));
+            self.at(later, Action::Repair(job, dice.chance(500)));
+        }
+        for n in 0..10 {
+            let job = self.any_job(dice);
+            self.at(moment(dice), Action::Ask(job, format!("ask-{n}"), true));
+        }
+        for _ in 0..3 {
+            self.trouble(dice);
+        }
+    }
+
+    fn any_job(&self, dice: &SplitMix64) -> usize {
+        usize::try_from(dice.below(self.jobs.len() as u64)).unwrap()
     }
 }
 

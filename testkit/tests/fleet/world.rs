@@ -1,6 +1,6 @@
 //! Runs a scenario: machines, store, operator and weather in virtual time, until all is calm again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,6 +98,8 @@ struct World {
     origin: Instant,
     slept_ms: i64,
     sleeps: Vec<Sleep>,
+    /// What jobs were before their records became unreadable.
+    damaged: BTreeMap<JobName, Job>,
     complaints: Vec<(&'static str, String)>,
 }
 
@@ -144,6 +146,7 @@ impl World {
             origin,
             slept_ms: 0,
             sleeps: Vec::new(),
+            damaged: BTreeMap::new(),
             complaints: Vec::new(),
         }
     }
@@ -214,7 +217,8 @@ impl World {
 
     async fn stored(&self, index: usize) -> Option<StoredJob> {
         let jobs = self.store.coordination().jobs;
-        jobs.get(&self.job_name(index)).await.unwrap()
+        // None also while its record cannot be read.
+        jobs.get(&self.job_name(index)).await.ok().flatten()
     }
 
     async fn act(&mut self, action: Action) {
@@ -231,6 +235,24 @@ impl World {
                 let jobs = self.store.coordination().jobs;
                 drop(jobs.delete(&self.job_name(index), Precondition::Any).await);
                 self.witness.look();
+            }
+            Action::Break(index) => {
+                if let Some(stored) = self.stored(index).await {
+                    self.damaged
+                        .insert(self.job_name(index), Job::clone(&stored.job));
+                }
+                self.store.break_job(&self.job_name(index), false);
+                self.witness.look();
+            }
+            Action::Repair(index, anew) => {
+                if self.stored(index).await.is_none()
+                    && let Some(job) = self.damaged.remove(&self.job_name(index))
+                {
+                    match anew {
+                        true => self.put(job).await,
+                        false => self.save(&job).await,
+                    }
+                }
             }
             Action::Ask(index, id, wait) => self.ask(index, id, wait).await,
             Action::KillOpen(which) => {
@@ -334,8 +356,9 @@ impl World {
         };
         let job = self.job_name(index);
         let fires = self.store.coordination().fires;
-        let answer = fires.trigger(&job, &request).await.unwrap();
-        let granted = matches!(answer, Triggered::Run(_));
+        // Refused while its record cannot be read.
+        let answer = fires.trigger(&job, &request).await;
+        let granted = matches!(answer, Ok(Triggered::Run(_)));
         self.witness.note(Fact::Asked(job, id, granted));
     }
 
@@ -389,6 +412,9 @@ impl World {
             .iter()
             .map(|stored| (stored.job.name.clone(), stored.version))
             .collect();
+        if !snapshot.broken.is_empty() {
+            self.complain("S10", format!("left broken: {:?}", snapshot.broken));
+        }
         for n in 0..self.hosts.len() {
             let Some(handle) = self.hosts[n].handle() else {
                 continue;
@@ -398,8 +424,9 @@ impl World {
                 .iter()
                 .map(|job| (job.stored.job.name.clone(), job.stored.version));
             let seen: Vec<_> = seen.collect();
-            if seen != truth {
-                let what = format!("worker {n} sees {seen:?}, the store has {truth:?}");
+            let broken = handle.broken_jobs();
+            if seen != truth || !broken.is_empty() {
+                let what = format!("worker {n} sees {seen:?} {broken:?}, the store has {truth:?}");
                 self.complain("S10", what);
             }
         }
