@@ -17,8 +17,10 @@ use tokio::time::{Instant, sleep_until};
 
 use sandclock_core::ports::Channel;
 
-use super::link::{CONTACT_GRACE, Started};
-use super::wire::{self, Deadline, EndedBy, Exit, Frames, Order, Report, Usage};
+use super::frames::frame;
+use super::line::{IdleLines, Line};
+use super::link::CONTACT_GRACE;
+use super::wire::{Deadline, EndedBy, Exit, Order, Report, RunNumber, Usage};
 
 /// How long after the SIGKILL of an order its supervisor may stay silent: its own patience with
 /// unkillable processes, and some more. After that it counts as stuck.
@@ -46,6 +48,8 @@ pub struct TreeEnd {
 #[derive(Debug, Clone)]
 pub struct Control {
     socket: Arc<UnixStream>,
+    /// Orders name it: when it is over, the supervisor may have another.
+    run: RunNumber,
     supervisor: Pid,
     /// When the supervisor's silence is too long.
     overdue: watch::Sender<Option<Instant>>,
@@ -57,7 +61,10 @@ impl Control {
         let overdue = Instant::now() + grace + SUPERVISOR_PATIENCE;
         self.overdue
             .send_modify(|known| *known = Some(known.map_or(overdue, |k| k.min(overdue))));
-        if let Err(error) = self.send(Order::End(Deadline::from_now(Duration::ZERO, grace))) {
+        if let Err(error) = self.send(&Order::End(
+            self.run,
+            Deadline::from_now(Duration::ZERO, grace),
+        )) {
             // Broken pipe: the end is on its way already. Otherwise the supervisor has not read for
             // days.
             if error.kind() != io::ErrorKind::BrokenPipe {
@@ -76,11 +83,14 @@ impl Control {
     pub fn extend(&self, alive_for: Duration) {
         // A failure means that the run has ended, or that its supervisor is stuck and the deadline
         // stays.
-        let _ = self.send(Order::Contact(Deadline::from_now(alive_for, CONTACT_GRACE)));
+        let _ = self.send(&Order::Contact(
+            self.run,
+            Deadline::from_now(alive_for, CONTACT_GRACE),
+        ));
     }
 
-    fn send(&self, order: Order) -> io::Result<()> {
-        let bytes = wire::frame(&order)?;
+    fn send(&self, order: &Order) -> io::Result<()> {
+        let bytes = frame(order)?;
         match self.socket.try_write(&bytes)? {
             n if n == bytes.len() => Ok(()),
             _ => Err(io::ErrorKind::WriteZero.into()),
@@ -99,18 +109,29 @@ pub struct Child {
     pub grouped: bool,
     /// Its pipes, to be read while waiting.
     pub outputs: Vec<(Channel, pipe::Receiver)>,
-    socket: Arc<UnixStream>,
-    frames: Frames,
+    /// `None` once it carries nothing more of this run.
+    line: Option<Line>,
+    idle: IdleLines,
     control: Control,
     overdue: watch::Receiver<Option<Instant>>,
     exit: Exit,
     end: Option<TreeEnd>,
 }
 
+/// What the supervisor says of a command that runs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Started {
+    pub(super) supervisor: i32,
+    pub(super) pid: i32,
+    pub(super) grouped: bool,
+}
+
 impl Child {
+    /// A run on this line, which goes to `idle` when the run is over and its supervisor is free.
     pub(super) fn new(
-        socket: UnixStream,
-        frames: Frames,
+        line: Line,
+        idle: IdleLines,
+        run: RunNumber,
         outputs: Vec<(Channel, pipe::Receiver)>,
         started: Started,
     ) -> Child {
@@ -119,10 +140,10 @@ impl Child {
             pid,
             grouped,
         } = started;
-        let socket = Arc::new(socket);
         let (sender, overdue) = watch::channel(None);
         let control = Control {
-            socket: Arc::clone(&socket),
+            socket: line.socket(),
+            run,
             supervisor: Pid::from_raw(supervisor),
             overdue: sender,
         };
@@ -131,8 +152,8 @@ impl Child {
             supervisor,
             grouped,
             outputs,
-            socket,
-            frames,
+            line: Some(line),
+            idle,
             control,
             overdue,
             exit: Exit::Unknown,
@@ -154,10 +175,13 @@ impl Child {
             if let Some(end) = &self.end {
                 return end.clone();
             }
+            let Some(line) = &mut self.line else {
+                return self.ended_by(EndedBy::SpawnerLost);
+            };
             let overdue = *self.overdue.borrow_and_update();
             let report = tokio::select! {
                 biased;
-                report = next_report(&self.socket, &mut self.frames) => report,
+                report = line.next_report() => report,
                 _ = self.overdue.changed() => continue,
                 () = until(overdue) => {
                     // Its parent, the spawner, then ends what it held and reports.
@@ -182,6 +206,7 @@ impl Child {
                 survivors,
                 kept,
                 usage,
+                free,
             } => {
                 let exit = self.exit;
                 self.end = Some(TreeEnd {
@@ -192,6 +217,9 @@ impl Child {
                     kept,
                     usage,
                 });
+                if let Some(line) = self.line.take().filter(|_| free) {
+                    self.idle.keep(line);
+                }
             }
             Report::Lost { orphans, survivors } => {
                 let end = self.ended_by(EndedBy::SupervisorLost);
@@ -222,25 +250,5 @@ async fn until(instant: Option<Instant>) {
     match instant {
         Some(instant) => sleep_until(instant).await,
         None => std::future::pending().await,
-    }
-}
-
-/// The next report on a control socket; `None` at its end. Cancel-safe.
-pub(super) async fn next_report(
-    socket: &UnixStream,
-    frames: &mut Frames,
-) -> io::Result<Option<Report>> {
-    loop {
-        if let Some(report) = frames.next()? {
-            return Ok(Some(report));
-        }
-        socket.readable().await?;
-        let mut chunk = [0; 1024];
-        match socket.try_read(&mut chunk) {
-            Ok(0) => return Ok(None),
-            Ok(n) => frames.push(chunk.get(..n).unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
     }
 }

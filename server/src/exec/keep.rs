@@ -12,21 +12,21 @@ use std::os::unix::net::UnixStream;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::reap::{Reaped, reap};
 use super::spawner::sigchld;
-use super::tree::{Reaped, reap};
 
 /// Returns when the last child has ended.
 ///
 /// What the pipes held when the run ended is still the worker's to read; so they are left alone
 /// until it has let go of the run's control socket.
-pub(super) fn outlast(control: UnixStream, mut pipes: Vec<OwnedFd>) -> io::Result<()> {
+pub(super) fn outlast(control: &UnixStream, mut pipes: Vec<OwnedFd>) -> io::Result<()> {
     let signals = sigchld()?;
     let mut worker = Some(control);
     let mut discarded = [0; 4096];
     loop {
         loop {
             match reap() {
-                Reaped::Ended(_) => {}
+                Reaped::Ended(..) => {}
                 Reaped::NoneYet => break,
                 Reaped::Childless => return Ok(()),
             }

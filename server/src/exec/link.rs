@@ -18,18 +18,20 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
-use tokio::io::{AsyncWriteExt, Interest};
+use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
 use sandclock_core::ports::Channel;
 
-use super::child::Child;
+use super::child::{Child, Started};
+use super::frames::{MAX_FRAME_BYTES, frame};
+use super::line::{IdleLines, Line};
 use super::passing;
 use super::spawner::SPAWNER_NAME;
 use super::spec::{CommandSpec, SpawnError};
-use super::wire::{self, Deadline, Report, Request, StartStep};
+use super::wire::{Deadline, Order, Report, Request, RunNumber, StartStep};
 
 /// How long a start may take before it counts as failed. Nothing runs on after that: the control
 /// socket is closed.
@@ -115,6 +117,9 @@ struct Link {
     program: PathBuf,
     process: std::process::Child,
     socket: Arc<UnixStream>,
+    /// Lines to supervisors of this spawner: one that it does not watch over is of no use.
+    idle: IdleLines,
+    runs: u64,
 }
 
 impl fmt::Debug for Processes {
@@ -136,6 +141,8 @@ impl Link {
             program,
             process,
             socket: Arc::new(UnixStream::from_std(socket)?),
+            idle: IdleLines::default(),
+            runs: 0,
         })
     }
 }
@@ -167,35 +174,97 @@ impl Processes {
     /// # Errors
     /// See [`StartStep`]. Nothing of the command is left then.
     pub async fn start(&self, spec: &CommandSpec) -> Result<Child, SpawnError> {
-        let mut run = Descriptors::make(spec).map_err(of_spawner)?;
-        let started = timeout(START_TIMEOUT, async {
-            self.hand_over(&run).await?;
-            // What stays open here would hide the end of the pipes.
-            run.theirs.clear();
-            run.negotiate(spec).await
-        });
-        match started.await {
-            Ok(Ok(started)) => Ok(Child::new(run.control, run.frames, run.outputs, started)),
-            Ok(Err(error)) => Err(error),
+        match timeout(START_TIMEOUT, self.negotiate(spec)).await {
+            Ok(started) => started,
             Err(_) => Err(of_spawner(io::ErrorKind::TimedOut.into())),
         }
     }
 
-    /// Gives the spawner the run's descriptors; starts a new spawner if there is none.
-    async fn hand_over(&self, run: &Descriptors) -> Result<(), SpawnError> {
-        let descriptors: Vec<BorrowedFd<'_>> = run.theirs.iter().map(AsFd::as_fd).collect();
+    async fn negotiate(&self, spec: &CommandSpec) -> Result<Child, SpawnError> {
+        let run = self.next_run();
+        let request = request(run, spec)?;
+        let mut pipes = Pipes::make(spec).map_err(of_spawner)?;
+        let (mut line, idle) = self.hand_over(&request, &pipes).await?;
+        // What stays open here would hide the end of the pipes.
+        pipes.theirs.clear();
+        match line.next_report().await.map_err(of_spawner)? {
+            Some(Report::Started {
+                supervisor,
+                pid,
+                grouped,
+            }) => {
+                if !grouped {
+                    note_without_groups();
+                }
+                let started = Started {
+                    supervisor,
+                    pid,
+                    grouped,
+                };
+                Ok(Child::new(line, idle, run, pipes.outputs, started))
+            }
+            Some(Report::Refused {
+                step,
+                subject,
+                errno,
+            }) => Err(SpawnError {
+                step,
+                subject,
+                source: io::Error::from_raw_os_error(errno),
+            }),
+            _ => Err(of_spawner(io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
+    /// Gives the request to a supervisor that is free, else to a new one.
+    async fn hand_over(
+        &self,
+        request: &[u8],
+        pipes: &Pipes,
+    ) -> Result<(Line, IdleLines), SpawnError> {
+        let descriptors: Vec<BorrowedFd<'_>> = pipes.theirs.iter().map(AsFd::as_fd).collect();
+        let idle = self.idle();
+        while let Some(line) = idle.take() {
+            // One that ended just now has not got the request.
+            if line.send(request, &descriptors).await.is_ok() {
+                return Ok((line, idle));
+            }
+        }
+        let (line, idle) = self.new_line().await?;
+        line.send(request, &descriptors).await.map_err(of_spawner)?;
+        Ok((line, idle))
+    }
+
+    /// Has the spawner make a supervisor; starts a new spawner if there is none.
+    async fn new_line(&self) -> Result<(Line, IdleLines), SpawnError> {
+        let (line, theirs) = Line::pair().map_err(of_spawner)?;
         let mut socket = self.socket();
         for last_try in [false, true] {
             let sent = socket.async_io(Interest::WRITABLE, || {
-                passing::send(socket.as_fd(), &descriptors)
+                passing::send(socket.as_fd(), &[1], &[theirs.as_fd()])
             });
             match sent.await {
-                Ok(()) => return Ok(()),
+                Ok(_) => return Ok((line, self.idle())),
                 Err(error) if last_try => return Err(of_spawner(error)),
                 Err(error) => socket = self.replace(&socket, &error).map_err(of_spawner)?,
             }
         }
-        Ok(())
+        Err(of_spawner(io::ErrorKind::BrokenPipe.into()))
+    }
+
+    fn next_run(&self) -> RunNumber {
+        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        link.runs += 1;
+        RunNumber(link.runs)
+    }
+
+    /// Supervisors without a run; none if nobody is left to watch over them.
+    fn idle(&self) -> IdleLines {
+        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(link.process.try_wait(), Ok(None)) {
+            link.idle.clear();
+        }
+        link.idle.clone()
     }
 
     fn socket(&self) -> Arc<UnixStream> {
@@ -216,7 +285,9 @@ impl Processes {
             // process table.
             let ended = link.process.try_wait();
             tracing::warn!(pid = link.process.id(), ?ended, error = %why, "spawner is gone; starting another");
+            let runs = link.runs;
             *link = Link::new(Spawner::start_from(&link.program.clone())?)?;
+            link.runs = runs;
         }
         Ok(Arc::clone(&link.socket))
     }
@@ -230,26 +301,22 @@ fn of_spawner(source: io::Error) -> SpawnError {
     }
 }
 
-/// The descriptors of one run: ours, and those for the supervisor in the order in which it expects
-/// them.
-struct Descriptors {
-    control: UnixStream,
-    frames: wire::Frames,
+/// The pipes of one run: our ends, and the descriptors for the supervisor in the order in which it
+/// expects them.
+struct Pipes {
     outputs: Vec<(Channel, pipe::Receiver)>,
     theirs: Vec<OwnedFd>,
 }
 
-impl Descriptors {
-    fn make(spec: &CommandSpec) -> io::Result<Descriptors> {
-        let (ours, control) = StdUnixStream::pair()?;
-        ours.set_nonblocking(true)?;
+impl Pipes {
+    fn make(spec: &CommandSpec) -> io::Result<Pipes> {
         let channels: &[Channel] = if spec.split {
             &[Channel::Stdout, Channel::Stderr]
         } else {
             &[Channel::Combined]
         };
         let mut outputs = Vec::new();
-        let mut theirs = vec![OwnedFd::from(control)];
+        let mut theirs = Vec::new();
         let mut drains = Vec::new();
         for channel in channels {
             let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
@@ -261,77 +328,35 @@ impl Descriptors {
             outputs.push((*channel, pipe::Receiver::from_owned_fd(read)?));
         }
         theirs.append(&mut drains);
-        Ok(Descriptors {
-            control: UnixStream::from_std(ours)?,
-            frames: wire::Frames::default(),
-            outputs,
-            theirs,
-        })
-    }
-
-    /// Sends the request and reads the answer.
-    async fn negotiate(&mut self, spec: &CommandSpec) -> Result<Started, SpawnError> {
-        let request = Request {
-            argv: spec.argv.clone(),
-            env: spec.env.clone(),
-            workdir: spec.workdir.clone(),
-            user: spec.user.clone(),
-            umask: spec.umask,
-            limits: spec.limits,
-            split: spec.split,
-            keep_leftovers: spec.keep_leftovers,
-            grace_ms: u64::try_from(spec.grace.as_millis()).unwrap_or(u64::MAX),
-            contact: Deadline::from_now(spec.alive_for, CONTACT_GRACE),
-        };
-        let bytes = wire::frame(&request).map_err(of_spawner)?;
-        if bytes.len() > wire::MAX_FRAME_BYTES {
-            // No kernel takes that much; say it as the kernel would.
-            let subject = spec.argv.first().cloned().unwrap_or_default();
-            return Err(SpawnError {
-                step: StartStep::Exec,
-                subject,
-                source: Errno::E2BIG.into(),
-            });
-        }
-        self.control.write_all(&bytes).await.map_err(of_spawner)?;
-        match super::child::next_report(&self.control, &mut self.frames)
-            .await
-            .map_err(of_spawner)?
-        {
-            Some(Report::Started {
-                supervisor,
-                pid,
-                grouped,
-            }) => {
-                if !grouped {
-                    note_without_groups();
-                }
-                Ok(Started {
-                    supervisor,
-                    pid,
-                    grouped,
-                })
-            }
-            Some(Report::Refused {
-                step,
-                subject,
-                errno,
-            }) => Err(SpawnError {
-                step,
-                subject,
-                source: io::Error::from_raw_os_error(errno),
-            }),
-            _ => Err(of_spawner(io::ErrorKind::UnexpectedEof.into())),
-        }
+        Ok(Pipes { outputs, theirs })
     }
 }
 
-/// What the supervisor says of a command that runs.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Started {
-    pub(super) supervisor: i32,
-    pub(super) pid: i32,
-    pub(super) grouped: bool,
+/// The request of a run as it goes over the socket.
+fn request(run: RunNumber, spec: &CommandSpec) -> Result<Vec<u8>, SpawnError> {
+    let request = Request {
+        run,
+        argv: spec.argv.clone(),
+        env: spec.env.clone(),
+        workdir: spec.workdir.clone(),
+        user: spec.user.clone(),
+        umask: spec.umask,
+        limits: spec.limits,
+        split: spec.split,
+        keep_leftovers: spec.keep_leftovers,
+        grace_ms: u64::try_from(spec.grace.as_millis()).unwrap_or(u64::MAX),
+        contact: Deadline::from_now(spec.alive_for, CONTACT_GRACE),
+    };
+    let bytes = frame(&Order::Start(Box::new(request))).map_err(of_spawner)?;
+    if bytes.len() > MAX_FRAME_BYTES {
+        // No kernel takes that much; say it as the kernel would.
+        return Err(SpawnError {
+            step: StartStep::Exec,
+            subject: spec.argv.first().cloned().unwrap_or_default(),
+            source: Errno::E2BIG.into(),
+        });
+    }
+    Ok(bytes)
 }
 
 /// Said once, for it is the same for every run.

@@ -7,28 +7,33 @@
 //!    └──── pipe ◄─────────────────────────────────── standard output and standard error
 //! ```
 //! The spawner ([`spawner`]) is this program started once under another name, one thread and
-//! nothing in it. It forks a supervisor per run, which starts the command ([`launch`]), and ends
-//! the whole tree ([`tree`]) on an order, at its deadline, or when the worker is gone. So no run
-//! outlives the contact to its worker, even if the worker is stopped or killed (L2, and the
-//! executor's share of S5).
+//! nothing in it. It forks a supervisor for each run that finds none free. The supervisor starts
+//! the command ([`launch`]), and ends the whole tree ([`tree`]) on an order, at its deadline, or
+//! when the worker is gone. So no run outlives the contact to its worker, even if the worker is
+//! stopped or killed (L2, and the executor's share of S5). Making processes is the price of a run,
+//! so a supervisor whose run left nothing is used again ([`line`]).
 //!
-//! [`link`] and [`child`] are the worker's side, on tokio. [`job`] is the executor that the
+//! [`link`], [`line`] and [`child`] are the worker's side, on tokio. [`job`] is the executor that the
 //! scheduler calls: it makes a command of a job ([`surroundings`]) and carries its output
 //! ([`output`]) from the pipe ([`intake`]) through redaction into bounded space ([`window`]) and
 //! the run log, which is also where a live run is followed.
 
 mod cgroup;
 mod child;
+mod desk;
 mod fork;
+mod frames;
 mod intake;
 mod job;
 mod keep;
 mod launch;
+mod line;
 mod link;
 mod mutant;
 mod orphans;
 mod output;
 mod passing;
+mod reap;
 mod roster;
 mod spawner;
 mod spec;

@@ -13,6 +13,8 @@ pub enum Mutant {
     GroupOnly,
     /// The dead man's deadline is not looked at.
     NoDeadline,
+    /// An order is obeyed whatever run it is for.
+    AnyRun,
 }
 
 impl Mutant {
@@ -23,6 +25,7 @@ impl Mutant {
             Mutant::NoSubreaper => "no-subreaper",
             Mutant::GroupOnly => "group-only",
             Mutant::NoDeadline => "no-deadline",
+            Mutant::AnyRun => "any-run",
         }
     }
 

@@ -11,30 +11,32 @@ use std::os::unix::net::UnixStream;
 use nix::cmsg_space;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 
-/// Control socket, two pipes, and their read ends.
-const MAX_DESCRIPTORS: usize = 5;
+/// Two pipes, and their read ends.
+const MAX_DESCRIPTORS: usize = 4;
 
-/// Sends descriptors with one byte. `WouldBlock` means that nothing was sent.
-pub(super) fn send(to: BorrowedFd<'_>, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+/// Sends bytes, at least one, and descriptors with the first of them. Returns how many bytes were
+/// taken; `WouldBlock` means that nothing was sent.
+pub(super) fn send(
+    to: BorrowedFd<'_>,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<usize> {
     let raw: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&raw)];
-    sendmsg::<()>(
-        to.as_raw_fd(),
-        &[IoSlice::new(&[1])],
-        &rights,
-        MsgFlags::MSG_NOSIGNAL,
-        None,
-    )?;
-    Ok(())
+    // Rights to nothing are no message.
+    let rights = if raw.is_empty() { &[] } else { &rights[..] };
+    let parts = [IoSlice::new(bytes)];
+    let flags = MsgFlags::MSG_NOSIGNAL;
+    Ok(sendmsg::<()>(to.as_raw_fd(), &parts, rights, flags, None)?)
 }
 
-/// Receives the descriptors of one [`send`], close-on-exec; `None` at the end of the stream.
+/// Receives bytes and the descriptors of one [`send`], close-on-exec; no bytes at the end of the
+/// stream.
 ///
-/// A read never takes bytes of two messages that both carry descriptors, so one byte asked for is
-/// one message.
-pub(super) fn receive(from: &UnixStream) -> io::Result<Option<Vec<OwnedFd>>> {
-    let mut byte = [0];
-    let mut parts = [IoSliceMut::new(&mut byte)];
+/// A read never takes bytes of two messages that both carry descriptors, so descriptors belong to
+/// the last message that it took.
+pub(super) fn receive(from: &UnixStream, bytes: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let mut parts = [IoSliceMut::new(bytes)];
     let mut space = cmsg_space!([RawFd; MAX_DESCRIPTORS]);
     let message = recvmsg::<()>(
         from.as_raw_fd(),
@@ -42,9 +44,6 @@ pub(super) fn receive(from: &UnixStream) -> io::Result<Option<Vec<OwnedFd>>> {
         Some(&mut space),
         MsgFlags::MSG_CMSG_CLOEXEC,
     )?;
-    if message.bytes == 0 {
-        return Ok(None);
-    }
     let mut descriptors = Vec::new();
     for part in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(numbers) = part {
@@ -57,7 +56,7 @@ pub(super) fn receive(from: &UnixStream) -> io::Result<Option<Vec<OwnedFd>>> {
             );
         }
     }
-    Ok(Some(descriptors))
+    Ok((message.bytes, descriptors))
 }
 
 #[cfg(test)]
@@ -71,12 +70,17 @@ mod tests {
     fn each_message_keeps_its_own_descriptors() {
         let (a, b) = UnixStream::pair().unwrap();
         let (mut reader, writer) = std::io::pipe().unwrap();
-        send(a.as_fd(), &[writer.as_fd(), reader.as_fd()]).unwrap();
-        send(a.as_fd(), &[writer.as_fd()]).unwrap();
+        send(a.as_fd(), b"plain", &[]).unwrap();
+        send(a.as_fd(), b"two", &[writer.as_fd(), reader.as_fd()]).unwrap();
+        send(a.as_fd(), b"one", &[writer.as_fd()]).unwrap();
         drop((a, writer));
-        assert_eq!(receive(&b).unwrap().unwrap().len(), 2);
-        let last = receive(&b).unwrap().unwrap().remove(0);
-        assert!(receive(&b).unwrap().is_none());
+        let mut bytes = [0; 100];
+        let (n, descriptors) = receive(&b, &mut bytes).unwrap();
+        assert_eq!((&bytes[..n], descriptors.len()), (&b"plaintwo"[..], 2));
+        let (n, mut descriptors) = receive(&b, &mut bytes).unwrap();
+        assert_eq!((&bytes[..n], descriptors.len()), (&b"one"[..], 1));
+        let last = descriptors.remove(0);
+        assert_eq!(receive(&b, &mut bytes).unwrap().0, 0);
         std::fs::File::from(last).write_all(b"through").unwrap();
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();

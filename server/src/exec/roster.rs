@@ -5,20 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::time::Duration;
 
-use nix::sys::wait::WaitStatus;
 use nix::unistd::{Pid, getpid};
 
 use super::cgroup::{Group, Groups};
-use super::tree::{self, Reaped};
-use super::wire::{self, BootMillis, Report};
+use super::frames;
+use super::reap::{Reaped, reap};
+use super::tree;
+use super::wire::{BootMillis, Exit, Report};
 
 /// How long orphans may resist SIGKILL before their run is given up.
 const ORPHAN_PATIENCE: Duration = Duration::from_secs(5);
 
-/// A run that has a supervisor.
+/// What is known of a supervisor, and so of the run that it may have.
 #[derive(Debug)]
 pub(super) struct Run {
-    /// The spawner's copy of the run's control socket, to tell the worker if the supervisor cannot.
+    /// The spawner's copy of the control socket, to tell the worker if the supervisor cannot.
     pub(super) control: UnixStream,
     /// Where its processes are, if control groups are to be had.
     pub(super) group: Option<Group>,
@@ -84,11 +85,10 @@ impl Roster {
     /// Takes ended children off the kernel's hands, and notices which of them were supervisors that
     /// failed.
     pub(super) fn reap(&mut self, kept: &UnixDatagram) {
-        while let Reaped::Ended(status) = tree::reap() {
-            let Some(pid) = status.pid() else { continue };
+        while let Reaped::Ended(pid, exit, _) = reap() {
             self.read_kept(kept);
             self.adopted.remove(&pid);
-            let in_order = matches!(status, WaitStatus::Exited(_, 0));
+            let in_order = exit == Exit::Code(0);
             match (self.keepers.remove(&pid), self.runs.remove(&pid)) {
                 (Some(run), _) | (None, Some(run)) if in_order => self.reuse(run.group),
                 (Some(_), _) => self.adopted.extend(self.strangers()),
@@ -153,7 +153,7 @@ impl Roster {
         let orphans = tree::count(std::mem::take(&mut self.orphans));
         for run in std::mem::take(&mut self.lost) {
             // The worker may be gone too.
-            let _ = wire::send(&run.control, &Report::Lost { orphans, survivors });
+            let _ = frames::send(&run.control, &Report::Lost { orphans, survivors });
             if !given_up {
                 self.reuse(run.group);
             }

@@ -1,4 +1,4 @@
-//! The spawner: a small process with one thread, which forks one supervisor per run.
+//! The spawner: a small process with one thread, which forks a supervisor whenever none is free.
 //!
 //! Forking the worker itself would copy its page tables (a worker of 1 GiB was measured at 21 forks
 //! a second) and is not safe beside threads. So the worker starts, once and before its runtime, its
@@ -23,11 +23,12 @@ use nix::unistd::setsid;
 
 use super::cgroup::Groups;
 use super::fork::{SingleThreaded, reset_and_block_signals};
+use super::frames;
 use super::mutant::Mutant;
 use super::passing;
 use super::roster::{Roster, Run};
 use super::supervisor::{Inheritance, supervise};
-use super::wire::{self, Report, StartStep};
+use super::wire::{Report, StartStep};
 
 /// The program name (`argv[0]`) under which the `sandclock` binary is a spawner.
 pub const SPAWNER_NAME: &str = "sandclock-spawner";
@@ -100,9 +101,10 @@ impl Spawner {
             self.roster.reap(&self.kept.0);
             self.roster.end_orphans();
             while let Some(worker) = &self.worker {
-                match passing::receive(worker) {
-                    Ok(Some(descriptors)) => self.start_run(descriptors),
-                    Ok(None) => self.worker = None,
+                // One byte asked for is one message.
+                match passing::receive(worker, &mut [0]) {
+                    Ok((0, _)) => self.worker = None,
+                    Ok((_, descriptors)) => self.add_supervisor(descriptors),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(error) => return Err(error),
                 }
@@ -127,18 +129,16 @@ impl Spawner {
         }
     }
 
-    /// Forks the supervisor of a run. Where there are no descriptors left for it, the worker reads
-    /// the end of the control socket.
-    fn start_run(&mut self, descriptors: Vec<OwnedFd>) {
-        let mut descriptors = descriptors.into_iter();
-        let Some(control) = descriptors.next().map(UnixStream::from) else {
+    /// Forks a supervisor. Where there are no descriptors left for it, the worker reads the end of
+    /// the control socket.
+    fn add_supervisor(&mut self, descriptors: Vec<OwnedFd>) {
+        let Some(control) = descriptors.into_iter().next().map(UnixStream::from) else {
             return;
         };
         let (Ok(copy), Ok(kept)) = (control.try_clone(), self.kept.1.try_clone()) else {
             return;
         };
         let group = self.roster.group();
-        let pipes = descriptors.collect();
         let child = self.single.fork(|single| {
             // A copy of it would hide the end of this process from the worker.
             self.worker = None;
@@ -146,7 +146,6 @@ impl Spawner {
             supervise(
                 Inheritance {
                     control,
-                    pipes,
                     kept,
                     group: group.as_ref(),
                 },
@@ -168,7 +167,7 @@ impl Spawner {
                     subject,
                     errno: errno as i32,
                 };
-                let _ = wire::send(&copy, &refused);
+                let _ = frames::send(&copy, &refused);
                 self.roster.reuse(group);
             }
         }

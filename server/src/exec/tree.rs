@@ -12,9 +12,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::sync::OnceLock;
 
-use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
 
 use super::mutant::Mutant;
@@ -196,27 +194,6 @@ pub(super) fn kill_from(top: Pid) -> usize {
     processes.extend(Process::look(top));
     signal_all(&processes, Signal::SIGKILL);
     processes.len()
-}
-
-/// A child that ended, or why there is none.
-#[derive(Debug)]
-pub(super) enum Reaped {
-    /// This one ended.
-    Ended(WaitStatus),
-    /// Children live, and none has ended.
-    NoneYet,
-    /// There is no child.
-    Childless,
-}
-
-/// Takes one ended child off the kernel's hands, without waiting.
-pub(super) fn reap() -> Reaped {
-    match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
-        Ok(WaitStatus::StillAlive) => Reaped::NoneYet,
-        Ok(status) => Reaped::Ended(status),
-        Err(Errno::EINTR) => Reaped::NoneYet,
-        Err(_) => Reaped::Childless,
-    }
 }
 
 #[cfg(test)]

@@ -1,24 +1,21 @@
 //! What the worker, the spawner and the supervisors say to each other.
 //!
-//! The worker hands the spawner nothing but descriptors (one byte and `SCM_RIGHTS`): the run's
-//! control socket and the ends of its pipes. Everything else travels on the control socket, worker
-//! to supervisor, as frames of a length (u32, little endian) and JSON. So the spawner never parses
-//! or stores what a job says, and a long environment cannot exceed the size of a datagram.
+//! The worker hands the spawner nothing but a supervisor's control socket (one byte and
+//! `SCM_RIGHTS`). Everything else travels on that socket between worker and supervisor ([`super::frames`]),
+//! and the ends of a run's pipes with its request. So the spawner never parses or stores what a job
+//! says, and a long environment cannot exceed the size of a datagram.
+//!
+//! A supervisor serves one run after another. Whoever gave orders to a run may do so once more when
+//! it is over and the next has begun, so every order names its run.
 //!
 //! Deadlines are points of `CLOCK_BOOTTIME`, which is the same for all processes of a host and goes
 //! on while the machine is suspended: a message that was read late does not stretch the time it
 //! grants.
 
-use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-
-/// Upper bound of one frame, in bytes; above what `execve` accepts for arguments and environment
-/// together (2 MiB by default), so that too long a command fails with the kernel's own error.
-pub(super) const MAX_FRAME_BYTES: usize = 16 << 20;
 
 /// A point of `CLOCK_BOOTTIME`, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -83,9 +80,15 @@ pub struct Limits {
     pub open_files: Option<u64>,
 }
 
-/// Everything a supervisor needs to start a command; the first frame on a control socket.
+/// A run's number: told apart within one worker and its supervisors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct RunNumber(pub(super) u64);
+
+/// Everything a supervisor needs to start a command. The write ends of its pipes (one, or two if
+/// split) come with it; behind them, if leftovers are to be kept, the read ends.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Request {
+    pub(super) run: RunNumber,
     pub(super) argv: Vec<String>,
     /// The whole environment; nothing is inherited.
     pub(super) env: Vec<(String, String)>,
@@ -106,13 +109,15 @@ pub(super) struct Request {
     pub(super) contact: Deadline,
 }
 
-/// Worker to supervisor, after the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Worker to supervisor.
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Order {
-    /// The worker is there; without a further word the tree ends at this deadline.
-    Contact(Deadline),
-    /// The tree ends at this deadline. Later orders can only bring it forward.
-    End(Deadline),
+    /// Start a command; only to a supervisor that has none.
+    Start(Box<Request>),
+    /// The worker is there; without a further word the run's tree ends at this deadline.
+    Contact(RunNumber, Deadline),
+    /// The run's tree ends at this deadline. Later orders can only bring it forward.
+    End(RunNumber, Deadline),
 }
 
 /// The step of a start that failed.
@@ -203,101 +208,17 @@ pub(super) enum Report {
         survivors: u32,
         kept: u32,
         usage: Usage,
+        /// The supervisor waits for the next request. Otherwise it goes away, or stays for what is
+        /// kept.
+        free: bool,
     },
     /// The supervisor was killed, and the processes it left were.
     Lost { orphans: u32, survivors: u32 },
 }
 
-/// One message as it goes over the socket.
-pub(super) fn frame(message: &impl Serialize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; 4];
-    serde_json::to_writer(&mut bytes, message)?;
-    let length = u32::try_from(bytes.len() - 4).map_err(io::Error::other)?;
-    if let Some(head) = bytes.first_chunk_mut::<4>() {
-        *head = length.to_le_bytes();
-    }
-    Ok(bytes)
-}
-
-/// Writes one message in a single call, so that it arrives whole even if the writer is killed
-/// afterwards.
-pub(super) fn send(mut to: impl Write, message: &impl Serialize) -> io::Result<()> {
-    to.write_all(&frame(message)?)
-}
-
-/// Bytes of a socket on their way to messages.
-#[derive(Debug, Default)]
-pub(super) struct Frames {
-    held: Vec<u8>,
-}
-
-impl Frames {
-    /// Adds what was read.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
-        self.held.extend_from_slice(bytes);
-    }
-
-    /// Reads once. `Ok(false)` is the end of the stream; `WouldBlock` comes back as an error.
-    pub(super) fn read_from(&mut self, mut from: impl Read) -> io::Result<bool> {
-        let mut chunk = [0; 4096];
-        let n = from.read(&mut chunk)?;
-        self.push(chunk.get(..n).unwrap_or_default());
-        Ok(n > 0)
-    }
-
-    /// The next whole message, if there is one.
-    pub(super) fn next<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
-        let Some(head) = self.held.first_chunk::<4>() else {
-            return Ok(None);
-        };
-        let length = u32::from_le_bytes(*head) as usize;
-        if length > MAX_FRAME_BYTES {
-            return Err(io::Error::other(format!(
-                "frame of {length} bytes is longer than the limit of {MAX_FRAME_BYTES}"
-            )));
-        }
-        let Some(body) = self.held.get(4..4 + length) else {
-            return Ok(None);
-        };
-        let message = serde_json::from_slice(body)?;
-        self.held.drain(..4 + length);
-        Ok(Some(message))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn frames_survive_any_cut() {
-        let sent = [
-            Order::Contact(Deadline::from_now(Duration::MAX, Duration::MAX)),
-            Order::End(Deadline::from_now(Duration::ZERO, Duration::ZERO)),
-        ];
-        let bytes: Vec<u8> = sent
-            .iter()
-            .flat_map(|order| frame(order).unwrap())
-            .collect();
-        for cut in 0..=bytes.len() {
-            let mut frames = Frames::default();
-            let mut got: Vec<Order> = Vec::new();
-            for part in [&bytes[..cut], &bytes[cut..]] {
-                frames.push(part);
-                while let Some(order) = frames.next().unwrap() {
-                    got.push(order);
-                }
-            }
-            assert_eq!(got, sent, "cut at {cut}");
-        }
-    }
-
-    #[test]
-    fn an_absurd_length_is_refused_before_it_is_awaited() {
-        let mut frames = Frames::default();
-        frames.push(&u32::MAX.to_le_bytes());
-        assert!(frames.next::<Order>().is_err());
-    }
 
     #[test]
     fn of_two_deadlines_each_point_is_the_sooner() {

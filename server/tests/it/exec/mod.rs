@@ -5,6 +5,7 @@
 //! environment, which every descendant inherits.
 
 mod output;
+mod reuse;
 mod start;
 mod trees;
 mod worker;

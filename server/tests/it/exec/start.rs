@@ -53,6 +53,14 @@ async fn the_end_of_the_command_is_told_as_it_was() {
                 core_dumped: false,
             },
         ),
+        (
+            // A real-time signal, which has no name.
+            "kill -40 $$",
+            Exit::Signal {
+                signal: 40,
+                core_dumped: false,
+            },
+        ),
         ("no-such-command-of-any-kind 2>/dev/null", Exit::Code(127)),
     ] {
         let (_, end) = finish(processes.start(&shell(text)).await.unwrap()).await;

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use sandclock_server::exec::{CommandSpec, EndedBy, Exit, Mutant, Processes, Spawner, TreeEnd};
+use sandclock_server::exec::{
+    Child, CommandSpec, EndedBy, Exit, Mutant, Processes, Spawner, TreeEnd,
+};
 
 use super::worker::{Worker, hold};
 use super::{PATIENCE, PROGRAM, alive, gone_within, mark, marked, processes, shell, wait_until};
@@ -25,6 +27,23 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// What acceptance allows beyond the grace.
 const BEYOND: Duration = Duration::from_secs(1);
+
+/// A run of [`STUBBORN`] that is complete, and its mark.
+async fn stubborn(processes: &Processes) -> (Child, String) {
+    stubborn_with(processes, |_| {}).await
+}
+
+async fn stubborn_with(
+    processes: &Processes,
+    change: impl FnOnce(&mut CommandSpec),
+) -> (Child, String) {
+    let mark = mark();
+    let mut spec = marked(shell(STUBBORN), &mark);
+    change(&mut spec);
+    let child = processes.start(&spec).await.unwrap();
+    stubborn_is_up(&mark).await;
+    (child, mark)
+}
 
 async fn stubborn_is_up(mark: &str) {
     wait_until(PATIENCE, "the tree is complete", || {
@@ -44,12 +63,7 @@ fn faulty(mutant: Mutant) -> Processes {
 
 /// Whether a run's tree is gone in time after a kill, or after its deadline without one.
 async fn is_gone(processes: &Processes, killed: bool) -> bool {
-    let mark = mark();
-    let child = processes
-        .start(&marked(shell(STUBBORN), &mark))
-        .await
-        .unwrap();
-    stubborn_is_up(&mark).await;
+    let (child, mark) = stubborn(processes).await;
     let grace = if killed {
         child.control().terminate(GRACE);
         GRACE
@@ -90,12 +104,7 @@ async fn every_defence_is_needed() {
 #[tokio::test]
 async fn a_daemon_that_ignores_sigterm_is_gone_after_a_kill() {
     for processes in with_and_without_groups() {
-        let mark = mark();
-        let mut child = processes
-            .start(&marked(shell(STUBBORN), &mark))
-            .await
-            .unwrap();
-        stubborn_is_up(&mark).await;
+        let (mut child, mark) = stubborn(&processes).await;
         child.control().terminate(GRACE);
         gone_within(GRACE + BEYOND, &mark).await;
         let end = child.wait().await;
@@ -132,12 +141,7 @@ async fn nothing_is_killed_before_its_grace_is_over() {
 #[tokio::test]
 async fn a_shorter_grace_wins_over_a_longer_one() {
     let processes = processes();
-    let mark = mark();
-    let mut child = processes
-        .start(&marked(shell(STUBBORN), &mark))
-        .await
-        .unwrap();
-    stubborn_is_up(&mark).await;
+    let (mut child, mark) = stubborn(&processes).await;
     for grace in [
         Duration::from_secs(900),
         Duration::ZERO,
@@ -296,13 +300,7 @@ async fn what_may_stay_stays_and_may_go_on_printing() {
 #[tokio::test]
 async fn a_kill_ends_also_what_might_have_stayed() {
     let processes = processes();
-    let mark = mark();
-    let spec = CommandSpec {
-        keep_leftovers: true,
-        ..marked(shell(STUBBORN), &mark)
-    };
-    let mut child = processes.start(&spec).await.unwrap();
-    stubborn_is_up(&mark).await;
+    let (mut child, mark) = stubborn_with(&processes, |spec| spec.keep_leftovers = true).await;
     child.control().terminate(GRACE);
     gone_within(GRACE + BEYOND, &mark).await;
     assert_eq!(child.wait().await.by, EndedBy::Order);
@@ -311,13 +309,8 @@ async fn a_kill_ends_also_what_might_have_stayed() {
 #[tokio::test]
 async fn a_killed_supervisor_takes_its_tree_along() {
     for processes in with_and_without_groups() {
-        let mark = mark();
-        let mut child = processes
-            .start(&marked(shell(STUBBORN), &mark))
-            .await
-            .unwrap();
+        let (mut child, mark) = stubborn(&processes).await;
         let mut other = processes.start(&shell("read x < /dev/zero")).await.unwrap();
-        stubborn_is_up(&mark).await;
         kill(Pid::from_raw(child.supervisor), Signal::SIGKILL).unwrap();
         let end = child.wait().await;
         assert_eq!((end.by, end.survivors), (EndedBy::SupervisorLost, 0));
@@ -335,12 +328,7 @@ async fn a_killed_supervisor_takes_its_tree_along() {
 #[tokio::test]
 async fn a_stopped_supervisor_cannot_keep_a_killed_run_alive() {
     let processes = processes();
-    let mark = mark();
-    let mut child = processes
-        .start(&marked(shell(STUBBORN), &mark))
-        .await
-        .unwrap();
-    stubborn_is_up(&mark).await;
+    let (mut child, mark) = stubborn(&processes).await;
     kill(Pid::from_raw(child.supervisor), Signal::SIGSTOP).unwrap();
     child.control().kill_now();
     let end = child.wait().await;
@@ -351,12 +339,7 @@ async fn a_stopped_supervisor_cannot_keep_a_killed_run_alive() {
 #[tokio::test]
 async fn forgetting_a_run_ends_it() {
     let processes = processes();
-    let mark = mark();
-    let child = processes
-        .start(&marked(shell(STUBBORN), &mark))
-        .await
-        .unwrap();
-    stubborn_is_up(&mark).await;
+    let (child, mark) = stubborn(&processes).await;
     drop(child);
     gone_within(GRACE + BEYOND, &mark).await;
 }
