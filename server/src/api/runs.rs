@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use sandclock_core::Timestamp;
-use sandclock_core::backend::{OutputChunk, PageToken, RunFilter, RunRecord};
+use sandclock_core::backend::{PageToken, RunFilter, RunRecord};
 use sandclock_core::job::JobName;
 use sandclock_core::run::{RunId, RunState};
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use super::Api;
 use super::dto::run::{HookNoteDto, ListDto, RunDto};
 use super::input::{Paging, Query, Run};
 use super::problem::{FieldError, Problem};
-use crate::exec::cut_marker;
+use crate::exec::Transcript;
 
 /// How much of an output is read from the run log at a time, in bytes.
 pub const READ_BYTES: u32 = 256 << 10;
@@ -105,47 +105,25 @@ pub async fn output(
     Run(id): Run,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    find(&api, &id).await?;
-    let mut text = Transcript::default();
+    let run = find(&api, &id).await?;
+    let (mut transcript, mut text) = (Transcript::default(), BytesMut::new());
     let mut after = None;
     loop {
         let page = api.records.runs.read_log(&id, after, READ_BYTES).await?;
         for (attempt, chunk) in &page.chunks {
-            text.add(*attempt, chunk);
+            let parts = transcript.next(*attempt, chunk);
+            parts.for_each(|part| part.write_to(&mut text));
         }
         match page.next {
             Some(next) => after = Some(next),
             None => break,
         }
     }
-    Ok(ranged(text.bytes.freeze(), &headers))
-}
-
-/// Output as one text: a line before each further attempt, and a marker where something was cut.
-#[derive(Debug, Default)]
-pub struct Transcript {
-    bytes: BytesMut,
-    attempt: u32,
-    end: u64,
-}
-
-impl Transcript {
-    /// Adds the next chunk.
-    pub fn add(&mut self, attempt: u32, chunk: &OutputChunk) {
-        if attempt != self.attempt {
-            if self.attempt != 0 {
-                let line = format!("\n[sandclock: attempt {attempt}]\n");
-                self.bytes.extend_from_slice(line.as_bytes());
-            }
-            (self.attempt, self.end) = (attempt, 0);
-        }
-        let cut = chunk.offset.saturating_sub(self.end);
-        if cut > 0 {
-            self.bytes.extend_from_slice(cut_marker(cut).as_bytes());
-        }
-        self.bytes.extend_from_slice(chunk.bytes.bytes());
-        self.end = chunk.offset + chunk.bytes.bytes().len() as u64;
+    if run.state.is_terminal() {
+        let end = transcript.end(run.attempt, run.output.bytes);
+        end.for_each(|part| part.write_to(&mut text));
     }
+    Ok(ranged(text.freeze(), &headers))
 }
 
 fn ranged(text: Bytes, headers: &HeaderMap) -> Response {

@@ -4,7 +4,8 @@
 //! can follow a run of any worker, and what is shown has passed redaction because only such bytes are
 //! ever there (S14).
 //!
-//! Events: `output` with `{attempt, channel, text}`, `cut` with `{bytes}`, and at last `end` with the run.
+//! Events: `output` with `{attempt, channel, text}`, `cut` with `{attempt, bytes}` where output is not stored,
+//! and at last `end` with the run.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_core::Stream;
 use futures_util::stream;
-use sandclock_core::backend::OutputChunk;
+use sandclock_core::ports::Channel;
 use sandclock_core::run::RunId;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,7 @@ use super::dto::run::RunDto;
 use super::input::Run;
 use super::problem::Problem;
 use super::runs::{READ_BYTES, find};
+use crate::exec::{Part, Transcript};
 
 /// How often the run log is asked for more.
 const POLL: Duration = Duration::from_millis(300);
@@ -34,8 +36,15 @@ pub struct OutputEvent {
     pub channel: String,
     /// The text; bytes that are no UTF-8 are replaced.
     pub text: String,
-    /// Bytes that were cut before this text.
-    pub cut: u64,
+}
+
+/// The data of a `cut` event.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CutEvent {
+    /// From 1.
+    pub attempt: u32,
+    /// How much is not stored here.
+    pub bytes: u64,
 }
 
 /// `GET /runs/{id}/stream`
@@ -48,9 +57,8 @@ pub async fn follow(
         api,
         id,
         after: None,
-        attempt: 0,
-        end: 0,
-        partial: Vec::new(),
+        transcript: Transcript::default(),
+        partial: None,
         over: false,
     };
     let events = stream::try_unfold(tail, Tail::next);
@@ -65,11 +73,27 @@ struct Tail {
     api: Api,
     id: RunId,
     after: Option<(u32, u64)>,
-    attempt: u32,
-    end: u64,
+    transcript: Transcript,
     /// The beginning of a character whose rest is in the next chunk.
-    partial: Vec<u8>,
+    partial: Option<Partial>,
     over: bool,
+}
+
+/// Bytes of one pipe of one attempt.
+struct Partial {
+    attempt: u32,
+    channel: Channel,
+    bytes: Vec<u8>,
+}
+
+impl Partial {
+    fn event(self) -> Result<Event, axum::Error> {
+        Event::default().event("output").json_data(OutputEvent {
+            attempt: self.attempt,
+            channel: self.channel.as_str().to_owned(),
+            text: String::from_utf8_lossy(&self.bytes).into_owned(),
+        })
+    }
 }
 
 impl Tail {
@@ -95,16 +119,19 @@ impl Tail {
                 .read_log(&self.id, self.after, READ_BYTES)
                 .await;
             let page = page.map_err(axum::Error::new)?;
-            let mut events: Vec<_> = page
-                .chunks
-                .iter()
-                .map(|(attempt, chunk)| self.event(*attempt, chunk))
-                .collect();
-            if let Some((attempt, chunk)) = page.chunks.last() {
+            let mut events = Vec::new();
+            for (attempt, chunk) in &page.chunks {
+                for part in self.transcript.next(*attempt, chunk) {
+                    self.tell(*attempt, part, &mut events);
+                }
                 self.after = Some((*attempt, chunk.seq));
             }
             if let (Some(run), true) = (ended, page.next.is_none()) {
                 self.over = true;
+                for part in self.transcript.end(run.attempt, run.output.bytes) {
+                    self.tell(run.attempt, part, &mut events);
+                }
+                events.extend(self.partial.take().map(Partial::event));
                 events.push(
                     Event::default()
                         .event("end")
@@ -118,23 +145,36 @@ impl Tail {
         }
     }
 
-    fn event(&mut self, attempt: u32, chunk: &OutputChunk) -> Result<Event, axum::Error> {
-        if attempt != self.attempt {
-            (self.attempt, self.end) = (attempt, 0);
-            self.partial.clear();
-        }
-        let cut = chunk.offset.saturating_sub(self.end);
-        self.end = chunk.offset + chunk.bytes.bytes().len() as u64;
-        let mut bytes = std::mem::take(&mut self.partial);
-        bytes.extend_from_slice(chunk.bytes.bytes());
-        let whole = whole_characters(&bytes);
-        self.partial = bytes.split_off(whole);
-        Event::default().event("output").json_data(OutputEvent {
+    /// Adds the events of one part. What cannot become a character any more is told as it is.
+    fn tell(&mut self, attempt: u32, part: Part<'_>, events: &mut Vec<Result<Event, axum::Error>>) {
+        let (channel, new) = match part {
+            Part::Attempt(_) => return,
+            Part::Cut(bytes) => {
+                events.extend(self.partial.take().map(Partial::event));
+                let cut = CutEvent { attempt, bytes };
+                events.push(Event::default().event("cut").json_data(cut));
+                return;
+            }
+            Part::Chunk(chunk) => (chunk.channel, chunk.bytes.bytes()),
+        };
+        let goes_on =
+            |partial: &mut Partial| (partial.attempt, partial.channel) == (attempt, channel);
+        let mut bytes = self
+            .partial
+            .take_if(goes_on)
+            .map_or_else(Vec::new, |partial| partial.bytes);
+        events.extend(self.partial.take().map(Partial::event));
+        bytes.extend_from_slice(new);
+        let rest = bytes.split_off(whole_characters(&bytes));
+        let of = |bytes| Partial {
             attempt,
-            channel: chunk.channel.as_str().to_owned(),
-            text: String::from_utf8_lossy(&bytes).into_owned(),
-            cut,
-        })
+            channel,
+            bytes,
+        };
+        if !bytes.is_empty() {
+            events.push(of(bytes).event());
+        }
+        self.partial = (!rest.is_empty()).then(|| of(rest));
     }
 }
 

@@ -45,8 +45,9 @@ pub(super) async fn follow(client: &Client, run: &str) -> anyhow::Result<Value> 
             if kind == "end" {
                 return Ok(data);
             }
-            if let Some(cut) = data["cut"].as_u64().filter(|cut| *cut > 0) {
-                table::raw(crate::exec::cut_marker(cut).as_bytes());
+            if kind == "cut" {
+                let bytes = data["bytes"].as_u64().unwrap_or_default();
+                table::raw(crate::exec::cut_marker(bytes).as_bytes());
             }
             table::raw(data["text"].as_str().unwrap_or_default().as_bytes());
         }

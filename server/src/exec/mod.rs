@@ -16,7 +16,7 @@
 //! [`link`], [`line`] and [`child`] are the worker's side, on tokio. [`job`] is the executor that the
 //! scheduler calls: it makes a command of a job ([`surroundings`]) and carries its output
 //! ([`output`]) from the pipe ([`intake`]) through redaction into bounded space ([`window`]) and
-//! the run log, which is also where a live run is followed.
+//! the run log, which is also where a live run is followed ([`transcript`]).
 
 mod cgroup;
 mod child;
@@ -40,6 +40,7 @@ mod spec;
 mod supervisor;
 mod surroundings;
 mod timer;
+mod transcript;
 mod tree;
 mod window;
 mod wire;
@@ -53,5 +54,5 @@ pub use orphans::end_unsupervised;
 pub use spawner::{SPAWNER_NAME, is_spawner, main as spawner_main};
 pub use spec::{CommandSpec, SpawnError};
 pub use surroundings::{SecretError, Surroundings};
-pub use window::{cut_marker, with_markers};
+pub use transcript::{Part, Transcript, cut_marker};
 pub use wire::{EndedBy, Exit, Limits, StartStep, Usage};

@@ -77,6 +77,7 @@ mod tests {
         let mut bytes = [0; 100];
         let (n, descriptors) = receive(&b, &mut bytes).unwrap();
         assert_eq!((&bytes[..n], descriptors.len()), (&b"plaintwo"[..], 2));
+        drop(descriptors);
         let (n, mut descriptors) = receive(&b, &mut bytes).unwrap();
         assert_eq!((&bytes[..n], descriptors.len()), (&b"one"[..], 1));
         let last = descriptors.remove(0);

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::product::{Product, wait_for};
@@ -152,13 +151,7 @@ async fn a_killed_worker_leaves_no_process_and_the_run_is_recorded_as_lost() {
             &json!({ "command": "(setsid sleep 3600 &) ; sleep 3600" }),
         )
         .await;
-    let started = product
-        .request(Method::POST, "/jobs/long/run")
-        .send()
-        .await
-        .unwrap();
-    let started: Value = started.json().await.unwrap();
-    let run = started["run"].as_str().unwrap().to_owned();
+    let run = product.start_run("long").await;
     wait_for("the job runs", Duration::from_secs(30), async || {
         processes_of(&run).len() >= 2
     })
@@ -174,18 +167,33 @@ async fn a_killed_worker_leaves_no_process_and_the_run_is_recorded_as_lost() {
     assert_eq!(end["state"], "lost", "{end}");
 }
 
+/// L2, for what resists most: after its limit, its grace and a second it is gone.
+#[tokio::test]
+async fn a_daemon_that_ignores_sigterm_is_gone_after_a_timeout() {
+    let product = Product::start(&["--no-examples"]);
+    let job = json!({ "command": crate::exec::STUBBORN, "timeout_s": 10, "grace_s": 1 });
+    product.put_job("stubborn", &job).await;
+    let run = product.start_run("stubborn").await;
+    wait_for(
+        "the tree is complete",
+        Duration::from_secs(10),
+        async || processes_of(&run).len() == crate::exec::STUBBORN_PROCESSES,
+    )
+    .await;
+    let in_time = Duration::from_secs(10 + 1 + 1);
+    wait_for("the tree is gone", in_time, async || {
+        processes_of(&run).is_empty()
+    })
+    .await;
+    assert_eq!(product.ended(&run).await["state"], "timed_out");
+}
+
 #[tokio::test]
 async fn sigterm_lets_a_running_job_finish() {
     let mut product = Product::start(&["--no-examples"]);
     let job = json!({ "command": "echo begun; sleep 2; echo finished" });
     product.put_job("short", &job).await;
-    let started = product
-        .request(Method::POST, "/jobs/short/run")
-        .send()
-        .await
-        .unwrap();
-    let started: Value = started.json().await.unwrap();
-    let run = started["run"].as_str().unwrap().to_owned();
+    let run = product.start_run("short").await;
     wait_for("the job runs", Duration::from_secs(30), async || {
         !processes_of(&run).is_empty()
     })

@@ -156,16 +156,18 @@ impl Product {
         answer
     }
 
-    /// Runs a job now and waits for its end.
-    pub(crate) async fn run_job(&self, name: &str) -> Value {
-        let answer = self
-            .request(Method::POST, &format!("/jobs/{name}/run"))
-            .send()
-            .await
-            .unwrap();
+    /// Runs a job now; answers the run's id.
+    pub(crate) async fn start_run(&self, name: &str) -> String {
+        let path = format!("/jobs/{name}/run");
+        let answer = self.request(Method::POST, &path).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::ACCEPTED);
         let started: Value = answer.json().await.unwrap();
-        self.ended(started["run"].as_str().unwrap()).await
+        started["run"].as_str().unwrap().to_owned()
+    }
+
+    /// Runs a job now and waits for its end.
+    pub(crate) async fn run_job(&self, name: &str) -> Value {
+        self.ended(&self.start_run(name).await).await
     }
 
     /// Waits for a run's end.

@@ -232,33 +232,5 @@ impl Window {
     }
 }
 
-/// The stored output as a person reads it: where chunks are missing stands how much is.
-///
-/// `chunks` are those of one attempt, in the order of their numbers; `printed` is how much it has
-/// printed, in bytes, and may be 0 if that is not known yet.
-pub fn with_markers<'a>(
-    chunks: impl IntoIterator<Item = &'a OutputChunk>,
-    printed: u64,
-) -> Vec<u8> {
-    let mut text = Vec::new();
-    let mut expected = 0;
-    for chunk in chunks {
-        if chunk.offset > expected {
-            text.extend_from_slice(cut_marker(chunk.offset - expected).as_bytes());
-        }
-        text.extend_from_slice(chunk.bytes.bytes());
-        expected = chunk.offset + chunk.bytes.bytes().len() as u64;
-    }
-    if printed > expected {
-        text.extend_from_slice(cut_marker(printed - expected).as_bytes());
-    }
-    text
-}
-
-/// The line that stands for output that is not stored.
-pub fn cut_marker(bytes: u64) -> String {
-    format!("\n[{bytes} bytes of output are not stored]\n")
-}
-
 #[cfg(test)]
 mod tests;

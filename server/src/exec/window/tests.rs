@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::super::transcript::{Transcript, cut_marker};
 use super::*;
 
 /// A store that does what a run log does with batches, and complains about what it may not see.
@@ -26,6 +27,17 @@ impl Stored {
             self.chunks.retain(|seq, _| !(from..to).contains(seq));
         }
         self.most = self.most.max(self.bytes());
+    }
+
+    fn text(&self, printed: u64) -> BytesMut {
+        let (mut transcript, mut text) = (Transcript::default(), BytesMut::new());
+        let chunks = self.chunks.values();
+        chunks
+            .flat_map(|chunk| transcript.next(1, chunk))
+            .for_each(|part| part.write_to(&mut text));
+        let end = transcript.end(1, printed);
+        end.for_each(|part| part.write_to(&mut text));
+        text
     }
 
     fn bytes(&self) -> usize {
@@ -82,7 +94,7 @@ fn check(limit: u64, length: usize, piece: usize, every: usize) {
         let bytes = chunk.bytes.bytes();
         assert_eq!(&output[from..from + bytes.len()], &bytes[..], "{what}");
     }
-    let text = with_markers(stored.chunks.values(), summary.bytes);
+    let text = stored.text(summary.bytes);
     let head = output
         .len()
         .min(usize::try_from(limit - limit / 2).unwrap());

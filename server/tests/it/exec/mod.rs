@@ -27,6 +27,15 @@ const MARK: &str = "SANDCLOCK_TEST_MARK";
 /// No state that a test waits for may take longer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A shell that ignores SIGTERM, and one like it in a session of its own whose parent has ended.
+pub(crate) const STUBBORN: &str = r#"
+    trap "" TERM HUP INT
+    ( setsid bash -c 'trap "" TERM HUP INT; while :; do sleep 1000; done' & )
+    while :; do sleep 1000; done"#;
+
+/// How many processes [`STUBBORN`] is when all have started: two shells and a `sleep` each.
+pub(crate) const STUBBORN_PROCESSES: usize = 4;
+
 fn processes() -> Processes {
     Processes::new(Spawner::start_from(Path::new(PROGRAM)).unwrap()).unwrap()
 }

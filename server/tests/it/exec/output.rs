@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sandclock_core::backend::runs::{OutputChunk, RunHeader, RunSink};
@@ -18,9 +18,7 @@ use sandclock_core::ports::{
 };
 use sandclock_core::run::{HookNote, RunContext, RunId, RunKey};
 use sandclock_hooks::KnownSecrets;
-use sandclock_server::exec::{
-    JobExecutor, Surroundings, cut_marker, end_unsupervised, with_markers,
-};
+use sandclock_server::exec::{JobExecutor, Surroundings, Transcript, cut_marker, end_unsupervised};
 
 use super::worker::Worker;
 use super::{PATIENCE, processes, wait_until};
@@ -37,7 +35,14 @@ struct Stored {
 
 impl Stored {
     fn text(&self, printed: u64) -> Vec<u8> {
-        with_markers(self.chunks.lock().unwrap().values(), printed)
+        let (mut transcript, mut text) = (Transcript::default(), BytesMut::new());
+        for chunk in self.chunks.lock().unwrap().values() {
+            let parts = transcript.next(1, chunk);
+            parts.for_each(|part| part.write_to(&mut text));
+        }
+        let end = transcript.end(1, printed);
+        end.for_each(|part| part.write_to(&mut text));
+        text.into()
     }
 
     /// What is stored, once it is so.

@@ -12,16 +12,10 @@ use sandclock_server::exec::{
 };
 
 use super::worker::{Worker, hold};
-use super::{PATIENCE, PROGRAM, alive, gone_within, mark, marked, processes, shell, wait_until};
-
-/// A shell that ignores SIGTERM, and one like it in a session of its own whose parent has ended.
-const STUBBORN: &str = r#"
-    trap "" TERM HUP INT
-    ( setsid bash -c 'trap "" TERM HUP INT; while :; do sleep 1000; done' & )
-    while :; do sleep 1000; done"#;
-
-/// How many processes [`STUBBORN`] is when all have started: two shells and a `sleep` each.
-const STUBBORN_PROCESSES: usize = 4;
+use super::{
+    PATIENCE, PROGRAM, STUBBORN, STUBBORN_PROCESSES, alive, gone_within, mark, marked, processes,
+    shell, wait_until,
+};
 
 const GRACE: Duration = Duration::from_secs(1);
 
