@@ -7,12 +7,14 @@
 //! - [`ports`]: what the scheduler calls but does not implement: hooks and the executor.
 //! - [`time`]: wall clock; monotonic time is tokio's, so that a simulation can own both.
 //! - [`stored`]: the bytes of records, for backends that keep bytes.
+//! - [`go`]: what the older Go fleet reads and writes, for backends that share a cluster with it.
 //!
 //! [`job`], [`schedule`], [`policy`] and [`run`] are the vocabulary.
 
 pub mod backend;
 pub mod error;
 pub mod fleet;
+pub mod go;
 pub mod invariant;
 pub mod job;
 pub mod policy;

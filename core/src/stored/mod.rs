@@ -16,12 +16,16 @@ use serde_json::{Map, Value};
 
 use crate::job::{Job, JobName};
 
+mod fleet;
 mod forms;
 mod job;
+mod mark;
 mod outcome;
 mod records;
 #[cfg(test)]
 mod tests;
+
+pub use mark::{mark_text, parse_mark};
 
 /// The newest form, which is the one that is written.
 pub const VERSION: u32 = 1;

@@ -36,6 +36,8 @@ macro_rules! stored {
     };
 }
 
+pub(super) use stored;
+
 stored!(Mark, MarkForm, "mark");
 stored!(OpenRecord, OpenForm, "open record");
 stored!(WaitRecord, WaitForm, "wait record");

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::backend::{
-    DoneRecord, Generation, Mark, Nonce, OpenRecord, OpenState, Pinned, RunRecord, SessionId, Span,
-    Version, WaitRecord,
+    DoneRecord, Generation, Kill, Mark, Nonce, OpenRecord, OpenState, Pinned, RunRecord, SessionId,
+    Span, Version, WaitRecord, WorkerInfo,
 };
 use crate::job::{
     HookBinding, Job, JobName, Leftovers, Limits, OutputMode, Program, ScheduleSpec, SecretSource,
@@ -216,6 +216,29 @@ fn run_record() -> RunRecord {
     }
 }
 
+fn worker() -> WorkerInfo {
+    WorkerInfo {
+        name: "w1".to_owned(),
+        host: "h1".to_owned(),
+        labels: [("zone".to_owned(), "a".to_owned())].into(),
+        max_concurrent_runs: 8,
+        running: 3,
+        draining: true,
+        clock_doubted: true,
+        started_at: T.minus(Duration::from_secs(60)),
+        wall_time: T,
+        version: "1.2.3".to_owned(),
+    }
+}
+
+fn kill() -> Kill {
+    Kill {
+        run: RunId::of(&JobName::existing("nightly/backup"), &RunKey::Tick(T)),
+        by: "ann".to_owned(),
+        why: "it hangs".to_owned(),
+    }
+}
+
 /// The golden file is what the record is written as today, and reads back as the record.
 #[track_caller]
 fn check<T: Stored + PartialEq + std::fmt::Debug>(record: &T, golden: &str) {
@@ -239,6 +262,8 @@ fn form_1_is_written_and_stays_readable() {
     check(&wait(), include_str!("golden/v1/wait.json"));
     check(&done(), include_str!("golden/v1/done.json"));
     check(&run_record(), include_str!("golden/v1/run.json"));
+    check(&worker(), include_str!("golden/v1/worker.json"));
+    check(&kill(), include_str!("golden/v1/kill.json"));
 }
 
 #[test]
