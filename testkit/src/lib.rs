@@ -1,4 +1,4 @@
-//! What tests of several crates share: the conformance suite of the backends.
+//! What tests of several crates share: the conformance suite of the backends, faults, and real servers.
 //!
 //! Nothing here is part of the product; production crates never depend on this one.
 
@@ -12,3 +12,4 @@
 pub mod conformance;
 pub mod fault;
 pub mod memory;
+pub mod services;

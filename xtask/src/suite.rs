@@ -25,6 +25,7 @@ pub(crate) fn test() -> Result<()> {
         python = Some(tools::oracle_python(&place)?);
         Ok(Verdict::Held)
     });
+    report.step("etcd", || tools::etcd().map(held));
     for manifest in &manifests {
         report.step(&format!("tests of {}", named(&place, manifest)), || {
             let mut command = in_workspace(&place, "test", manifest);
@@ -55,6 +56,7 @@ pub(crate) fn tools() -> Result<()> {
     report.step("schedule oracle", || {
         tools::oracle_python(&place).map(|_| Verdict::Held)
     });
+    report.step("etcd", || tools::etcd().map(held));
     report.finish()
 }
 

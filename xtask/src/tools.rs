@@ -157,6 +157,26 @@ pub(crate) fn cargo_deny(place: &Place) -> Result<PathBuf> {
     Ok(program)
 }
 
+/// The server that the etcd backend is tested on. Found on the path, or Debian's package, which root may install.
+pub(crate) fn etcd() -> Result<()> {
+    let is_there = || process::succeeds(Command::new("etcd").arg("--version"));
+    if is_there() {
+        return Ok(());
+    }
+    let package = ["install", "-y", "--no-install-recommends", "etcd-server"];
+    if is_root() {
+        process::succeeds(Command::new("apt-get").arg("update"));
+        process::succeeds(Command::new("apt-get").args(package));
+    }
+    if !is_there() {
+        bail!(
+            "etcd (3.4 or later) is missing; get it with: sudo apt-get {} (or your system's like)",
+            package.join(" ")
+        );
+    }
+    Ok(())
+}
+
 fn is_root() -> bool {
     process::output(Command::new("id").arg("-u")).is_ok_and(|uid| uid.trim() == "0")
 }
