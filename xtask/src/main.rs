@@ -12,6 +12,7 @@ mod commands;
 mod place;
 mod plugins;
 mod process;
+mod protos;
 mod report;
 mod suite;
 mod tidy;
@@ -25,6 +26,7 @@ cargo xtask check                         only the quick part: format, clippy, t
 cargo xtask tidy                          only the rules of this repository
 cargo xtask tools                         only installs what test needs, to go offline afterwards
 cargo xtask plugins                       builds the standard plugins into examples/plugins/artifacts
+cargo xtask protos                        writes etcd's protocol code into backends/etcd/protos, after an update
 cargo xtask fleet --seeds N [--seed S]    the fleet simulation over N seeds, from seed S
 cargo xtask bench [--check] [NAME ...]    figures as ratios; --check compares them with bench/floors.toml
 cargo xtask help                          this text
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         ["tidy"] => suite::tidy(),
         ["tools"] => suite::tools(),
         ["plugins"] => plugins::build(),
+        ["protos"] => protos::generate(),
         ["fleet", options @ ..] => match commands::FleetOptions::parse(options) {
             Ok(options) => commands::fleet(&options),
             Err(wrong) => return usage(&wrong),

@@ -86,19 +86,24 @@ impl StoredError {
         }
     }
 
-    /// All that there is to say, for people: one line, of at most [`REASON_CHARS`] characters. Pieces of the
-    /// record may be in it, so that nothing in it is taken for control characters of a terminal.
+    /// All that there is to say, for people: one line of bounded length.
     pub fn reason(&self) -> String {
         let text = match self {
             Self::Malformed { source, .. } => format!("{self}: {source}"),
             Self::Newer { .. } => self.to_string(),
         };
-        let harmless = |c: char| match c.is_control() {
-            true => char::REPLACEMENT_CHARACTER,
-            false => c,
-        };
-        text.chars().take(REASON_CHARS).map(harmless).collect()
+        one_line(&text)
     }
+}
+
+/// A reason for people: of at most [`REASON_CHARS`] characters. Pieces of a record may be in it, so that nothing
+/// in it is taken for control characters of a terminal.
+pub(crate) fn one_line(text: &str) -> String {
+    let harmless = |c: char| match c.is_control() {
+        true => char::REPLACEMENT_CHARACTER,
+        false => c,
+    };
+    text.chars().take(REASON_CHARS).map(harmless).collect()
 }
 
 #[derive(Serialize)]

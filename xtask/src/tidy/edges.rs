@@ -19,6 +19,7 @@ struct Allowed {
 
 const CORE: &str = "sandclock-core";
 const EMBEDDED: &str = "sandclock-backend-embedded";
+const ETCD: &str = "sandclock-backend-etcd";
 const HOOKS: &str = "sandclock-hooks";
 const SDK: &str = "sandclock-plugin-sdk";
 const SERVER: &str = "sandclock-server";
@@ -33,6 +34,11 @@ const EDGES: &[Allowed] = &[
     },
     Allowed {
         name: EMBEDDED,
+        uses: &[CORE],
+        tests_use: &[TESTKIT],
+    },
+    Allowed {
+        name: ETCD,
         uses: &[CORE],
         tests_use: &[TESTKIT],
     },

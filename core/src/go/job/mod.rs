@@ -55,6 +55,22 @@ pub enum GoJobError {
     Definition(#[from] StoredError),
 }
 
+impl GoJobError {
+    /// All that there is to say, for people: one line of bounded length.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::NotJson(source) => stored::one_line(&format!("{self}: {source}")),
+            Self::WrongType { .. } => stored::one_line(&self.to_string()),
+            Self::Definition(source) => source.reason(),
+        }
+    }
+
+    /// Whether a later program wrote it.
+    pub fn is_newer(&self) -> bool {
+        matches!(self, Self::Definition(StoredError::Newer { .. }))
+    }
+}
+
 /// A job's value under the Go prefix, taken apart.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GoJob {
@@ -103,9 +119,9 @@ impl GoJob {
     /// If `previous` holds a definition of a later program, which this one would damage.
     pub fn of(job: &Job, previous: Option<&Self>) -> Result<Self, GoJobError> {
         let old = previous.and_then(|previous| previous.whole(&job.name));
-        let bytes = match old.map(|old| stored::encode_over(job, old.to_string().as_bytes())) {
-            None | Some(Err(StoredError::Malformed { .. })) => stored::encode(job)?,
-            Some(over) => over?,
+        let bytes = match old {
+            Some(old) => stored::encode_over(job, old.to_string().as_bytes())?,
+            None => stored::encode(job)?,
         };
         let mut definition: Map<String, Value> =
             serde_json::from_slice(&bytes).map_err(GoJobError::NotJson)?;

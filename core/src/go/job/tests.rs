@@ -182,7 +182,9 @@ fn a_broken_definition_can_be_replaced_but_not_a_later_one() {
     let broken = GoJob::parse(br#"{"sandclock":{"v":1}}"#).unwrap();
     assert!(GoJob::of(&job, Some(&broken)).is_ok());
     let later = GoJob::parse(br#"{"sandclock":{"v":99}}"#).unwrap();
-    assert!(GoJob::of(&job, Some(&later)).is_err());
+    let refused = GoJob::of(&job, Some(&later)).unwrap_err();
+    assert!(refused.is_newer());
+    assert!(refused.reason().contains("99"), "{}", refused.reason());
 }
 
 /// A Go master's save keeps command and schedule and drops the rest.

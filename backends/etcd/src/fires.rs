@@ -1,0 +1,209 @@
+//! The claim protocol's writes: each call is some steps of core, with what the caller says it saw.
+//!
+//! | call | known beforehand, so that one request does |
+//! |---|---|
+//! | decide | the mark's value and the job's version, as the planner saw them; no kill |
+//! | end | the open record and the mark, as this process wrote or saw them last; no kill |
+//! | others | nothing: they are rare, and read first |
+
+use async_trait::async_trait;
+use sandclock_core::backend::protocol::{self, Facts, Step};
+use sandclock_core::backend::{
+    Adopt, Adopted, Decide, Decided, End, Ended, Fence, Fires, RecordSeen, Request, Result,
+    SessionId, Settle, SettleAs, Settled, Take, TakeFrom, Taken, Triggered, Version,
+};
+use sandclock_core::job::JobName;
+use sandclock_core::run::{Outcome, RunId, RunKey};
+use sandclock_core::{BackendError, ErrorKind, stored};
+
+use crate::facts::{Known, Seen};
+use crate::keys::Key;
+use crate::plan::Item;
+use crate::store::Store;
+
+/// How many older waiting ticks one take can replace; etcd takes 128 operations in a transaction. More are
+/// recorded before, and the caller looks again.
+const REPLACED: usize = 40;
+
+impl Store {
+    /// A step of a job that reads these keys if it must.
+    fn item<'a, T>(
+        job: &'a JobName,
+        around: Vec<Key>,
+        step: impl Fn(&dyn Facts, Version) -> Result<Step<T>> + Send + Sync + 'a,
+    ) -> Item<'a, T> {
+        Item {
+            job,
+            step: Box::new(step),
+            around,
+            known: Known::new(),
+            guessed: false,
+            lease: 0,
+        }
+    }
+
+    async fn one<T: PartialEq + Send>(
+        &self,
+        op: &'static str,
+        session: Option<&SessionId>,
+        item: Item<'_, T>,
+    ) -> Result<T> {
+        let answer = self.carry_out(op, session, vec![item]).await?.pop();
+        answer.unwrap_or_else(|| Err(BackendError::new(op, ErrorKind::Unexpected)))
+    }
+
+    fn decide_one<'a>(&self, session: &'a SessionId, due: &'a Decide) -> Item<'a, Decided> {
+        let (job, run) = (due.job(), RunKey::Tick(due.fire));
+        let (at, mark) = (self.keys.job(job), self.keys.mark(job));
+        let kill = self.keys.kill(&RunId::of(job, &run));
+        let open = self.keys.open(job, &run);
+        let planned = Seen::At {
+            version: due.pinned.version,
+            value: Vec::new(),
+        };
+        let prev = Seen::Says(stored::mark_text(&due.prev).into_bytes());
+        Item {
+            known: [
+                (at.clone(), planned),
+                (mark.clone(), prev),
+                (kill.clone(), Seen::Absent),
+            ]
+            .into(),
+            guessed: true,
+            ..Self::item(job, vec![at, mark, open, kill], move |facts, at| {
+                protocol::decide(facts, session, due, at)
+            })
+        }
+    }
+
+    pub(crate) fn end_one<'a>(&self, end: &'a End) -> Item<'a, Ended> {
+        let run = RunId::of(&end.job, &end.key);
+        let open = self.keys.open(&end.job, &end.key);
+        let mark = self.keys.mark(&end.job);
+        let kill = self.keys.kill(&run);
+        let done = self.keys.done(&end.job, &end.key);
+        let around = vec![open.clone(), mark.clone(), kill.clone(), done];
+        let item = Self::item(&end.job, around, move |facts, at| {
+            protocol::end(facts, end, at)
+        });
+        match (self.recall.at(&open), self.recall.at(&mark)) {
+            (Some(held), Some(last)) if is_at(&held, end.fence) => Item {
+                known: [(open, held), (mark, last), (kill, Seen::Absent)].into(),
+                guessed: true,
+                ..item
+            },
+            _ => item,
+        }
+    }
+
+    fn around_run(&self, job: &JobName, run: &RunKey) -> Vec<Key> {
+        vec![
+            self.keys.open(job, run),
+            self.keys.wait(job, run),
+            self.keys.mark(job),
+            self.keys.kill(&RunId::of(job, run)),
+        ]
+    }
+
+    /// Records the older ticks that one take is too small for, one by one, oldest first.
+    async fn replace_first(&self, take: &Take, skip: &[(RecordSeen, Outcome)]) -> Result<Taken> {
+        for (record, outcome) in skip {
+            let settle = Settle {
+                record: record.clone(),
+                how: SettleAs::Drop(outcome.clone()),
+                killed: outcome.clone(),
+                worker: take.worker.clone(),
+            };
+            self.settle(&settle).await?;
+        }
+        Ok(Taken::Stale)
+    }
+}
+
+/// Whether this is the record that a fence stands for.
+fn is_at(seen: &Seen, fence: Fence) -> bool {
+    matches!(seen, Seen::At { version, .. } if Fence::at(*version) == fence)
+}
+
+#[async_trait]
+impl Fires for Store {
+    async fn decide(&self, session: &SessionId, due: &[Decide]) -> Result<Vec<Decided>> {
+        protocol::check_batch(due)?;
+        let items = due
+            .iter()
+            .map(|due| self.decide_one(session, due))
+            .collect();
+        let answers = self.carry_out("fires.decide", Some(session), items).await?;
+        answers.into_iter().collect()
+    }
+
+    async fn adopt(&self, adopt: &Adopt) -> Result<Adopted> {
+        let job = &adopt.pinned.job.name;
+        let around = vec![self.keys.job(job), self.keys.mark(job)];
+        let step = |facts: &dyn Facts, at| protocol::adopt(facts, adopt, at);
+        let item = Self::item(job, around, step);
+        self.one("fires.adopt", None, item).await
+    }
+
+    async fn take(&self, session: &SessionId, take: &Take) -> Result<Taken> {
+        let seen = &take.record;
+        let mut around = self.around_run(&seen.job, &seen.key);
+        if let TakeFrom::Wait { skip, .. } = &take.from {
+            if let Some((surplus, _)) = skip.split_at_checked(skip.len().saturating_sub(REPLACED))
+                && !surplus.is_empty()
+            {
+                return self.replace_first(take, surplus).await;
+            }
+            around.push(self.keys.job(&seen.job));
+            around.extend(
+                skip.iter()
+                    .map(|(older, _)| self.keys.wait(&older.job, &older.key)),
+            );
+        }
+        let step = |facts: &dyn Facts, at| protocol::take(facts, session, take, at);
+        let item = Self::item(&seen.job, around, step);
+        self.one("fires.take", Some(session), item).await
+    }
+
+    async fn end(&self, end: &End) -> Result<Ended> {
+        self.end_together(end).await
+    }
+
+    async fn rebind(
+        &self,
+        session: &SessionId,
+        job: &JobName,
+        key: &RunKey,
+        fence: Fence,
+    ) -> Result<Option<Fence>> {
+        let around = vec![self.keys.open(job, key)];
+        let step = |facts: &dyn Facts, at| protocol::rebind(facts, session, job, key, fence, at);
+        let item = Self::item(job, around, step);
+        self.one("fires.rebind", Some(session), item).await
+    }
+
+    async fn settle(&self, settle: &Settle) -> Result<Settled> {
+        let seen = &settle.record;
+        let around = self.around_run(&seen.job, &seen.key);
+        let step = |facts: &dyn Facts, at| protocol::settle(facts, settle, at);
+        let item = Self::item(&seen.job, around, step);
+        self.one("fires.settle", None, item).await
+    }
+
+    async fn trigger(&self, job: &JobName, request: &Request) -> Result<Triggered> {
+        const OP: &str = "fires.trigger";
+        let around = vec![
+            self.keys.request(job, &request.id),
+            self.keys.job(job),
+            self.keys.side(job),
+        ];
+        let step = |facts: &dyn Facts, _| protocol::trigger(facts, job, request);
+        let lease = self.requests.take(&self.client, OP).await?;
+        let item = Item {
+            lease,
+            ..Self::item(job, around, step)
+        };
+        let triggered = self.one(OP, None, item).await;
+        self.requests.checked(lease, triggered).await
+    }
+}

@@ -1,0 +1,306 @@
+//! Every key, in one table.
+//!
+//! | key below our prefix | value | life |
+//! |---|---|---|
+//! | `session/<id>` | what the worker says of itself | the session's lease |
+//! | `mark/J` | last decided fire time, generation, streak, as text | a week longer than the job |
+//! | `open/J/R`, `wait/J/R`, `done/J/R` | the run's record | until the next step |
+//! | `kill/<run>` | who and why | a lease of its own |
+//! | `req/J/<id>` | nothing | a day |
+//! | `side/J` | the job's value as we saved it last | until the job is deleted |
+//! | `orphan/J` | the lease that times the mark of a deleted job | until the mark goes |
+//!
+//! `J` is the job's name with everything but letters, digits, `.`, `_` and `-` percent-encoded, so that it
+//! never holds `/`; the empty name is `%`. `R` is the run key: a fire time in 16 digits, or `r-<id>`. Under the
+//! Go fleet's prefixes names stand raw. Nothing of ours stands there but what that fleet defines: jobs, locks
+//! and registrations.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use sandclock_core::backend::SessionId;
+use sandclock_core::job::JobName;
+use sandclock_core::run::{RunId, RunKey};
+
+use crate::config::EtcdConfig;
+use crate::guard::Guard;
+
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
+
+/// Stands for the empty name, which no escape is.
+const EMPTY: &str = "%";
+
+/// A key of etcd.
+pub(crate) type Key = Vec<u8>;
+
+/// All keys from `start` to before `end`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Range {
+    pub(crate) start: Key,
+    pub(crate) end: Key,
+}
+
+impl Range {
+    /// All keys that begin with `prefix`, which does not end in byte 255.
+    pub(crate) fn below(prefix: impl Into<Key>) -> Self {
+        let start = prefix.into();
+        let mut end = start.clone();
+        if let Some(last) = end.last_mut() {
+            *last = last.saturating_add(1);
+        }
+        Self { start, end }
+    }
+}
+
+/// A record of the claim protocol, by its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Record {
+    Mark(JobName),
+    Open(JobName, RunKey),
+    Wait(JobName, RunKey),
+    Done(JobName, RunKey),
+}
+
+/// Makes keys and reads them.
+#[derive(Clone, Debug)]
+pub(crate) struct Keys {
+    prefix: String,
+    jobs: String,
+    kills: String,
+    workers: String,
+}
+
+impl Keys {
+    pub(crate) fn of(config: &EtcdConfig) -> Self {
+        Self {
+            prefix: config.prefix.clone(),
+            jobs: config.go.jobs.clone(),
+            kills: config.go.kills.clone(),
+            workers: config.go.workers.clone(),
+        }
+    }
+
+    /// Everything that is ours.
+    pub(crate) fn ours(&self) -> Range {
+        Range::below(self.prefix.as_str())
+    }
+
+    /// All keys of one kind, by the word after our prefix.
+    pub(crate) fn all(&self, kind: &str) -> Range {
+        Range::below(format!("{}{kind}/", self.prefix))
+    }
+
+    fn own(&self, kind: &str, rest: impl std::fmt::Display) -> Key {
+        format!("{}{kind}/{rest}", self.prefix).into_bytes()
+    }
+
+    pub(crate) fn session(&self, id: &SessionId) -> Key {
+        self.own("session", id)
+    }
+
+    pub(crate) fn mark(&self, job: &JobName) -> Key {
+        self.own("mark", escaped(job))
+    }
+
+    pub(crate) fn open(&self, job: &JobName, key: &RunKey) -> Key {
+        self.own("open", format_args!("{}/{key}", escaped(job)))
+    }
+
+    pub(crate) fn wait(&self, job: &JobName, key: &RunKey) -> Key {
+        self.own("wait", format_args!("{}/{key}", escaped(job)))
+    }
+
+    pub(crate) fn done(&self, job: &JobName, key: &RunKey) -> Key {
+        self.own("done", format_args!("{}/{key}", escaped(job)))
+    }
+
+    pub(crate) fn kill(&self, run: &RunId) -> Key {
+        self.own("kill", run)
+    }
+
+    pub(crate) fn request(&self, job: &JobName, id: &str) -> Key {
+        self.own("req", format_args!("{}/{id}", escaped(job)))
+    }
+
+    pub(crate) fn side(&self, job: &JobName) -> Key {
+        self.own("side", escaped(job))
+    }
+
+    pub(crate) fn orphan(&self, job: &JobName) -> Key {
+        self.own("orphan", escaped(job))
+    }
+
+    /// Every open record of a job.
+    pub(crate) fn open_of(&self, job: &JobName) -> Range {
+        Range::below(self.own("open", format_args!("{}/", escaped(job))))
+    }
+
+    /// Every waiting tick of a job: run keys of requests begin with a letter, fire times with a digit or, before
+    /// 1970, `-`.
+    pub(crate) fn waiting_ticks(&self, job: &JobName) -> Range {
+        let below = |end: &str| self.own("wait", format_args!("{}/{end}", escaped(job)));
+        Range {
+            start: below("-"),
+            end: below(":"),
+        }
+    }
+
+    /// The session that a key stands for.
+    pub(crate) fn session_of(&self, key: &[u8]) -> Option<SessionId> {
+        let (kind, id) = self.parts(key)?;
+        (kind == "session").then(|| SessionId(id.to_owned()))
+    }
+
+    /// The job whose key of this kind it is.
+    pub(crate) fn job_of(&self, kind: &str, key: &[u8]) -> Option<JobName> {
+        let (found, rest) = self.parts(key)?;
+        (found == kind).then(|| name(rest)).flatten()
+    }
+
+    /// The record of the protocol that a key stands for; `None` for keys of other kinds.
+    pub(crate) fn record_of(&self, key: &[u8]) -> Option<Record> {
+        let (kind, rest) = self.parts(key)?;
+        if kind == "mark" {
+            return Some(Record::Mark(name(rest)?));
+        }
+        let (job, run) = rest.split_once('/')?;
+        let make = match kind {
+            "open" => Record::Open,
+            "wait" => Record::Wait,
+            "done" => Record::Done,
+            _ => return None,
+        };
+        Some(make(name(job)?, RunKey::parse(run)?))
+    }
+
+    /// What comparing a key makes sure of.
+    pub(crate) fn guard_of(&self, key: &[u8]) -> Guard {
+        match self.parts(key) {
+            Some(("mark", _)) => Guard::Mark,
+            Some(("kill", _)) => Guard::Kill,
+            Some(("session", _)) => Guard::Owner,
+            Some(("req", _)) => Guard::Request,
+            Some(("open" | "wait" | "done", _)) => Guard::Record,
+            _ => Guard::Job,
+        }
+    }
+
+    fn parts<'a>(&self, key: &'a [u8]) -> Option<(&'a str, &'a str)> {
+        let ours = std::str::from_utf8(key).ok()?;
+        ours.strip_prefix(&self.prefix)?.split_once('/')
+    }
+
+    /// The Go fleet's key of a job.
+    pub(crate) fn job(&self, job: &JobName) -> Key {
+        format!("{}{job}", self.jobs).into_bytes()
+    }
+
+    /// Every job.
+    pub(crate) fn jobs(&self) -> Range {
+        Range::below(self.jobs.as_str())
+    }
+
+    /// The job that a key of the Go fleet stands for. What is no UTF-8 is made legible and cannot be reached.
+    pub(crate) fn job_at(&self, key: &[u8]) -> JobName {
+        JobName::existing(raw(&self.jobs, key))
+    }
+
+    /// Every kill mark of the Go fleet.
+    pub(crate) fn go_kills(&self) -> Range {
+        Range::below(self.kills.as_str())
+    }
+
+    /// The job that a kill mark of the Go fleet names.
+    pub(crate) fn killed_by(&self, key: &[u8]) -> JobName {
+        JobName::existing(raw(&self.kills, key))
+    }
+
+    /// Where a worker registers for the Go fleet.
+    pub(crate) fn worker(&self, address: &str) -> Key {
+        format!("{}{address}", self.workers).into_bytes()
+    }
+}
+
+fn raw(prefix: &str, key: &[u8]) -> String {
+    let name = key.strip_prefix(prefix.as_bytes()).unwrap_or(key);
+    String::from_utf8_lossy(name).into_owned()
+}
+
+fn escaped(job: &JobName) -> String {
+    match job.as_str() {
+        "" => EMPTY.to_owned(),
+        name => utf8_percent_encode(name, ESCAPED).to_string(),
+    }
+}
+
+fn name(escaped: &str) -> Option<JobName> {
+    if escaped == EMPTY {
+        return Some(JobName::existing(""));
+    }
+    let name = percent_decode_str(escaped).decode_utf8().ok()?;
+    Some(JobName::existing(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sandclock_core::Timestamp;
+
+    fn keys() -> Keys {
+        Keys::of(&EtcdConfig::at(["localhost:2379"]))
+    }
+
+    #[test]
+    fn every_name_has_one_key_and_back() {
+        let keys = keys();
+        let run = RunKey::Tick(Timestamp::from_millis(1_800_000_000_000));
+        let table = [
+            ("nightly", "nightly"),
+            ("a/b", "a%2Fb"),
+            ("a%2Fb", "a%252Fb"),
+            ("", "%"),
+            ("%", "%25"),
+            ("ä b", "%C3%A4%20b"),
+        ];
+        for (job, text) in table {
+            let job = JobName::existing(job);
+            let open = keys.open(&job, &run);
+            let want = format!("/sandclock/open/{text}/0001800000000000");
+            assert_eq!(String::from_utf8_lossy(&open), want);
+            assert_eq!(
+                keys.record_of(&open),
+                Some(Record::Open(job.clone(), run.clone()))
+            );
+            let mark = keys.mark(&job);
+            assert_eq!(keys.record_of(&mark), Some(Record::Mark(job.clone())));
+            assert_eq!(keys.job_at(&keys.job(&job)), job);
+        }
+    }
+
+    #[test]
+    fn keys_of_other_kinds_are_no_records() {
+        for key in [
+            "/sandclock/session/1",
+            "/sandclock/open/a",
+            "/sandclock/open/a/b",
+            "/sandclock/later/a/0000000000000001",
+            "/cron/jobs/a",
+            "/sandclock/",
+        ] {
+            assert_eq!(keys().record_of(key.as_bytes()), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn waiting_ticks_are_told_from_waiting_requests() {
+        let (keys, job) = (keys(), JobName::existing("a"));
+        let ticks = keys.waiting_ticks(&job);
+        let within = |run: &RunKey| {
+            let key = keys.wait(&job, run);
+            ticks.start <= key && key < ticks.end
+        };
+        for ms in [-1, 0, 1_800_000_000_000] {
+            assert!(within(&RunKey::Tick(Timestamp::from_millis(ms))), "{ms}");
+        }
+        assert!(!within(&RunKey::Request("0".to_owned())));
+        assert_eq!(Range::below("/a/").end, b"/a0");
+    }
+}

@@ -1,0 +1,91 @@
+//! Coordination of a fleet through etcd, beside or instead of the older Go fleet.
+//!
+//! - [`config`]: where the cluster is, and under which prefixes things stand.
+//! - [`client`], [`error`]: the connection; every call has a deadline, every failure one meaning.
+//! - [`keys`]: every key, in one table.
+//! - [`watch`]: watches that never end silently.
+//! - [`jobs`]: the job store over the Go fleet's keys; [`orphans`]: the marks of deleted jobs.
+//! - [`sessions`], [`leases`]: leases, registration; [`kills`]: kill marks, ours and the Go fleet's.
+//! - [`fires`]: the claim protocol's writes. [`facts`] is what a step of core is told, [`plan`] makes a
+//!   transaction of it, [`carry`] sends that until there is an answer, [`recall`] spares a read,
+//!   [`ends`] lets ends that come together share a request.
+//! - [`feed`]: the claim protocol's reads.
+//! - [`guard`]: the guards by name, so that tests can take one out.
+//!
+//! Guards. Every transaction compares the number of the last change of each key that its step rests on, and
+//! that the caller's session lives. Such a guard is stable: once false, it stays false. A decide compares the
+//! mark's whole *value* with the one that the planner saw, because it knows no number. The value also carries
+//! the job's streak, which an end changes without moving the mark; so a decide whose planner saw an older
+//! streak fails its guard, learns the mark as it is, and is tried again with the new streak, in the same call
+//! and with the same nonce. No answer rests on that guard: a caller hears `Stale` only when the fire time, the
+//! generation or the job's version is another, which is for ever. The price is one more request for a decide
+//! that meets an end within the time of a watch event; the alternative, a key of its own for the streak, would
+//! be read and compared in every decide and every end.
+//!
+//! Cost. A run takes one transaction to decide and one to end, and 1/64 to clean; ticks that are due together
+//! share their decide. Reads do not raise the revision.
+
+use std::sync::Arc;
+
+use sandclock_core::backend::{Coordination, Result, Scope};
+
+mod carry;
+mod client;
+mod config;
+mod ends;
+mod error;
+mod facts;
+mod feed;
+mod fires;
+mod guard;
+mod jobs;
+mod keys;
+mod kills;
+mod leases;
+mod orphans;
+mod plan;
+mod recall;
+mod sessions;
+mod store;
+mod watch;
+
+pub use config::{EtcdConfig, GoKeys, Login, Tls};
+#[cfg(feature = "test-util")]
+pub use guard::Guard;
+use guard::Guards;
+use store::Store;
+
+/// Connects to a cluster and offers its contracts of coordination. Nothing is written.
+///
+/// # Errors
+/// `InvalidConfig` if the configuration can never work, or the server is older than etcd 3.4; `Denied` if the
+/// login is refused; `Unavailable` or `Timeout` if no endpoint answers.
+pub async fn connect(config: EtcdConfig) -> Result<Coordination> {
+    Ok(coordination(
+        Store::connect(config, Guards::default()).await?,
+    ))
+}
+
+/// The same without one guard, for showing that tests would miss it.
+///
+/// # Errors
+/// As [`connect`].
+#[cfg(feature = "test-util")]
+pub async fn connect_without(config: EtcdConfig, guard: Guard) -> Result<Coordination> {
+    let guards = Guards {
+        without: Some(guard),
+    };
+    Ok(coordination(Store::connect(config, guards).await?))
+}
+
+fn coordination(store: Store) -> Coordination {
+    let store = Arc::new(store);
+    Coordination {
+        jobs: Arc::<Store>::clone(&store),
+        sessions: Arc::<Store>::clone(&store),
+        fires: Arc::<Store>::clone(&store),
+        feed: Arc::<Store>::clone(&store),
+        kills: store,
+        scope: Scope::Fleet,
+    }
+}

@@ -1,0 +1,353 @@
+//! A step of the protocol as a transaction of etcd.
+//!
+//! The step is run on what is known, once for each answer that a question about the store could have; the
+//! outcomes become branches that etcd chooses between, and branches that agree are merged. So `forbid` is "if
+//! no run is open: claim, else: record that it was busy" without this crate knowing any policy (A2). Once
+//! etcd has said which branch it took, and at which revision, the step is run once more to say the answer.
+
+use std::cell::RefCell;
+
+use etcd_client::{Compare, CompareOp, DeleteOptions, PutOptions, Txn, TxnOp, TxnOpResponse};
+use sandclock_core::backend::protocol::{Change, Facts, Step};
+use sandclock_core::backend::{Result, SessionId, Version};
+use sandclock_core::go::GoDefaults;
+use sandclock_core::job::JobName;
+use sandclock_core::stored::{self, Stored};
+use sandclock_core::{BackendError, ErrorKind};
+
+use crate::facts::{Asked, Assumed, Known, Lens, Missing, Question, Seen};
+use crate::guard::Guards;
+use crate::keys::{Key, Keys};
+
+/// A step that waits for its arguments: the facts, and the version of its changes.
+pub(crate) type Ask<'a, T> = Box<dyn Fn(&dyn Facts, Version) -> Result<Step<T>> + Send + Sync + 'a>;
+
+/// A step on its way to an answer.
+pub(crate) struct Item<'a, T> {
+    pub(crate) job: &'a JobName,
+    pub(crate) step: Ask<'a, T>,
+    /// What is read when something is missing, or has turned out to be otherwise.
+    pub(crate) around: Vec<Key>,
+    pub(crate) known: Known,
+    /// Whether what is known is only what the caller says, so that no answer may rest on it alone.
+    pub(crate) guessed: bool,
+    /// On which requests are remembered.
+    pub(crate) lease: i64,
+}
+
+/// What all steps of a request share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting<'a> {
+    pub(crate) keys: &'a Keys,
+    pub(crate) defaults: &'a GoDefaults,
+    pub(crate) guards: Guards,
+    pub(crate) session: Option<&'a SessionId>,
+}
+
+/// A write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Write {
+    pub(crate) key: Key,
+    /// `None` deletes.
+    pub(crate) value: Option<Vec<u8>>,
+    lease: i64,
+}
+
+/// What becomes of a step, by the answers to its questions.
+#[derive(Debug)]
+enum Tree<T> {
+    Leaf {
+        answer: T,
+        writes: Vec<Write>,
+        assumed: Assumed,
+    },
+    Fork {
+        on: Question,
+        no: Box<Self>,
+        yes: Box<Self>,
+    },
+}
+
+impl<T: PartialEq> PartialEq for Tree<T> {
+    /// Whether it makes no difference which of the two is taken.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Leaf {
+                    answer: a,
+                    writes: v,
+                    ..
+                },
+                Self::Leaf {
+                    answer: b,
+                    writes: w,
+                    ..
+                },
+            ) => a == b && v == w,
+            (
+                Self::Fork { on: a, no, yes },
+                Self::Fork {
+                    on: b,
+                    no: other_no,
+                    yes: other_yes,
+                },
+            ) => a == b && no == other_no && yes == other_yes,
+            _ => false,
+        }
+    }
+}
+
+/// What is to be sent for a step, or its answer.
+pub(crate) enum Plan<T> {
+    Answer(T),
+    Read,
+    Try(Attempt<T>),
+}
+
+/// A transaction that carries a step out if what it rests on is still so.
+pub(crate) struct Attempt<T> {
+    guards: Vec<Key>,
+    tree: Tree<T>,
+}
+
+impl<T: PartialEq> Item<'_, T> {
+    /// What to do next.
+    pub(crate) fn plan(&mut self, setting: &Setting<'_>) -> Result<Plan<T>> {
+        let mut guards = Asked::default();
+        let tree = match self.grow(setting, &Assumed::new(), &mut guards)? {
+            Ok(tree) => tree,
+            Err(missing) => {
+                if !self.around.contains(&missing) {
+                    self.around.push(missing);
+                }
+                return Ok(Plan::Read);
+            }
+        };
+        match tree {
+            Tree::Leaf { answer, writes, .. } if writes.is_empty() && !self.guessed => {
+                Ok(Plan::Answer(answer))
+            }
+            tree => Ok(Plan::Try(Attempt {
+                guards: guards.keys.into_iter().collect(),
+                tree,
+            })),
+        }
+    }
+
+    /// The branches of the step below some assumptions, or a key that it must know first.
+    fn grow(
+        &self,
+        setting: &Setting<'_>,
+        assumed: &Assumed,
+        all: &mut Asked,
+    ) -> Result<std::result::Result<Tree<T>, Key>> {
+        let (outcome, asked) = self.run(setting, assumed, Version(0));
+        all.keys.extend(asked.keys);
+        let question = match asked.missing {
+            None => {
+                let Step { answer, changes } = outcome?;
+                let writes = changes
+                    .into_iter()
+                    .map(|change| self.write(setting.keys, change));
+                return Ok(Ok(Tree::Leaf {
+                    answer,
+                    writes: writes.collect::<Result<_>>()?,
+                    assumed: assumed.clone(),
+                }));
+            }
+            Some(Missing::Key(key)) => return Ok(Err(key)),
+            Some(Missing::Answer(question)) => question,
+        };
+        let mut branch = |answer| {
+            let mut assumed = assumed.clone();
+            assumed.insert(question, answer);
+            self.grow(setting, &assumed, all)
+        };
+        let no = match branch(false)? {
+            Ok(no) => no,
+            Err(key) => return Ok(Err(key)),
+        };
+        Ok(match branch(true)? {
+            Ok(yes) if yes == no => Ok(no),
+            Ok(yes) => Ok(Tree::Fork {
+                on: question,
+                no: Box::new(no),
+                yes: Box::new(yes),
+            }),
+            Err(key) => Err(key),
+        })
+    }
+
+    fn run(
+        &self,
+        setting: &Setting<'_>,
+        assumed: &Assumed,
+        at: Version,
+    ) -> (Result<Step<T>>, Asked) {
+        let lens = Lens {
+            keys: setting.keys,
+            defaults: setting.defaults,
+            guards: setting.guards,
+            me: setting.session,
+            known: &self.known,
+            assumed,
+            asked: RefCell::default(),
+        };
+        let outcome = (self.step)(&lens, at);
+        (outcome, lens.asked.into_inner())
+    }
+
+    /// The answer of the step once its changes are there, at this version.
+    pub(crate) fn answer(
+        &self,
+        setting: &Setting<'_>,
+        assumed: &Assumed,
+        at: Version,
+    ) -> Result<T> {
+        Ok(self.run(setting, assumed, at).0?.answer)
+    }
+
+    fn write(&self, keys: &Keys, change: Change) -> Result<Write> {
+        let put = |key, value: Result<Vec<u8>>| Ok::<_, BackendError>((key, Some(value?)));
+        let (key, value) = match change {
+            Change::Mark(job, mark) => {
+                put(keys.mark(&job), Ok(stored::mark_text(&mark).into_bytes()))?
+            }
+            Change::Open(open) => {
+                let key = keys.open(&open.job, &open.key);
+                let value = self.encode(&key, &open);
+                put(key, value)?
+            }
+            Change::OpenGone(job, run) => (keys.open(&job, &run), None),
+            Change::Wait(wait) => {
+                let key = keys.wait(&wait.job, &wait.key);
+                let value = self.encode(&key, &wait);
+                put(key, value)?
+            }
+            Change::WaitGone(job, run) => (keys.wait(&job, &run), None),
+            Change::Done(done) => {
+                let key = keys.done(&done.job, &done.key);
+                let value = self.encode(&key, &*done);
+                put(key, value)?
+            }
+            Change::Request(job, id) => {
+                return Ok(Write {
+                    key: keys.request(&job, &id),
+                    value: Some(Vec::new()),
+                    lease: self.lease,
+                });
+            }
+        };
+        let lease = 0;
+        Ok(Write { key, value, lease })
+    }
+
+    /// The bytes of a record, with what others have written into the one that it replaces (S13).
+    fn encode<R: Stored>(&self, key: &Key, record: &R) -> Result<Vec<u8>> {
+        let bytes = match self.known.get(key) {
+            Some(Seen::At { value, .. }) => stored::encode_over(record, value),
+            _ => stored::encode(record),
+        };
+        bytes.map_err(|error| BackendError::new("fires", ErrorKind::Corrupt).source(error))
+    }
+
+    /// Reads everything around the step.
+    pub(crate) fn reads(&self) -> Vec<TxnOp> {
+        let get = |key: &Key| TxnOp::get(key.clone(), None);
+        self.around.iter().map(get).collect()
+    }
+
+    /// Takes in what such a read has found; nothing is a guess any more.
+    pub(crate) fn learn(&mut self, answers: &[TxnOpResponse]) {
+        self.guessed = false;
+        self.known.clear();
+        for (key, answer) in self.around.iter().zip(answers) {
+            if let TxnOpResponse::Get(get) = answer {
+                self.known
+                    .insert(key.clone(), Seen::read(get.kvs().first()));
+            }
+        }
+    }
+}
+
+impl<T> Attempt<T> {
+    /// The transaction; if a guard fails, it reads what is around.
+    pub(crate) fn txn(&self, item: &Item<'_, T>, setting: &Setting<'_>, reads: Vec<TxnOp>) -> Txn {
+        let Setting { keys, guards, .. } = *setting;
+        let kept = self
+            .guards
+            .iter()
+            .filter(|key| guards.keep(keys.guard_of(key)));
+        let compares = kept.filter_map(|key| Some(item.known.get(key)?.guard(key.clone())));
+        Txn::new()
+            .when(compares.collect::<Vec<_>>())
+            .and_then(self.tree.ops(keys, item.job))
+            .or_else(reads)
+    }
+
+    /// Roughly how many bytes it takes on the wire.
+    pub(crate) fn weight(&self) -> usize {
+        self.tree.weight()
+    }
+
+    /// Which branch etcd took, from its answers to [`Attempt::txn`].
+    pub(crate) fn taken(&self, answers: &[TxnOpResponse]) -> (&Assumed, &[Write]) {
+        self.tree.taken(answers)
+    }
+}
+
+impl<T> Tree<T> {
+    fn ops(&self, keys: &Keys, job: &JobName) -> Vec<TxnOp> {
+        match self {
+            Self::Leaf { writes, .. } => writes.iter().map(Write::op).collect(),
+            Self::Fork { on, no, yes } => {
+                let range = on.range(keys, job);
+                let none = Compare::create_revision(range.start, CompareOp::Equal, 0);
+                let fork = Txn::new()
+                    .when([none.with_range(range.end)])
+                    .and_then(no.ops(keys, job))
+                    .or_else(yes.ops(keys, job));
+                vec![TxnOp::txn(fork)]
+            }
+        }
+    }
+
+    fn weight(&self) -> usize {
+        match self {
+            Self::Leaf { writes, .. } => writes.iter().map(Write::weight).sum(),
+            Self::Fork { no, yes, .. } => no.weight() + yes.weight(),
+        }
+    }
+
+    fn taken(&self, answers: &[TxnOpResponse]) -> (&Assumed, &[Write]) {
+        match self {
+            Self::Leaf {
+                writes, assumed, ..
+            } => (assumed, writes),
+            Self::Fork { no, yes, .. } => match answers.first() {
+                Some(TxnOpResponse::Txn(fork)) if fork.succeeded() => {
+                    no.taken(&fork.op_responses())
+                }
+                Some(TxnOpResponse::Txn(fork)) => yes.taken(&fork.op_responses()),
+                _ => no.taken(&[]),
+            },
+        }
+    }
+}
+
+impl Write {
+    /// The operation of etcd.
+    fn op(&self) -> TxnOp {
+        match &self.value {
+            Some(value) => {
+                let options = (self.lease != 0).then(|| PutOptions::new().with_lease(self.lease));
+                TxnOp::put(self.key.clone(), value.clone(), options)
+            }
+            None => TxnOp::delete(self.key.clone(), None::<DeleteOptions>),
+        }
+    }
+
+    fn weight(&self) -> usize {
+        self.key.len() + self.value.as_ref().map_or(0, Vec::len)
+    }
+}

@@ -1,0 +1,70 @@
+//! What this process wrote last of records that it will write again: its open runs, and marks.
+//!
+//! An end needs the open record and the job's mark. The process that ends a run has claimed it, so it knows
+//! the record, and mostly the mark; then an end is one request instead of two. What is recalled is a guess: the
+//! transaction compares it with what is there.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use sandclock_core::backend::Version;
+
+use crate::facts::Seen;
+use crate::keys::{Key, Keys, Record};
+use crate::plan::Write;
+use crate::watch::Change;
+
+/// Last writes by key: one for each run that this process has open, and one for each job.
+#[derive(Debug)]
+pub(crate) struct Recall {
+    keys: Keys,
+    seen: Mutex<BTreeMap<Key, Seen>>,
+}
+
+impl Recall {
+    pub(crate) fn new(keys: Keys) -> Self {
+        Self {
+            keys,
+            seen: Mutex::default(),
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, BTreeMap<Key, Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was last known to stand at a key.
+    pub(crate) fn at(&self, key: &[u8]) -> Option<Seen> {
+        self.seen().get(key).cloned()
+    }
+
+    /// Keeps what this process has written at `version`.
+    pub(crate) fn remember(&self, writes: &[Write], version: Version) {
+        let mut seen = self.seen();
+        for Write { key, value, .. } in writes {
+            match (self.keys.record_of(key), value) {
+                (Some(Record::Open(..) | Record::Mark(_)), Some(value)) => {
+                    let value = value.clone();
+                    seen.insert(key.clone(), Seen::At { version, value });
+                }
+                (Some(Record::Open(..)), None) => drop(seen.remove(key)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Follows what others write: marks that moved, and runs that are over.
+    pub(crate) fn follow(&self, change: &Change) {
+        match (self.keys.record_of(&change.key), &change.value) {
+            (Some(Record::Mark(_)), Some(value)) => {
+                let (version, value) = (change.version, value.clone());
+                self.seen()
+                    .insert(change.key.clone(), Seen::At { version, value });
+            }
+            (Some(Record::Mark(_) | Record::Open(..)), None) => {
+                self.seen().remove(&change.key);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The etcd backend from outside, on a real etcd: the conformance suite, what stands on the wire, and what it
+//! costs.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
+
+use sandclock_testkit::conformance;
+
+mod cost;
+mod fresh;
+mod mutants;
+mod scene;
+mod wire;
+
+use fresh::{Fresh, Layered};
+
+conformance!(coordination: Fresh);
+
+mod layered {
+    use super::{Layered, conformance};
+
+    conformance!(coordination: Layered);
+}
