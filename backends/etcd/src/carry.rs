@@ -144,6 +144,7 @@ impl Store {
             Sent::Try(attempt) if outcome.succeeded() => {
                 let (assumed, writes) = attempt.taken(&answers);
                 self.recall.remember(writes, at);
+                self.locks.follow(&self.keys, item.job, writes, at);
                 Some(item.answer(&self.setting(session), assumed, at))
             }
             Sent::Read | Sent::Try(_) => {
@@ -158,6 +159,7 @@ impl Store {
             keys: &self.keys,
             defaults: &self.config.go_defaults,
             guards: self.guards,
+            beside_go: self.config.beside_go,
             session,
         }
     }

@@ -25,6 +25,9 @@ pub struct EtcdConfig {
     /// Where a session also registers as the Go fleet's workers do: an address, or an address and a suffix.
     /// Go masters list it as a worker. `None` registers nowhere.
     pub register_as: Option<String>,
+    /// Whether Go workers run the same jobs at the same time: then claims take the Go fleet's lock, and every job
+    /// admits one run at a time. All of our workers must agree in this.
+    pub beside_go: bool,
     /// The longest wait for the answer to one request; default 5 s. A renewal waits at most 2 s.
     pub call_timeout: Duration,
 }
@@ -40,6 +43,7 @@ impl EtcdConfig {
             go: GoKeys::default(),
             go_defaults: GoDefaults::default(),
             register_as: None,
+            beside_go: false,
             call_timeout: Duration::from_secs(5),
         }
     }

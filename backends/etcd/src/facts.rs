@@ -25,6 +25,7 @@ use sandclock_core::{BackendError, ErrorKind};
 
 use crate::guard::{Guard, Guards};
 use crate::keys::{Key, Keys, Range};
+use crate::locks;
 use crate::watch::version;
 
 /// What is known of one key.
@@ -95,14 +96,28 @@ pub(crate) enum Question {
     AnyOpen,
     /// Whether a tick waits.
     TickWaits,
+    /// Whether anybody holds the Go fleet's lock of the job.
+    Locked,
+    /// Whether it is a Go worker, if somebody does.
+    LockedByOther,
 }
 
 impl Question {
-    /// The records that it is about.
-    pub(crate) fn range(self, keys: &Keys, job: &JobName) -> Range {
+    /// What is so if the answer is no.
+    pub(crate) fn denied(self, keys: &Keys, job: &JobName) -> Vec<Compare> {
+        let none_in = |range: Range| absent(range.start).with_range(range.end);
         match self {
-            Self::AnyOpen => keys.open_of(job),
-            Self::TickWaits => keys.waiting_ticks(job),
+            Self::AnyOpen => vec![none_in(keys.open_of(job))],
+            Self::TickWaits => vec![none_in(keys.waiting_ticks(job))],
+            Self::Locked => vec![absent(keys.lock(job))],
+            Self::LockedByOther => {
+                let ours = Range::below(locks::OURS);
+                let value = |than, of| Compare::value(keys.lock(job), than, of);
+                vec![
+                    value(CompareOp::Greater, ours.start),
+                    value(CompareOp::Less, ours.end),
+                ]
+            }
         }
     }
 }
@@ -130,6 +145,8 @@ pub(crate) struct Lens<'a> {
     pub(crate) keys: &'a Keys,
     pub(crate) defaults: &'a GoDefaults,
     pub(crate) guards: Guards,
+    /// Whether Go workers share the jobs.
+    pub(crate) beside_go: bool,
     /// The caller's session, which the transaction guards for all its parts.
     pub(crate) me: Option<&'a SessionId>,
     pub(crate) known: &'a Known,
@@ -147,6 +164,12 @@ impl Lens<'_> {
         }
         asked.keys.insert(key);
         seen.ok_or_else(unknown)
+    }
+
+    /// Whether a Go worker holds the lock of the step's job.
+    pub(crate) fn foreign_lock(&self) -> Result<bool> {
+        let foreign = self.answer(Question::Locked)? && self.answer(Question::LockedByOther)?;
+        Ok(foreign && self.guards.keep(Guard::Lock))
     }
 
     fn answer(&self, question: Question) -> Result<bool> {

@@ -6,8 +6,10 @@
 //! | end | the open record and the mark, as this process wrote or saw them last; no kill |
 //! | others | nothing: they are rare, and read first |
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
-use sandclock_core::backend::protocol::{self, Facts, Step};
+use sandclock_core::backend::protocol::{self, Step};
 use sandclock_core::backend::{
     Adopt, Adopted, Decide, Decided, End, Ended, Fence, Fires, RecordSeen, Request, Result,
     SessionId, Settle, SettleAs, Settled, Take, TakeFrom, Taken, Triggered, Version,
@@ -16,8 +18,9 @@ use sandclock_core::job::JobName;
 use sandclock_core::run::{Outcome, RunId, RunKey};
 use sandclock_core::{BackendError, ErrorKind, stored};
 
-use crate::facts::{Known, Seen};
+use crate::facts::{Known, Lens, Seen};
 use crate::keys::Key;
+use crate::locks;
 use crate::plan::Item;
 use crate::store::Store;
 
@@ -30,7 +33,7 @@ impl Store {
     fn item<'a, T>(
         job: &'a JobName,
         around: Vec<Key>,
-        step: impl Fn(&dyn Facts, Version) -> Result<Step<T>> + Send + Sync + 'a,
+        step: impl Fn(&Lens<'_>, Version) -> Result<Step<T>> + Send + Sync + 'a,
     ) -> Item<'a, T> {
         Item {
             job,
@@ -52,7 +55,12 @@ impl Store {
         answer.unwrap_or_else(|| Err(BackendError::new(op, ErrorKind::Unexpected)))
     }
 
-    fn decide_one<'a>(&self, session: &'a SessionId, due: &'a Decide) -> Item<'a, Decided> {
+    fn decide_one<'a>(
+        &self,
+        session: &'a SessionId,
+        due: &'a Decide,
+        lease: i64,
+    ) -> Item<'a, Decided> {
         let (job, run) = (due.job(), RunKey::Tick(due.fire));
         let (at, mark) = (self.keys.job(job), self.keys.mark(job));
         let kill = self.keys.kill(&RunId::of(job, &run));
@@ -70,8 +78,9 @@ impl Store {
             ]
             .into(),
             guessed: true,
+            lease,
             ..Self::item(job, vec![at, mark, open, kill], move |facts, at| {
-                protocol::decide(facts, session, due, at)
+                locks::decide(facts, session, due, at)
             })
         }
     }
@@ -94,6 +103,18 @@ impl Store {
             },
             _ => item,
         }
+    }
+
+    /// The lease that a lock would hang on; 0 where none is taken.
+    ///
+    /// # Errors
+    /// `SessionLost` if the session is gone.
+    async fn lock_lease(&self, op: &'static str, session: &SessionId) -> Result<i64> {
+        if !self.config.beside_go {
+            return Ok(0);
+        }
+        let lease = self.lease_of(op, session).await?;
+        lease.ok_or_else(|| BackendError::new(op, ErrorKind::SessionLost).context(session))
     }
 
     fn around_run(&self, job: &JobName, run: &RunKey) -> Vec<Key> {
@@ -129,9 +150,14 @@ fn is_at(seen: &Seen, fence: Fence) -> bool {
 impl Fires for Store {
     async fn decide(&self, session: &SessionId, due: &[Decide]) -> Result<Vec<Decided>> {
         protocol::check_batch(due)?;
+        let lease = self.lock_lease("fires.decide", session).await?;
+        let due: Cow<'_, [Decide]> = match self.config.beside_go {
+            true => due.iter().map(locks::exclusive).collect(),
+            false => Cow::Borrowed(due),
+        };
         let items = due
             .iter()
-            .map(|due| self.decide_one(session, due))
+            .map(|due| self.decide_one(session, due, lease))
             .collect();
         let answers = self.carry_out("fires.decide", Some(session), items).await?;
         answers.into_iter().collect()
@@ -140,12 +166,16 @@ impl Fires for Store {
     async fn adopt(&self, adopt: &Adopt) -> Result<Adopted> {
         let job = &adopt.pinned.job.name;
         let around = vec![self.keys.job(job), self.keys.mark(job)];
-        let step = |facts: &dyn Facts, at| protocol::adopt(facts, adopt, at);
+        let step = |facts: &Lens<'_>, at| protocol::adopt(facts, adopt, at);
         let item = Self::item(job, around, step);
         self.one("fires.adopt", None, item).await
     }
 
     async fn take(&self, session: &SessionId, take: &Take) -> Result<Taken> {
+        let take = &*match self.config.beside_go {
+            true => Cow::Owned(locks::exclusive_take(take)),
+            false => Cow::Borrowed(take),
+        };
         let seen = &take.record;
         let mut around = self.around_run(&seen.job, &seen.key);
         if let TakeFrom::Wait { skip, .. } = &take.from {
@@ -160,8 +190,11 @@ impl Fires for Store {
                     .map(|(older, _)| self.keys.wait(&older.job, &older.key)),
             );
         }
-        let step = |facts: &dyn Facts, at| protocol::take(facts, session, take, at);
-        let item = Self::item(&seen.job, around, step);
+        let step = |facts: &Lens<'_>, at| locks::take(facts, session, take, at);
+        let item = Item {
+            lease: self.lock_lease("fires.take", session).await?,
+            ..Self::item(&seen.job, around, step)
+        };
         self.one("fires.take", Some(session), item).await
     }
 
@@ -177,15 +210,18 @@ impl Fires for Store {
         fence: Fence,
     ) -> Result<Option<Fence>> {
         let around = vec![self.keys.open(job, key)];
-        let step = |facts: &dyn Facts, at| protocol::rebind(facts, session, job, key, fence, at);
-        let item = Self::item(job, around, step);
+        let step = |facts: &Lens<'_>, at| locks::rebind(facts, session, job, key, fence, at);
+        let item = Item {
+            lease: self.lock_lease("fires.rebind", session).await?,
+            ..Self::item(job, around, step)
+        };
         self.one("fires.rebind", Some(session), item).await
     }
 
     async fn settle(&self, settle: &Settle) -> Result<Settled> {
         let seen = &settle.record;
         let around = self.around_run(&seen.job, &seen.key);
-        let step = |facts: &dyn Facts, at| protocol::settle(facts, settle, at);
+        let step = |facts: &Lens<'_>, at| protocol::settle(facts, settle, at);
         let item = Self::item(&seen.job, around, step);
         self.one("fires.settle", None, item).await
     }
@@ -197,7 +233,7 @@ impl Fires for Store {
             self.keys.job(job),
             self.keys.side(job),
         ];
-        let step = |facts: &dyn Facts, _| protocol::trigger(facts, job, request);
+        let step = |facts: &Lens<'_>, _| protocol::trigger(facts, job, request);
         let lease = self.requests.take(&self.client, OP).await?;
         let item = Item {
             lease,

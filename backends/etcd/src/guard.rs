@@ -4,6 +4,10 @@
 
 /// What a transaction makes sure of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(
+    not(feature = "test-util"),
+    expect(unreachable_pub, reason = "only tests name one from outside")
+)]
 pub enum Guard {
     /// The caller's session lives (S4).
     Session,
@@ -31,6 +35,8 @@ pub enum Guard {
     Cleaned,
     /// A kill is the first of its run.
     FirstKill,
+    /// No Go worker holds the job's lock.
+    Lock,
 }
 
 /// Which guards are kept.

@@ -64,6 +64,7 @@ pub(crate) enum Record {
 pub(crate) struct Keys {
     prefix: String,
     jobs: String,
+    locks: String,
     kills: String,
     workers: String,
 }
@@ -73,6 +74,7 @@ impl Keys {
         Self {
             prefix: config.prefix.clone(),
             jobs: config.go.jobs.clone(),
+            locks: config.go.locks.clone(),
             kills: config.go.kills.clone(),
             workers: config.go.workers.clone(),
         }
@@ -201,6 +203,11 @@ impl Keys {
     /// The job that a key of the Go fleet stands for. What is no UTF-8 is made legible and cannot be reached.
     pub(crate) fn job_at(&self, key: &[u8]) -> JobName {
         JobName::existing(raw(&self.jobs, key))
+    }
+
+    /// The Go fleet's lock of a job.
+    pub(crate) fn lock(&self, job: &JobName) -> Key {
+        format!("{}{job}", self.locks).into_bytes()
     }
 
     /// Every kill mark of the Go fleet.

@@ -9,6 +9,7 @@
 //! - [`fires`]: the claim protocol's writes. [`facts`] is what a step of core is told, [`plan`] makes a
 //!   transaction of it, [`carry`] sends that until there is an answer, [`recall`] spares a read,
 //!   [`ends`] lets ends that come together share a request.
+//! - [`locks`]: the Go fleet's lock, while its workers share the jobs.
 //! - [`feed`]: the claim protocol's reads.
 //! - [`guard`]: the guards by name, so that tests can take one out.
 //!
@@ -42,6 +43,7 @@ mod jobs;
 mod keys;
 mod kills;
 mod leases;
+mod locks;
 mod orphans;
 mod plan;
 mod recall;

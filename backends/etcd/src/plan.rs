@@ -7,8 +7,8 @@
 
 use std::cell::RefCell;
 
-use etcd_client::{Compare, CompareOp, DeleteOptions, PutOptions, Txn, TxnOp, TxnOpResponse};
-use sandclock_core::backend::protocol::{Change, Facts, Step};
+use etcd_client::{DeleteOptions, PutOptions, Txn, TxnOp, TxnOpResponse};
+use sandclock_core::backend::protocol::{Change, Step};
 use sandclock_core::backend::{Result, SessionId, Version};
 use sandclock_core::go::GoDefaults;
 use sandclock_core::job::JobName;
@@ -18,9 +18,10 @@ use sandclock_core::{BackendError, ErrorKind};
 use crate::facts::{Asked, Assumed, Known, Lens, Missing, Question, Seen};
 use crate::guard::Guards;
 use crate::keys::{Key, Keys};
+use crate::locks;
 
 /// A step that waits for its arguments: the facts, and the version of its changes.
-pub(crate) type Ask<'a, T> = Box<dyn Fn(&dyn Facts, Version) -> Result<Step<T>> + Send + Sync + 'a>;
+pub(crate) type Ask<'a, T> = Box<dyn Fn(&Lens<'_>, Version) -> Result<Step<T>> + Send + Sync + 'a>;
 
 /// A step on its way to an answer.
 pub(crate) struct Item<'a, T> {
@@ -31,7 +32,7 @@ pub(crate) struct Item<'a, T> {
     pub(crate) known: Known,
     /// Whether what is known is only what the caller says, so that no answer may rest on it alone.
     pub(crate) guessed: bool,
-    /// On which requests are remembered.
+    /// On which a request is remembered, or a lock hangs.
     pub(crate) lease: i64,
 }
 
@@ -41,6 +42,7 @@ pub(crate) struct Setting<'a> {
     pub(crate) keys: &'a Keys,
     pub(crate) defaults: &'a GoDefaults,
     pub(crate) guards: Guards,
+    pub(crate) beside_go: bool,
     pub(crate) session: Option<&'a SessionId>,
 }
 
@@ -146,12 +148,9 @@ impl<T: PartialEq> Item<'_, T> {
         let question = match asked.missing {
             None => {
                 let Step { answer, changes } = outcome?;
-                let writes = changes
-                    .into_iter()
-                    .map(|change| self.write(setting.keys, change));
                 return Ok(Ok(Tree::Leaf {
                     answer,
-                    writes: writes.collect::<Result<_>>()?,
+                    writes: self.writes(setting, assumed, changes)?,
                     assumed: assumed.clone(),
                 }));
             }
@@ -188,6 +187,7 @@ impl<T: PartialEq> Item<'_, T> {
             keys: setting.keys,
             defaults: setting.defaults,
             guards: setting.guards,
+            beside_go: setting.beside_go,
             me: setting.session,
             known: &self.known,
             assumed,
@@ -205,6 +205,27 @@ impl<T: PartialEq> Item<'_, T> {
         at: Version,
     ) -> Result<T> {
         Ok(self.run(setting, assumed, at).0?.answer)
+    }
+
+    /// What a branch writes: its changes and, beside Go workers, the lock of a run that is claimed.
+    fn writes(
+        &self,
+        setting: &Setting<'_>,
+        assumed: &Assumed,
+        changes: Vec<Change>,
+    ) -> Result<Vec<Write>> {
+        let theirs = assumed.get(&Question::LockedByOther) == Some(&true);
+        let lock = (setting.session)
+            .filter(|_| setting.beside_go && !theirs && locks::claims(&changes))
+            .map(|session| Write {
+                key: setting.keys.lock(self.job),
+                value: Some(locks::value(session)),
+                lease: self.lease,
+            });
+        let writes = changes
+            .into_iter()
+            .map(|change| self.write(setting.keys, change));
+        writes.chain(lock.map(Ok)).collect()
     }
 
     fn write(&self, keys: &Keys, change: Change) -> Result<Write> {
@@ -301,10 +322,8 @@ impl<T> Tree<T> {
         match self {
             Self::Leaf { writes, .. } => writes.iter().map(Write::op).collect(),
             Self::Fork { on, no, yes } => {
-                let range = on.range(keys, job);
-                let none = Compare::create_revision(range.start, CompareOp::Equal, 0);
                 let fork = Txn::new()
-                    .when([none.with_range(range.end)])
+                    .when(on.denied(keys, job))
                     .and_then(no.ops(keys, job))
                     .or_else(yes.ops(keys, job));
                 vec![TxnOp::txn(fork)]

@@ -135,6 +135,7 @@ impl Sessions for Store {
             writes.push(TxnOp::put(key.clone(), encode(OP, info)?, Some(options)));
         }
         writes.extend(self.repair_registration(session, lease));
+        self.release_locks(OP).await?;
         let txn = Txn::new().when([present(key)]).and_then(writes);
         match self.client.txn(OP, Nature::Writes, txn).await {
             Ok(answer) if answer.succeeded() => Ok(()),

@@ -14,6 +14,7 @@ use crate::ends::Ends;
 use crate::guard::Guards;
 use crate::keys::Keys;
 use crate::leases::Leases;
+use crate::locks::Locks;
 use crate::recall::Recall;
 
 /// How long a mark outlives its job, so that a job created again never repeats a tick (S2).
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) guards: Guards,
     pub(crate) recall: Recall,
     pub(crate) ends: Ends,
+    pub(crate) locks: Locks,
     /// For remembered requests.
     pub(crate) requests: Leases,
     /// For the marks of deleted jobs.
@@ -49,6 +51,7 @@ impl Store {
             guards,
             recall: Recall::new(keys.clone()),
             ends: Ends::default(),
+            locks: Locks::default(),
             requests: Leases::lasting(REQUEST_LIFE),
             orphans: Leases::lasting(MARK_OUTLIVES_JOB),
             keys,

@@ -36,6 +36,14 @@ pub(crate) fn config() -> EtcdConfig {
     }
 }
 
+/// The same, where Go workers run the same jobs.
+pub(crate) fn beside_go() -> EtcdConfig {
+    EtcdConfig {
+        beside_go: true,
+        ..config()
+    }
+}
+
 /// A client that shares nothing with the backend.
 pub(crate) async fn raw() -> Client {
     let client = Client::connect([Etcd::shared().address], None).await;

@@ -9,6 +9,7 @@
 
 use sandclock_testkit::conformance;
 
+mod beside_go;
 mod cost;
 mod fresh;
 mod mutants;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{Client, KeyValue};
-use sandclock_backend_etcd::{EtcdConfig, connect};
+use sandclock_backend_etcd::{EtcdConfig, Guard, connect, connect_without};
 use sandclock_core::Timestamp;
 use sandclock_core::backend::{
     Adopt, Adopted, Coordination, Decide, DecideFate, Decided, End, EndHow, Ended, Fence,
@@ -60,6 +60,17 @@ impl Scene {
         }
     }
 
+    /// A store that lacks a guard.
+    pub(crate) async fn without(guard: Guard, config: EtcdConfig) -> Self {
+        Self {
+            store: connect_without(config.clone(), guard)
+                .await
+                .expect("connect"),
+            raw: raw().await,
+            config,
+        }
+    }
+
     /// What stands at a key, as a stranger sees it.
     pub(crate) async fn at(&self, key: &str) -> Option<KeyValue> {
         let mut raw = self.raw.clone();
@@ -84,6 +95,10 @@ impl Scene {
 
     pub(crate) fn job_key(&self, name: &str) -> String {
         format!("{}{name}", self.config.go.jobs)
+    }
+
+    pub(crate) fn lock_key(&self, name: &str) -> String {
+        format!("{}{name}", self.config.go.locks)
     }
 
     pub(crate) fn own_key(&self, rest: &str) -> String {
