@@ -1,10 +1,11 @@
 //! What the older Go fleet reads and writes, as pure functions over bytes.
 //!
-//! Sandclock shares an etcd cluster with that fleet, or takes one over, so these forms are facts, lenience
-//! included. The rest of the product sees only [`Job`](crate::job::Job)s. The fleet's cron dialect is in
-//! [`schedule`](crate::schedule).
+//! Sandclock shares an etcd cluster and a run log with that fleet, or takes one over, so these forms are facts,
+//! lenience included. The rest of the product sees only [`Job`](crate::job::Job)s. The fleet's cron dialect is
+//! in [`schedule`](crate::schedule).
 
 mod job;
+pub mod log;
 mod quote;
 
 pub use job::{GoDefaults, GoJob, GoJobError};
