@@ -26,6 +26,7 @@ pub(crate) fn test() -> Result<()> {
         Ok(Verdict::Held)
     });
     report.step("etcd", || tools::etcd().map(held));
+    report.step("mongod", || tools::mongod(&place).map(held));
     for manifest in &manifests {
         report.step(&format!("tests of {}", named(&place, manifest)), || {
             let mut command = in_workspace(&place, "test", manifest);
@@ -57,6 +58,7 @@ pub(crate) fn tools() -> Result<()> {
         tools::oracle_python(&place).map(|_| Verdict::Held)
     });
     report.step("etcd", || tools::etcd().map(held));
+    report.step("mongod", || tools::mongod(&place).map(held));
     report.finish()
 }
 
@@ -121,6 +123,8 @@ fn deny(place: &Place, manifest: &Path) -> Result<()> {
         command.args([
             "--allow",
             "license-not-encountered",
+            "--allow",
+            "license-exception-not-encountered",
             "--allow",
             "unused-wrapper",
         ]);

@@ -15,6 +15,18 @@ use crate::process;
 /// The release of cargo-deny that `deny.toml` is written for.
 const CARGO_DENY: &str = "0.20.2";
 
+/// The Python package with the MongoDB server for tests, and its hash.
+const MONGOD_REQUIREMENTS: &str = "testkit/services/mongod.txt";
+
+/// The system libraries that it needs beside the usual ones.
+const MONGOD_LIBRARIES: &[&str] = &["libcurl4", "libssl3"];
+
+/// How apt-get is told to install.
+const INSTALL: [&str; 3] = ["install", "-y", "--no-install-recommends"];
+
+/// Where that server lies in the package.
+const MONGOD_IN_WHEEL: &str = "purelib/fiftyone/db/bin/mongod";
+
 /// The Python packages of the independent schedule oracle.
 const ORACLE_REQUIREMENTS: &str = "testkit/oracle/requirements.txt";
 
@@ -97,24 +109,114 @@ fn create_venv(venv: &Path) -> Result<()> {
     if process::succeeds(&mut create()) {
         return Ok(());
     }
-    let packages = [
-        "install",
-        "-y",
-        "--no-install-recommends",
-        "python3",
-        "python3-venv",
-    ];
+    let packages = ["python3", "python3-venv"];
     if is_root() {
-        // An index that cannot be refreshed may still know the packages.
-        process::succeeds(Command::new("apt-get").arg("update"));
-        process::succeeds(Command::new("apt-get").args(packages));
+        install_packages(&packages);
     }
     process::output(&mut create()).map(drop).with_context(|| {
         format!(
-            "a Python 3 with venv is missing; get it with: sudo apt-get {} (or your system's like)",
+            "a Python 3 with venv is missing; get it with: sudo apt-get {} {} (or your system's like)",
+            INSTALL.join(" "),
             packages.join(" ")
         )
     })
+}
+
+/// The MongoDB server for tests, out of a package for Python whose hash is pinned.
+pub(crate) fn mongod(place: &Place) -> Result<()> {
+    let folder = place.tools().join("mongod");
+    let program = folder.join("mongod");
+    let runs = || process::output(Command::new(&program).arg("--version")).map(drop);
+    if !program.exists() {
+        unpack_mongod(place, &folder)?;
+    }
+    if runs().is_err() && is_root() {
+        install_packages(MONGOD_LIBRARIES);
+    }
+    runs().with_context(|| {
+        format!(
+            "mongod does not start, perhaps for lack of libraries; get them with: sudo apt-get {} {} \
+             (or your system's like)",
+            INSTALL.join(" "),
+            MONGOD_LIBRARIES.join(" ")
+        )
+    })
+}
+
+/// Puts the server into `folder`, in the last step: a folder that is there is whole.
+fn unpack_mongod(place: &Place, folder: &Path) -> Result<()> {
+    let python = oracle_python(place)?;
+    let build = place.tools().join("mongod.part");
+    if build.exists() {
+        fs::remove_dir_all(&build).with_context(|| format!("removing {}", build.display()))?;
+    }
+    let mut download = Command::new(&python);
+    download
+        .args([
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--disable-pip-version-check",
+        ])
+        .args([
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            "--require-hashes",
+            "-r",
+        ])
+        .arg(place.root.join(MONGOD_REQUIREMENTS))
+        .arg("--dest")
+        .arg(&build);
+    process::run(&mut download).with_context(|| {
+        format!(
+            "the MongoDB server for tests is missing; with a network at hand, on x86-64 Linux, get it \
+             with: {}",
+            process::shown(&download)
+        )
+    })?;
+    let wheel = only_file(&build)?;
+    let data = format!("{}.data", name_and_version(&wheel)?);
+    // A wheel is a zip file, and Python can read those.
+    let unzip = "import sys, zipfile, shutil\n\
+                 with zipfile.ZipFile(sys.argv[1]) as wheel, wheel.open(sys.argv[2]) as found:\n \
+                 shutil.copyfileobj(found, open(sys.argv[3], 'wb'))";
+    let mut extract = Command::new(&python);
+    extract.args(["-c", unzip]).arg(&wheel);
+    extract
+        .arg(format!("{data}/{MONGOD_IN_WHEEL}"))
+        .arg(build.join("mongod"));
+    process::output(&mut extract)?;
+    process::output(Command::new("chmod").arg("755").arg(build.join("mongod")))?;
+    fs::remove_file(&wheel).with_context(|| format!("removing {}", wheel.display()))?;
+    fs::rename(&build, folder).with_context(|| format!("renaming to {}", folder.display()))
+}
+
+fn only_file(folder: &Path) -> Result<PathBuf> {
+    let mut entries =
+        fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+    let entry = entries
+        .next()
+        .with_context(|| format!("{} is empty", folder.display()))?;
+    Ok(entry?.path())
+}
+
+/// What a wheel's name begins with, up to the tags for Python and platform.
+fn name_and_version(wheel: &Path) -> Result<String> {
+    let name = wheel.file_name().unwrap_or_default().to_string_lossy();
+    let parts: Vec<_> = name.splitn(3, '-').take(2).collect();
+    match parts.len() {
+        2 => Ok(parts.join("-")),
+        _ => bail!("{name} is no name of a wheel"),
+    }
+}
+
+/// Asks the system's packager, which may do nothing: whoever needs the packages finds out.
+fn install_packages(packages: &[&str]) {
+    // An index that cannot be refreshed may still know the packages.
+    process::succeeds(Command::new("apt-get").arg("update"));
+    process::succeeds(Command::new("apt-get").args(INSTALL).args(packages));
 }
 
 /// The pinned cargo-deny, built once without its network code (`git` fetches the advisories).

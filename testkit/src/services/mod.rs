@@ -5,8 +5,10 @@
 //! however that ends. A server that is not installed fails the test that wants it, by the command that gets it.
 
 mod etcd;
+mod mongo;
 mod process;
 mod proxy;
 
 pub use etcd::Etcd;
+pub use mongo::Mongo;
 pub use proxy::Proxy;

@@ -13,7 +13,7 @@ use std::thread;
 /// to stop it says nothing any more: nobody reads it, and writing would end it before it has cleaned up. The
 /// folder's name says which program's it is.
 const SHELL: &str = r#"
-dir=$(mktemp -d -p "$1" "sandclock-$2.XXXXXX") || exit 1
+dir=$(mktemp -d -p "$1" "sandclock-${2##*/}.XXXXXX") || exit 1
 shift
 trap 'exec 2>/dev/null; kill -KILL $child; wait $child; rm -rf "$dir"; exit 0' TERM
 setpriv --pdeathsig KILL "$@" "$dir" &
@@ -86,8 +86,10 @@ fn keep(
     let _ = child.wait();
 }
 
+/// Whatever is in them: a server whose log is not read to the end dies of writing it.
 fn lines(stderr: ChildStderr) -> impl Iterator<Item = String> {
-    BufReader::new(stderr).lines().map_while(Result::ok)
+    let lines = BufReader::new(stderr).split(b'\n').map_while(Result::ok);
+    lines.map(|line| String::from_utf8_lossy(&line).into_owned())
 }
 
 fn is_installed(program: &str) -> bool {
