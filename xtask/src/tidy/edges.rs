@@ -20,6 +20,7 @@ struct Allowed {
 const CORE: &str = "sandclock-core";
 const EMBEDDED: &str = "sandclock-backend-embedded";
 const ETCD: &str = "sandclock-backend-etcd";
+const MONGO: &str = "sandclock-backend-mongo";
 const HOOKS: &str = "sandclock-hooks";
 const SDK: &str = "sandclock-plugin-sdk";
 const SERVER: &str = "sandclock-server";
@@ -43,6 +44,11 @@ const EDGES: &[Allowed] = &[
         tests_use: &[TESTKIT],
     },
     Allowed {
+        name: MONGO,
+        uses: &[CORE],
+        tests_use: &[TESTKIT],
+    },
+    Allowed {
         name: HOOKS,
         uses: &[CORE],
         tests_use: &[TESTKIT],
@@ -54,7 +60,7 @@ const EDGES: &[Allowed] = &[
     },
     Allowed {
         name: SERVER,
-        uses: &[CORE, EMBEDDED, HOOKS],
+        uses: &[CORE, EMBEDDED, ETCD, MONGO, HOOKS],
         tests_use: &[TESTKIT],
     },
     Allowed {

@@ -1,0 +1,31 @@
+//! What keeps the store's promises, one switch each. Anything but the default is a defect that tests put in.
+
+/// The guards of writes and reads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Guards {
+    /// A beginning changes no record with a greater fence (S3).
+    pub(crate) fence: bool,
+    /// Nothing changes a terminal record (S8).
+    pub(crate) write_once: bool,
+    /// Documents of others are read as far as they can be.
+    pub(crate) lenient: bool,
+    /// What is cut out of an output is deleted.
+    pub(crate) cut: bool,
+    /// A claimed alert is nobody else's before its lease is over.
+    pub(crate) lease: bool,
+    /// What is too large is refused before it is sent with others.
+    pub(crate) bounded: bool,
+}
+
+impl Default for Guards {
+    fn default() -> Self {
+        Self {
+            fence: true,
+            write_once: true,
+            lenient: true,
+            cut: true,
+            lease: true,
+            bounded: true,
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The run log of Sandclock on MongoDB, in the collection that a Go fleet logs to.
+//!
+//! - [`config`]: where it is, and how long a call may take.
+//! - [`schema`]: the collections, their indexes, and where a Go master looks.
+//! - [`store`]: opening: the checks at the start, and the deadline of every call.
+//! - [`runs`] writes runs, [`document`] is a run's document; [`writer`] sends together what has queued.
+//! - [`lists`] finds runs again and prunes them, [`foreign`] reads those that Go workers logged, and [`raw`]
+//!   the bytes that they are made of.
+//! - [`output`]: chunks of output.
+//! - [`outbox`] and [`alerts`]: the alert outbox, and an alert's document.
+//! - [`error`]: the one place where the driver's errors get their meaning.
+//!
+//! Every change of a run or an alert is one conditional step on one document. So nothing here needs a
+//! transaction or a leader, and a single server will do as well as a replica set. The server must be 4.4 or
+//! later. Nothing is acknowledged before a majority has it in the journal.
+
+use std::sync::Arc;
+
+use sandclock_core::backend::{Records, Result};
+
+mod alerts;
+mod config;
+mod document;
+mod error;
+mod foreign;
+mod guards;
+mod lists;
+mod outbox;
+mod output;
+mod raw;
+mod runs;
+mod schema;
+mod store;
+mod writer;
+
+pub use config::MongoConfig;
+use store::Store;
+
+/// Connects to the run log, on a runtime on which it can go on working. It is left once all contracts that
+/// this lends are dropped; what was sent before is still written.
+///
+/// Makes the indexes that are missing, which takes a while in a large log of a Go fleet: up to an hour.
+///
+/// # Errors
+/// `InvalidConfig` if the URI or a name cannot be, or the server is too old, by name; `Unavailable` or
+/// `Timeout` if none answers; `Denied` if it does not let us in.
+pub async fn connect(config: &MongoConfig) -> Result<Records> {
+    let store = Store::open(config, guards::Guards::default()).await?;
+    Ok(records(Arc::new(store)))
+}
+
+fn records(store: Arc<Store>) -> Records {
+    Records {
+        sink: Arc::<Store>::clone(&store),
+        runs: Arc::<Store>::clone(&store),
+        outbox: store,
+    }
+}

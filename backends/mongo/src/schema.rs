@@ -1,0 +1,157 @@
+//! The collections, their indexes, and the names of their members.
+//!
+//! | collection | holds | `_id` |
+//! |---|---|---|
+//! | `log` (configurable) | runs, ours and those of a Go fleet | an ObjectId, which is the place in the order |
+//! | `output` | chunks of output | run, attempt and seq |
+//! | `alerts` | the outbox | an ObjectId, which is the place in the order |
+//!
+//! A run is one document all its life, so that every change of it is one atomic step, on a single server
+//! as on a replica set. What a Go master knows is on top, what is ours under `sandclock`. While a run is
+//! not over its document has only the latter: a Go master finds runs by `jobName`, and so never shows half
+//! of one.
+
+use mongodb::bson::{Document, doc};
+use mongodb::error::{CommandError, ErrorKind as Driver};
+use mongodb::options::IndexOptions;
+use mongodb::{Database, IndexModel};
+
+/// The name under which opening fails.
+pub(crate) const OPEN: &str = "mongo.open";
+
+/// Chunks of output.
+pub(crate) const OUTPUT: &str = "output";
+
+/// The outbox.
+pub(crate) const ALERTS: &str = "alerts";
+
+/// The collections beside the runs.
+pub(crate) const BESIDE: [&str; 2] = [OUTPUT, ALERTS];
+
+/// The oldest server, by major and minor version: the driver speaks to no older one.
+pub(crate) const OLDEST: (i32, i32) = (4, 4);
+
+/// Members of a run's document below `sandclock`, as paths.
+pub(crate) mod run {
+    /// The run's id. Its presence says that the document is ours.
+    pub(crate) const ID: &str = "sandclock.run";
+    /// The job's name, while the document has no `jobName`.
+    pub(crate) const JOB: &str = "sandclock.job";
+    /// The state's name.
+    pub(crate) const STATE: &str = "sandclock.state";
+    /// The fence of the last holder.
+    pub(crate) const FENCE: &str = "sandclock.fence";
+    /// When the run ended, or began while it is not over: what time filters compare. Unix milliseconds.
+    pub(crate) const AT: &str = "sandclock.at";
+    /// When the last attempt began. Unix milliseconds.
+    pub(crate) const BEGAN: &str = "sandclock.began";
+    /// Whether the run is over; nothing changes it then (S8).
+    pub(crate) const OVER: &str = "sandclock.over";
+}
+
+/// Members of an alert.
+pub(crate) mod alert {
+    /// The alert's id.
+    pub(crate) const ID: &str = "alert";
+    /// Its target and dedupe key while it takes further alerts in.
+    pub(crate) const SLOT: &str = "slot";
+    /// The ids of the last alerts that were folded into it.
+    pub(crate) const FOLDS: &str = "folds";
+    /// The state's name.
+    pub(crate) const STATE: &str = "state";
+    /// The run it is about.
+    pub(crate) const RUN: &str = "run";
+}
+
+/// An index of a collection.
+struct Index {
+    keys: Document,
+    unique: bool,
+    /// Only documents that have this member.
+    only_with: Option<&'static str>,
+}
+
+fn index(keys: Document) -> Index {
+    Index {
+        keys,
+        unique: false,
+        only_with: None,
+    }
+}
+
+impl Index {
+    fn unique(self) -> Self {
+        Self {
+            unique: true,
+            ..self
+        }
+    }
+
+    fn only_with(self, member: &'static str) -> Self {
+        Self {
+            only_with: Some(member),
+            ..self
+        }
+    }
+
+    fn model(self) -> IndexModel {
+        let mut options = IndexOptions::default();
+        options.unique = self.unique.then_some(true);
+        options.partial_filter_expression =
+            (self.only_with).map(|member| doc! { member: { "$exists": true } });
+        IndexModel::builder()
+            .keys(self.keys)
+            .options(options)
+            .build()
+    }
+}
+
+/// Each list is answered by an index in the order of the places. Documents of others have no state of
+/// ours, so that the index on it finds them too.
+fn runs() -> [Index; 6] {
+    [
+        index(doc! { run::ID: 1 }).unique().only_with(run::ID),
+        index(doc! { run::JOB: 1, "_id": -1 }).only_with(run::JOB),
+        index(doc! { "jobName": 1, "_id": -1 }),
+        index(doc! { run::STATE: 1, "_id": -1 }),
+        index(doc! { run::AT: 1 }).only_with(run::AT),
+        // The query of a Go master's page, which sorts in memory without it.
+        index(doc! { "jobName": 1, "startTime": -1 }),
+    ]
+}
+
+fn alerts() -> [Index; 6] {
+    [
+        index(doc! { alert::ID: 1 }).unique(),
+        index(doc! { alert::SLOT: 1 })
+            .unique()
+            .only_with(alert::SLOT),
+        index(doc! { alert::FOLDS: 1 }).only_with(alert::FOLDS),
+        index(doc! { alert::STATE: 1, "_id": -1 }),
+        index(doc! { "target": 1, "key": 1, alert::STATE: 1, "_id": 1 }).only_with("key"),
+        index(doc! { alert::RUN: 1 }),
+    ]
+}
+
+/// Makes the indexes that are missing. An index on the same keys that somebody else made under another
+/// name serves as well, unless it must be unique.
+pub(crate) async fn create_indexes(db: &Database, log: &str) -> mongodb::error::Result<()> {
+    let all = [(log, runs()), (ALERTS, alerts())];
+    for (collection, indexes) in all {
+        let collection = db.collection::<Document>(collection);
+        for index in indexes {
+            let must_be_ours = index.unique;
+            match collection.create_index(index.model()).await {
+                Err(error) if !must_be_ours && is_there(&error) => {}
+                made => drop(made?),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// IndexOptionsConflict or IndexKeySpecsConflict.
+fn is_there(error: &mongodb::error::Error) -> bool {
+    let conflict = |command: &CommandError| matches!(command.code, 85 | 86);
+    matches!(error.kind.as_ref(), Driver::Command(command) if conflict(command))
+}

@@ -1,0 +1,171 @@
+//! The store: what all contracts share, and how it is opened.
+
+use std::future::{Future, IntoFuture};
+use std::time::Duration;
+
+use mongodb::bson::{Document, RawDocumentBuf, doc};
+use mongodb::options::{ClientOptions, WriteConcern};
+use mongodb::{Client, Collection, Cursor};
+use sandclock_core::backend::Result;
+use sandclock_core::{BackendError, ErrorKind};
+
+use crate::config::MongoConfig;
+use crate::error::{Access, from_driver, late};
+use crate::guards::Guards;
+use crate::schema::{self, ALERTS, OLDEST, OPEN, OUTPUT};
+use crate::writer::{Target, Writer};
+
+/// An index on a collection that a Go fleet has filled for years takes its time.
+const INDEX_TIMEOUT: Duration = Duration::from_secs(3_600);
+
+/// Everything behind the contracts.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) runs: Collection<RawDocumentBuf>,
+    pub(crate) output: Collection<Document>,
+    pub(crate) alerts: Collection<Document>,
+    pub(crate) writer: Writer,
+    pub(crate) guards: Guards,
+    timeout: Duration,
+}
+
+impl Store {
+    /// Connects, checks the server, and makes the indexes.
+    pub(crate) async fn open(config: &MongoConfig, guards: Guards) -> Result<Self> {
+        config.check()?;
+        let options = options(config).await?;
+        let client = Client::with_options(options).map_err(|error| unusable(config, &error))?;
+        let db = client.database(&config.database);
+        let target = Target {
+            db: db.clone(),
+            collection: config.collection.clone(),
+            timeout: config.call_timeout,
+            bounded: guards.bounded,
+        };
+        let connected = async {
+            client
+                .database("admin")
+                .run_command(doc! { "buildInfo": 1 })
+                .await
+        };
+        let server = in_time(OPEN, Access::Read, config.connect_timeout, connected).await?;
+        check_version(&server)?;
+        let indexes = schema::create_indexes(&db, &config.collection);
+        in_time(OPEN, Access::Write, INDEX_TIMEOUT, indexes).await?;
+        Ok(Self {
+            runs: db.collection(&config.collection),
+            output: db.collection(OUTPUT),
+            alerts: db.collection(ALERTS),
+            writer: Writer::start(target),
+            guards,
+            timeout: config.call_timeout,
+        })
+    }
+
+    /// Reads, within the deadline.
+    pub(crate) async fn read<T>(
+        &self,
+        op: &'static str,
+        work: impl Future<Output = mongodb::error::Result<T>>,
+    ) -> Result<T> {
+        in_time(op, Access::Read, self.timeout, work).await
+    }
+
+    /// Writes, within the deadline.
+    pub(crate) async fn write<T>(
+        &self,
+        op: &'static str,
+        work: impl IntoFuture<Output = mongodb::error::Result<T>>,
+    ) -> Result<T> {
+        in_time(op, Access::Write, self.timeout, async { work.await }).await
+    }
+}
+
+/// Every document of a cursor, as bytes that nobody has looked into.
+pub(crate) async fn rows<T>(mut cursor: Cursor<T>) -> mongodb::error::Result<Vec<RawDocumentBuf>> {
+    let mut rows = Vec::new();
+    while cursor.advance().await? {
+        rows.push(cursor.current().to_owned());
+    }
+    Ok(rows)
+}
+
+async fn in_time<T>(
+    op: &'static str,
+    access: Access,
+    timeout: Duration,
+    work: impl Future<Output = mongodb::error::Result<T>>,
+) -> Result<T> {
+    match tokio::time::timeout(timeout, work).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(from_driver(op, access, error)),
+        Err(_) => Err(late(op, access)),
+    }
+}
+
+/// Nothing is repeated here: whoever calls knows whether a repeat is safe. A server that cannot be found is
+/// given up before the call's deadline, which says more than that it was late.
+async fn options(config: &MongoConfig) -> Result<ClientOptions> {
+    let mut options = ClientOptions::parse(&config.uri)
+        .await
+        .map_err(|error| unusable(config, &error))?;
+    options
+        .app_name
+        .get_or_insert_with(|| "sandclock".to_owned());
+    options.retry_reads = Some(false);
+    options.retry_writes = Some(false);
+    options.connect_timeout = Some(config.connect_timeout);
+    options.server_selection_timeout = Some(config.call_timeout.min(config.connect_timeout) / 2);
+    options.write_concern = Some(
+        WriteConcern::builder()
+            .w(mongodb::options::Acknowledgment::Majority)
+            .journal(true)
+            .build(),
+    );
+    Ok(options)
+}
+
+fn unusable(config: &MongoConfig, error: &mongodb::error::Error) -> BackendError {
+    let said = config.redact(&error.kind.to_string());
+    BackendError::new(OPEN, ErrorKind::InvalidConfig).context(format!("uri: {said}"))
+}
+
+/// Refuses servers that are too old, by name. Those that the driver itself does not speak to are refused by
+/// it, likewise.
+fn check_version(server: &Document) -> Result<()> {
+    let version = server.get_str("version").unwrap_or("of an unknown version");
+    let numbers = server.get_array("versionArray").ok();
+    let number = |at: usize| numbers.and_then(|numbers| numbers.get(at)?.as_i32());
+    let found = (number(0).unwrap_or_default(), number(1).unwrap_or_default());
+    if found >= OLDEST {
+        return Ok(());
+    }
+    let (major, minor) = OLDEST;
+    let refused = BackendError::new(OPEN, ErrorKind::InvalidConfig);
+    Err(refused.context(format!(
+        "the server is MongoDB {version}; the run log needs {major}.{minor} or later"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_servers_are_refused_by_name() {
+        let check = |version: &str, numbers: &[i32]| {
+            check_version(&doc! { "version": version, "versionArray": numbers })
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(check("4.4.0", &[4, 4, 0, 0]), Ok(()));
+        assert_eq!(check("10.0.1", &[10, 0, 1, 0]), Ok(()));
+        for (version, numbers) in [
+            ("4.2.24", &[4, 2, 24, 0][..]),
+            ("4.0.0", &[4, 0, 0, 0]),
+            ("?", &[]),
+        ] {
+            let error = check(version, numbers).expect_err("refused");
+            assert!(error.contains(version) && error.contains("4.4"), "{error}");
+        }
+    }
+}
