@@ -10,12 +10,14 @@
 use sandclock_testkit::conformance;
 
 mod alerts;
+mod foreign;
 mod fresh;
 mod large;
 mod open;
 mod proxy;
 mod races;
 mod scene;
+mod wire;
 
 use fresh::{Fresh, Layered, Single};
 
