@@ -25,6 +25,8 @@ mod error;
 mod foreign;
 mod guards;
 mod lists;
+#[cfg(feature = "test-util")]
+mod mutant;
 mod outbox;
 mod output;
 mod raw;
@@ -34,6 +36,8 @@ mod store;
 mod writer;
 
 pub use config::MongoConfig;
+#[cfg(feature = "test-util")]
+pub use mutant::{Mutant, connect_with_mutant};
 use store::Store;
 
 /// Connects to the run log, on a runtime on which it can go on working. It is left once all contracts that

@@ -13,6 +13,7 @@ mod alerts;
 mod foreign;
 mod fresh;
 mod large;
+mod mutants;
 mod open;
 mod proxy;
 mod races;
