@@ -249,6 +249,40 @@ fn warnings_say_what_may_not_be_meant() {
 }
 
 #[test]
+fn a_schedule_that_is_over_says_why() {
+    let cases = "
+0 0 0 1 1 * 2020 | | 2026-11-20T00:00:00Z | the expression names no later year, and the last fire time was 2020-01-01T00:00:00Z
+@at 2026-01-01T00:00:00Z | | 2026-01-01T00:00:00Z | '@at' names one instant, and the last
+@at 2026-01-01T00:00:00Z | | 2025-12-31T23:59:59Z |
+0 0 * * * | 2026-11-20T12:00:00Z | 2026-11-20T00:00:00Z | ends_at is 2026-11-20T12:00:00Z, and the last fire time was 2026-11-20T00:00:00Z
+0 0 * * * | 2026-11-20T12:00:00Z | 2026-11-19T23:59:59Z |
+0 0 0 1 1 * 2020 | 2024-01-01T00:00:00Z | 2026-11-20T00:00:00Z | names no later year
+@every 1h | 2026-11-20T12:00:00Z | 2027-01-01T00:00:00Z | ends_at is
+@every 1h | | 2100-01-01T00:00:00Z | schedules end with the year 2099
+0 0 * * * | | 2100-02-01T00:00:00Z | schedules end with the year 2099
+";
+    for line in cases.lines().filter(|line| !line.is_empty()) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [expr, end, at, part] = cells[..] else {
+            panic!("four cells: {line}")
+        };
+        let end = Some(end).filter(|end| !end.is_empty()).map(ts);
+        let zone = parse_zone("UTC").expect("UTC");
+        let table = Timetable::new(native(expr), zone, DstPolicy::Vixie, None, end).expect(expr);
+        let warnings = table.warnings(ts(at));
+        match part {
+            "" => assert_eq!(warnings, Vec::<String>::new(), "{line}"),
+            part => assert!(
+                warnings
+                    .iter()
+                    .any(|w| w.starts_with("never fires again: ") && w.contains(part)),
+                "{line}: {warnings:?}"
+            ),
+        }
+    }
+}
+
+#[test]
 fn bounds_are_inside_and_shift_the_multiples_of_every() {
     let utc = || parse_zone("UTC").expect("UTC");
     let between = |expr: &str, start: &str, end: &str| {

@@ -11,6 +11,9 @@ use super::pattern::CALENDAR;
 use super::zone::Zone;
 use super::{DstPolicy, Rule, Schedule};
 
+/// When the last year begins that an expression can name.
+const LAST_YEAR_MS: i64 = 4_070_908_800_000;
+
 /// The fire times of one job.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timetable {
@@ -105,6 +108,36 @@ impl Timetable {
                 .map(Timestamp::from_millis),
             looked,
         )
+    }
+
+    /// What a person should know who sees it at `t`: what is odd about the expression, and that it
+    /// never fires again, and why.
+    pub fn warnings(&self, t: Timestamp) -> Vec<String> {
+        let mut found = self.schedule.warnings();
+        found.extend(self.is_over(t));
+        found
+    }
+
+    fn is_over(&self, t: Timestamp) -> Option<String> {
+        if self.next_after(t).is_some() {
+            return None;
+        }
+        let last = self.last_at_or_before(t, Timestamp::from_millis(i64::MIN))?;
+        let endless = Self {
+            ends_at: None,
+            ..self.clone()
+        };
+        let why = match (self.ends_at, &self.schedule.rule) {
+            (Some(end), _) if endless.next_after(t).is_some() => format!("ends_at is {end}"),
+            (_, Rule::At(_)) => "'@at' names one instant".to_owned(),
+            (_, Rule::Cron(_)) if last.as_millis() < LAST_YEAR_MS => {
+                "the expression names no later year".to_owned()
+            }
+            _ => "schedules end with the year 2099".to_owned(),
+        };
+        Some(format!(
+            "never fires again: {why}, and the last fire time was {last}"
+        ))
     }
 
     /// The last fire time after `after` and not after `t`: what a planner runs when it was away and

@@ -32,6 +32,8 @@ pub struct JobView {
     pub schedule_text: Option<String>,
     /// The next fire time.
     pub next: Option<String>,
+    /// What a person should know about the schedule, as the preview says it.
+    pub warnings: Vec<String>,
     /// Why it makes no ticks: its record or its schedule cannot be read. Of a record that cannot be read
     /// nothing else is known but name and version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,15 +47,17 @@ impl JobView {
             Ok(table) => (table, None),
             Err(error) => (None, Some(error.to_string())),
         };
+        let table = table.as_ref();
+        let now = api.clock.now();
         let next = table
-            .as_ref()
             .filter(|_| stored.job.enabled)
-            .and_then(|table| table.next_after(api.clock.now()));
+            .and_then(|table| table.next_after(now));
         Self {
             job: JobDto::from_core(&stored.job),
             version: stored.version.0,
             schedule_text: table.map(|table| table.schedule().describe()),
             next: next.map(|at| at.to_string()),
+            warnings: table.map_or_else(Vec::new, |table| table.warnings(now)),
             broken,
         }
     }
@@ -66,6 +70,7 @@ impl JobView {
                 version: broken.version.0,
                 schedule_text: None,
                 next: None,
+                warnings: Vec::new(),
                 broken: Some(broken.reason.clone()),
             },
         }

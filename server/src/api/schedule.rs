@@ -36,7 +36,7 @@ pub struct Preview {
     pub time_zone: String,
     /// The next fire times, RFC 3339 in UTC; fewer than asked for if there are no more.
     pub fires: Vec<String>,
-    /// What a person should know about the expression.
+    /// What a person should know about the schedule, above all that it never fires again.
     pub warnings: Vec<String>,
 }
 
@@ -67,7 +67,7 @@ impl Preview {
             description: table.schedule().describe(),
             time_zone: spec.time_zone.clone(),
             fires,
-            warnings: table.schedule().warnings(),
+            warnings: table.warnings(from),
         })
     }
 }

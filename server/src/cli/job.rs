@@ -185,6 +185,7 @@ async fn apply(client: &Client, file: &std::path::Path) -> anyhow::Result<()> {
         let saved = client.call(Method::PUT, &path(&name, ""), Some(job)).await;
         let saved = saved.with_context(|| format!("job {name}"))?;
         table::say(&format!("saved {name}, version {}", saved["version"]));
+        super::schedule::warnings(&saved);
     }
     Ok(())
 }

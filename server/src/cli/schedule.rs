@@ -109,8 +109,9 @@ pub(super) fn show(preview: &Value) {
     warnings(preview);
 }
 
-fn warnings(preview: &Value) {
-    for warning in preview["warnings"]
+/// Prints the warnings of a preview or of a saved job.
+pub(super) fn warnings(shown: &Value) {
+    for warning in shown["warnings"]
         .as_array()
         .into_iter()
         .flatten()

@@ -302,6 +302,50 @@ async fn a_kill_ends_a_run_and_says_who_and_why() {
 }
 
 #[tokio::test]
+async fn a_schedule_that_is_over_is_kept_with_a_warning() {
+    let product = Product::start(&["--no-examples"]);
+    let over = |shown: &Value, why: &str| {
+        let warnings = shown["warnings"].as_array().unwrap();
+        let told = |text: &str| text.starts_with("never fires again: ") && text.contains(why);
+        let found = warnings.iter().filter_map(Value::as_str).any(told);
+        assert!(found, "{why}: {shown}");
+    };
+    let year =
+        "the expression names no later year, and the last fire time was 2020-01-01T00:00:00Z";
+    let past = json!({ "command": "true", "schedule": "0 0 0 1 1 * 2020" });
+    over(&product.put_job("past", &past).await, year);
+    over(&product.get("/jobs/past").await, year);
+    over(&product.get("/jobs/past/next").await, year);
+    over(
+        &product
+            .get("/schedule/preview?expr=0%200%200%201%201%20*%202020")
+            .await,
+        year,
+    );
+    let ended =
+        json!({ "command": "true", "schedule": "@daily", "ends_at": "2021-05-05T00:00:00Z" });
+    over(
+        &product.put_job("ended", &ended).await,
+        "ends_at is 2021-05-05T00:00:00Z",
+    );
+    let alive = json!({ "command": "true", "schedule": "@daily" });
+    assert_eq!(
+        product.put_job("alive", &alive).await["warnings"],
+        json!([])
+    );
+    for command in [
+        &["job", "next", "past"][..],
+        &["schedule", "next", "0 0 0 1 1 * 2020"],
+    ] {
+        let said = String::from_utf8(product.cli(command).stdout).unwrap();
+        assert!(
+            said.contains("warning: never fires again: ") && said.contains(year),
+            "{said}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn preview_shows_fire_times_words_and_warnings() {
     let product = Product::start(&["--no-examples"]);
     let query = "expr=30%209%20*%20*%20mon-fri&tz=Europe/Berlin&n=3&from=2026-10-23T00:00:00Z";
