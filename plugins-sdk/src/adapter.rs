@@ -12,7 +12,7 @@ use crate::{Channel, History, Redactor, Result, RunEnd, RunInfo, TimeoutPolicy, 
 
 /// Checks a configuration when a plugin is installed or bound, so that a mistake is seen there and not at the next run.
 pub trait Lifecycle {
-    /// Reads all of the configuration and says what is wrong with it: the key, the value and what would be accepted.
+    /// Reads all of the configuration and says what is wrong with it, by [`crate::config::invalid`].
     ///
     /// # Errors
     /// The text for the person who made the change.

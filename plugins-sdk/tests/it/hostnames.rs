@@ -6,8 +6,8 @@ pub struct HostNames(Rules);
 
 impl Redactor for HostNames {
     fn begin(_: RunInfo, _: Channel) -> Result<Self> {
-        let suffix: String =
-            config::get("suffix")?.ok_or("config \"suffix\": is missing, like .corp.example")?;
+        let missing = || config::invalid("suffix", "has to be a domain, like .corp.example");
+        let suffix: String = config::get("suffix")?.ok_or_else(missing)?;
         let pattern = format!("[a-z0-9-]+{}", suffix.replace('.', r"\."));
         Ok(Self(Rules::builder().pattern("host", &pattern)?.build()?))
     }

@@ -50,9 +50,7 @@ fn the_limit_follows_the_history() {
         .call(|| limits::Doubler::decide(mock::run(), None, past))
         .unwrap_err();
     assert!(
-        error
-            .to_string()
-            .starts_with("config \"factor\": invalid type"),
+        error.to_string().starts_with("config.factor: invalid type"),
         "{error}"
     );
 }

@@ -10,6 +10,7 @@ use sandclock_core::job::{Job, JobName};
 use serde::{Deserialize, Serialize};
 
 use super::Api;
+use super::bindings;
 use super::broken;
 use super::dto::from_json;
 use super::dto::job::JobDto;
@@ -118,7 +119,7 @@ pub async fn put(
 ) -> Result<Response, Problem> {
     let dto: JobDto = from_json(&body)?;
     let mut job = dto.to_core(name.as_str(), &api.default_time_zone)?;
-    check_hooks(&api, &job).await?;
+    bindings::check(&api, &job).await?;
     save(&api, &mut job, precondition(&headers)?).await
 }
 
@@ -239,7 +240,7 @@ async fn change(
             return Err(changed(name, stored.version));
         }
         let mut job = with(&stored)?;
-        check_hooks(api, &job).await?;
+        bindings::check(api, &job).await?;
         match save(api, &mut job, Precondition::Matches(stored.version)).await {
             Err(problem) if problem.status() == StatusCode::PRECONDITION_FAILED => {}
             answer => return answer,
@@ -289,19 +290,6 @@ async fn save(api: &Api, job: &mut Job, pre: Precondition) -> Result<Response, P
         created: old.map_or(put.version, |old| old.created()),
     };
     Ok(shown(api, status, &stored))
-}
-
-/// Every plugin exists and accepts its configuration.
-async fn check_hooks(api: &Api, job: &Job) -> Result<(), Problem> {
-    for (at, hook) in job.hooks.iter().enumerate() {
-        api.plugins
-            .check_binding(&hook.plugin, &hook.config)
-            .await
-            .map_err(|error| {
-                FieldError::new(format!("hooks[{at}]"), &hook.plugin, error.to_string())
-            })?;
-    }
-    Ok(())
 }
 
 fn shown(api: &Api, status: StatusCode, stored: &StoredJob) -> Response {

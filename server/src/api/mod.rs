@@ -6,6 +6,7 @@
 
 pub mod alerts;
 pub mod auth;
+pub mod bindings;
 pub mod broken;
 pub mod dto;
 pub mod health;

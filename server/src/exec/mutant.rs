@@ -5,7 +5,10 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(
     not(debug_assertions),
-    expect(unreachable_pub, reason = "only tests name a fault, and a release has none")
+    expect(
+        unreachable_pub,
+        reason = "only tests name a fault, and a release has none"
+    )
 )]
 pub enum Mutant {
     /// No control groups: not a fault, but how it is where no version 2 hierarchy is writable. All

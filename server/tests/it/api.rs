@@ -118,16 +118,6 @@ fn refused_jobs() -> Vec<(Value, &'static str, &'static str)> {
             "factor",
         ),
         (
-            json!({ "command": "true", "hooks": [{ "plugin": "nobody" }] }),
-            "hooks[0]",
-            "nobody",
-        ),
-        (
-            json!({ "command": "true", "hooks": [{ "plugin": "redact-secrets", "config": { "regexes": { "mine": "(" } } }] }),
-            "hooks[0]",
-            "regex",
-        ),
-        (
             json!({ "command": "true", "name": "other" }),
             "name",
             "the-job",
@@ -140,10 +130,39 @@ fn refused_jobs() -> Vec<(Value, &'static str, &'static str)> {
     ]
 }
 
+/// The same for their hooks.
+fn refused_hooks() -> Vec<(Value, &'static str, &'static str)> {
+    vec![
+        (
+            json!({ "command": "true", "hooks": [{ "plugin": "nobody" }] }),
+            "hooks[0]",
+            "nobody",
+        ),
+        (
+            json!({ "command": "true", "hooks": [{ "plugin": "redact-secrets", "config": { "regexes": { "mine": "(" } } }] }),
+            "hooks[0]",
+            "regex",
+        ),
+        (
+            json!({ "command": "true", "hooks": [{ "plugin": "timeout-ladder", "config": { "flor_ms": 1 } }] }),
+            "hooks[0].config.flor_ms",
+            "hooks[0].config.flor_ms: 1 is not accepted: unknown field `flor_ms`, expected one of `floor_ms`, ",
+        ),
+        (
+            json!({ "command": "true", "hooks": [
+                { "plugin": "redact-secrets" },
+                { "plugin": "timeout-ladder", "config": { "floor_ms": "x" } },
+            ] }),
+            "hooks[1].config.floor_ms",
+            "hooks[1].config.floor_ms: \"x\" is not accepted: invalid type: string \"x\", expected u32",
+        ),
+    ]
+}
+
 #[tokio::test]
 async fn a_refusal_names_the_field_and_what_would_be_accepted() {
     let product = Product::start(&["--no-examples"]);
-    for (job, field, accepted) in refused_jobs() {
+    for (job, field, accepted) in refused_jobs().into_iter().chain(refused_hooks()) {
         let response = product.send(Method::PUT, "/jobs/the-job", &job).await;
         let status = response.status();
         assert_eq!(

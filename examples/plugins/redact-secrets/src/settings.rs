@@ -35,17 +35,15 @@ impl Settings {
         for (at, word) in self.words.iter().enumerate() {
             if !(MIN_WORD_BYTES..=MAX_WORD_BYTES).contains(&word.len()) {
                 let len = word.len();
-                return Err(format!(
-                    "words[{at}]: {len} bytes, has to be {MIN_WORD_BYTES} to {MAX_WORD_BYTES}"
-                )
-                .into());
+                let why = format!("{len} bytes, has to be {MIN_WORD_BYTES} to {MAX_WORD_BYTES}");
+                return Err(config::invalid(format_args!("words[{at}]"), why));
             }
             rules = rules.word("word", word)?;
         }
         for (name, pattern) in &self.regexes {
             rules = rules
                 .pattern(name, pattern)
-                .map_err(|error| format!("regexes.{name}: {error}"))?;
+                .map_err(|error| config::invalid(format_args!("regexes.{name}"), error))?;
         }
         if self.enabled(PRIVATE_KEY.0) {
             rules = rules.armoured(PRIVATE_KEY.0, PRIVATE_KEY.1)?;
@@ -72,13 +70,10 @@ impl Settings {
             .chain([&PRIVATE_KEY])
             .map(|(name, _)| *name)
             .collect();
-        for name in self.disable.iter().map(String::as_str) {
+        for (at, name) in self.disable.iter().map(String::as_str).enumerate() {
             if name != "all" && !known.contains(&name) {
-                return Err(format!(
-                    "disable \"{name}\": has to be all or one of {}",
-                    known.join(", ")
-                )
-                .into());
+                let why = format!("\"{name}\", has to be all or one of {}", known.join(", "));
+                return Err(config::invalid(format_args!("disable[{at}]"), why));
             }
         }
         Ok(())

@@ -193,11 +193,39 @@ fn a_wrong_setting_is_refused_with_what_is_accepted() {
         let host = Host::new().config(config);
         host.call(Secrets::validate_config).unwrap_err().to_string()
     };
-    assert!(refusal(json!({ "words": ["ok-word", "abc"] })).contains("words[1]: 3 bytes"));
-    assert!(refusal(json!({ "regexes": { "a": "x(" } })).contains("regexes.a"));
-    assert!(refusal(json!({ "regexes": { "a": r"\bx" } })).contains("look at bytes"));
-    assert!(refusal(json!({ "disable": ["aws"] })).contains("aws-key"));
-    assert!(refusal(json!({ "wordz": [] })).contains("wordz"));
+    let cases = [
+        (
+            json!({ "words": ["ok-word", "abc"] }),
+            "words[1]",
+            "3 bytes, has to be 4",
+        ),
+        (
+            json!({ "words": [7] }),
+            "words[0]",
+            "integer `7`, expected a string",
+        ),
+        (
+            json!({ "regexes": { "a": "x(" } }),
+            "regexes.a",
+            "unclosed group",
+        ),
+        (
+            json!({ "regexes": { "a": r"\bx" } }),
+            "regexes.a",
+            "look at bytes",
+        ),
+        (
+            json!({ "disable": ["jwt", "aws"] }),
+            "disable[1]",
+            "aws-key",
+        ),
+        (json!({ "wordz": [] }), "wordz", "`words`"),
+    ];
+    for (config, member, accepted) in cases {
+        let told = refusal(config);
+        assert!(told.starts_with(&format!("config.{member}: ")), "{told}");
+        assert!(told.contains(accepted), "{told}");
+    }
     let shapes = SHAPES.iter().chain([&PRIVATE_KEY]).map(|(name, _)| name);
     let config = json!({ "disable": shapes.collect::<Vec<_>>() });
     assert!(

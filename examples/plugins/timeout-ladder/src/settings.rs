@@ -84,27 +84,24 @@ impl Settings {
             ..
         } = settings;
         if floor_ms == 0 || floor_ms > ceiling_ms {
-            return Err(
-                format!("floor_ms {floor_ms}: has to be 1 to ceiling_ms {ceiling_ms}").into(),
-            );
+            let why = format!("{floor_ms}, has to be 1 to ceiling_ms, which is {ceiling_ms}");
+            return Err(config::invalid("floor_ms", why));
         }
         if !(factor > 0.0 && factor <= 1000.0) {
-            return Err(format!("factor {factor}: has to be above 0 and at most 1000").into());
+            let why = format!("{factor}, has to be above 0 and at most 1000");
+            return Err(config::invalid("factor", why));
         }
         if min_runs == 0 || min_runs > 100 {
-            return Err(format!(
-                "min_runs {min_runs}: has to be 1 to 100, the runs that history holds"
-            )
-            .into());
+            let why = format!("{min_runs}, has to be 1 to 100, the runs that history holds");
+            return Err(config::invalid("min_runs", why));
         }
         if let Some(part) = warn_at.filter(|part| !(*part > 0.0 && *part < 1.0)) {
-            return Err(format!(
-                "warn_at {part}: has to be between 0 and 1, or null for no warning"
-            )
-            .into());
+            let why = format!("{part}, has to be between 0 and 1, or null for no warning");
+            return Err(config::invalid("warn_at", why));
         }
         if default_ms == Some(0) {
-            return Err("default_ms 0: has to be at least 1, or absent".into());
+            let why = "0, has to be at least 1, or absent";
+            return Err(config::invalid("default_ms", why));
         }
         Ok(settings)
     }

@@ -113,12 +113,43 @@ fn nothing_overflows() {
 
 #[test]
 fn a_wrong_setting_is_refused_with_what_is_accepted() {
-    assert!(refusal(json!({ "floor_ms": 9, "ceiling_ms": 8 })).contains("1 to ceiling_ms 8"));
-    assert!(refusal(json!({ "factor": 0 })).contains("above 0"));
-    assert!(refusal(json!({ "warn_at": 1.5 })).contains("between 0 and 1"));
-    assert!(refusal(json!({ "quantile": "p90" })).contains("p95"));
-    assert!(refusal(json!({ "min_runs": 0 })).contains("1 to 100"));
-    assert!(refusal(json!({ "flor_ms": 9 })).contains("flor_ms"));
+    let cases = [
+        (
+            json!({ "floor_ms": 9, "ceiling_ms": 8 }),
+            "floor_ms: 9, has to be 1 to ceiling_ms, which is 8",
+        ),
+        (
+            json!({ "factor": 0 }),
+            "factor: 0, has to be above 0 and at most 1000",
+        ),
+        (
+            json!({ "warn_at": 1.5 }),
+            "warn_at: 1.5, has to be between 0 and 1, or null for no warning",
+        ),
+        (
+            json!({ "quantile": "p90" }),
+            "quantile: unknown variant `p90`, expected one of `p50`, `p95`, `p99`, `max`",
+        ),
+        (
+            json!({ "min_runs": 0 }),
+            "min_runs: 0, has to be 1 to 100, the runs that history holds",
+        ),
+        (
+            json!({ "default_ms": 0 }),
+            "default_ms: 0, has to be at least 1, or absent",
+        ),
+        (
+            json!({ "floor_ms": "x" }),
+            "floor_ms: invalid type: string \"x\", expected u32",
+        ),
+    ];
+    for (config, expected) in cases {
+        assert_eq!(refusal(config), format!("config.{expected}"));
+    }
+    let misspelt = refusal(json!({ "flor_ms": 9 }));
+    let told =
+        "config.flor_ms: unknown field `flor_ms`, expected one of `floor_ms`, `ceiling_ms`, ";
+    assert!(misspelt.starts_with(told), "{misspelt}");
     assert!(Host::new().call(Ladder::validate_config).is_ok());
 }
 

@@ -74,32 +74,28 @@ impl Settings {
     pub(crate) fn read() -> Result<Self> {
         let written: Written = config::all()?;
         if written.target.is_empty() {
-            return Err(
-                "target \"\": has to be the name of a target that the operator has set up".into(),
-            );
+            let why = "\"\", has to be the name of a target that the operator has set up";
+            return Err(config::invalid("target", why));
         }
-        for state in &written.states {
+        for (at, state) in written.states.iter().enumerate() {
             if !FAILURES.contains(&state.as_str()) {
-                return Err(format!(
-                    "states \"{state}\": has to be one of {}",
-                    FAILURES.join(", ")
-                )
-                .into());
+                let why = format!("\"{state}\", has to be one of {}", FAILURES.join(", "));
+                return Err(config::invalid(format_args!("states[{at}]"), why));
             }
         }
         if written.states.is_empty() {
-            return Err("states []: at least one, or nothing is ever told".into());
+            let why = "has to be at least one of them, or nothing is ever told";
+            return Err(config::invalid("states", why));
         }
         check_content_type(&written.content_type)?;
-        let body = Body::parse(&written.body, &written.content_type)
-            .map_err(|error| format!("body: {error}"))?;
+        let body = |member: &str, body: &Value| {
+            Body::parse(body, &written.content_type).map_err(|error| config::invalid(member, error))
+        };
         let recovery_body = written.recovery_body.as_ref();
-        let recovery_body = recovery_body.map(|body| Body::parse(body, &written.content_type));
+        let recovery_body = recovery_body.map(|other| body("recovery_body", other));
         Ok(Self {
-            body,
-            recovery_body: recovery_body
-                .transpose()
-                .map_err(|error| format!("recovery_body: {error}"))?,
+            body: body("body", &written.body)?,
+            recovery_body: recovery_body.transpose()?,
             headers: written
                 .headers
                 .into_iter()
@@ -122,21 +118,22 @@ fn check_content_type(content_type: &str) -> Result<()> {
     if content_type.contains('/') && printable {
         return Ok(());
     }
-    Err(format!("content_type \"{content_type}\": has to be like application/json").into())
+    let why = format!("\"{content_type}\", has to be like application/json");
+    Err(config::invalid("content_type", why))
 }
 
 fn header((name, value): (String, String)) -> Result<(String, Template)> {
+    let member = format!("headers.{name}");
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(token) {
-        return Err(format!("headers \"{name}\": no name of a header").into());
+        let why = "has to be the name of a header: letters, digits and \"-\"";
+        return Err(config::invalid(member, why));
     }
     let credentials = ["authorization", "proxy-authorization", "cookie"];
     if credentials.contains(&name.to_ascii_lowercase().as_str()) {
-        return Err(format!(
-            "headers \"{name}\": credentials belong to the target, which keeps them secret"
-        )
-        .into());
+        let why = "credentials belong to the target, which keeps them secret";
+        return Err(config::invalid(member, why));
     }
-    let value = Template::parse(&value).map_err(|error| format!("headers \"{name}\": {error}"))?;
+    let value = Template::parse(&value).map_err(|error| config::invalid(member, error))?;
     Ok((name, value))
 }

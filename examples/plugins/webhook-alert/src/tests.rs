@@ -219,20 +219,56 @@ fn a_recovery_may_have_a_body_of_its_own() {
 
 #[test]
 fn a_wrong_setting_is_refused_with_what_is_accepted() {
-    assert!(refusal(json!({ "target": "" })).contains("operator"));
-    assert!(refusal(json!({ "states": ["broken"] })).contains("timed_out"));
-    assert!(refusal(json!({ "states": [] })).contains("at least one"));
-    assert!(refusal(json!({ "body": "{{jb}}" })).contains("{{jb}} is unknown: one of summary"));
-    assert!(refusal(json!({ "body": "{{job" })).contains("not closed"));
-    assert!(refusal(json!({ "body": 7 })).contains("a text, an object or a list"));
-    assert!(
-        refusal(json!({ "content_type": "text/plain", "body": {} })).contains("JSON content type")
-    );
-    assert!(refusal(json!({ "content_type": "json" })).contains("application/json"));
-    assert!(
-        refusal(json!({ "headers": { "Authorization": "x" } })).contains("belong to the target")
-    );
-    assert!(refusal(json!({ "headers": { "a b": "x" } })).contains("no name of a header"));
-    assert!(refusal(json!({ "evry": 2 })).contains("evry"));
+    let cases = [
+        (json!({ "target": "" }), "target", "operator"),
+        (
+            json!({ "states": ["failed", "broken"] }),
+            "states[1]",
+            "timed_out",
+        ),
+        (json!({ "states": [] }), "states", "at least one"),
+        (
+            json!({ "body": "{{jb}}" }),
+            "body",
+            "{{jb}} is unknown: one of summary",
+        ),
+        (
+            json!({ "recovery_body": "{{job" }),
+            "recovery_body",
+            "not closed",
+        ),
+        (json!({ "body": 7 }), "body", "a text, an object or a list"),
+        (
+            json!({ "content_type": "text/plain", "body": {} }),
+            "body",
+            "JSON content type",
+        ),
+        (
+            json!({ "content_type": "json" }),
+            "content_type",
+            "application/json",
+        ),
+        (
+            json!({ "headers": { "Cookie": "x" } }),
+            "headers.Cookie",
+            "belong to the target",
+        ),
+        (
+            json!({ "headers": { "a b": "x" } }),
+            "headers.a b",
+            "the name of a header",
+        ),
+        (json!({ "evry": 2 }), "evry", "`every`"),
+        (
+            json!({ "every": "2" }),
+            "every",
+            "string \"2\", expected u32",
+        ),
+    ];
+    for (config, member, accepted) in cases {
+        let told = refusal(config);
+        assert!(told.starts_with(&format!("config.{member}: ")), "{told}");
+        assert!(told.contains(accepted), "{told}");
+    }
     assert!(Host::new().call(Alerts::validate_config).is_ok());
 }
