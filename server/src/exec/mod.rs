@@ -11,9 +11,9 @@
 //! the command ([`launch`]), and ends the whole tree ([`tree`]) on an order, at its deadline, or
 //! when the worker is gone. So no run outlives the contact to its worker, even if the worker is
 //! stopped or killed (L2, and the executor's share of S5). Making processes is the price of a run,
-//! so a supervisor whose run left nothing is used again ([`line`]).
+//! so a supervisor whose run left nothing is used again ([`mod@line`]).
 //!
-//! [`link`], [`line`] and [`child`] are the worker's side, on tokio. [`job`] is the executor that the
+//! [`link`], [`mod@line`] and [`child`] are the worker's side, on tokio. [`job`] is the executor that the
 //! scheduler calls: it makes a command of a job ([`surroundings`]) and carries its output
 //! ([`output`]) from the pipe ([`intake`]) through redaction into bounded space ([`window`]) and
 //! the run log, which is also where a live run is followed ([`transcript`]).

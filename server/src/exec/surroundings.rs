@@ -4,14 +4,24 @@
 //! passes on; the job's own; its secrets; and `SANDCLOCK_*` about the run, which nothing may fake.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
 
+use nix::fcntl::OFlag;
 use nix::unistd::{User, geteuid};
 use sandclock_core::job::SecretSource;
 use sandclock_core::run::RunContext;
 use sandclock_hooks::KnownSecrets;
+use sandclock_hooks::secrets::MAX_SECRET_BYTES;
+use tokio::fs::File;
+use tokio::io::AsyncReadExt;
+use tokio::time::timeout;
 
 /// `PATH` where the worker has none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// How long a file system may take to hand out a secret; one that hangs must not hold a run for ever.
+const FILE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a secret has no value. Never tells a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,11 +92,11 @@ impl Surroundings {
         }
     }
 
-    /// The value of a secret: the content of a file without one newline at its end, or a variable
-    /// of the worker.
+    /// The value of a secret: the content of a regular file without one newline at its end, or a
+    /// variable of the worker.
     ///
     /// # Errors
-    /// If the file cannot be read as UTF-8, the variable is not set, or the value cannot be masked,
+    /// If the file cannot be read as UTF-8 within 10 s, the variable is not set, or the value cannot be masked,
     /// such as an empty one.
     pub async fn secret(&self, name: &str, source: &SecretSource) -> Result<String, SecretError> {
         let failed = |reason: String| SecretError {
@@ -95,8 +105,11 @@ impl Surroundings {
         };
         let value = match source {
             SecretSource::File(path) => {
-                let text = tokio::fs::read_to_string(path).await;
-                let mut text = text.map_err(|error| failed(format!("file {path:?}: {error}")))?;
+                let late = |_| Err(io::ErrorKind::TimedOut.into());
+                let text = timeout(FILE_PATIENCE, read_secret(path)).await;
+                let mut text = text
+                    .unwrap_or_else(late)
+                    .map_err(|error| failed(format!("file {path:?}: {error}")))?;
                 if text.ends_with('\n') {
                     text.pop();
                 }
@@ -151,6 +164,26 @@ impl Surroundings {
         env.extend(about.map(|(name, value)| (name.to_owned(), value)));
         Ok(env.into_iter().collect())
     }
+}
+
+/// Reads a regular file, and no more of it than a secret may have.
+async fn read_secret(path: &str) -> io::Result<String> {
+    let mut options = File::options();
+    // Opening a FIFO would wait for somebody who writes.
+    let options = options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+    let file = options.open(path).await?;
+    if !file.metadata().await?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    // A newline and one byte more, which shows that it is too long.
+    let limit = MAX_SECRET_BYTES as u64 + 2;
+    let mut bytes = Vec::new();
+    file.take(limit).read_to_end(&mut bytes).await?;
+    if bytes.len() as u64 == limit {
+        let why = format!("it has more than {MAX_SECRET_BYTES} bytes, which is what can be masked");
+        return Err(io::Error::other(why));
+    }
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))
 }
 
 #[cfg(test)]
@@ -252,6 +285,28 @@ mod tests {
         let env = env(&run(|job| job.command.secrets = sources.into())).await;
         assert_eq!(env["FROM_ENV"], "hush");
         assert_eq!(env["FROM_FILE"], "line\n");
+    }
+
+    /// A device gives bytes for ever, a FIFO nothing for ever.
+    #[tokio::test]
+    async fn only_regular_files_of_bounded_length_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let long = folder.path().join("long");
+        std::fs::write(&long, "x".repeat(MAX_SECRET_BYTES + 2)).unwrap();
+        let cases = [
+            ("/dev/zero", "no regular file"),
+            (fifo.to_str().unwrap(), "no regular file"),
+            (folder.path().to_str().unwrap(), "no regular file"),
+            (long.to_str().unwrap(), "more than 32768 bytes"),
+        ];
+        let surroundings = Surroundings::new(worker(), &[], KnownSecrets::new());
+        for (path, why) in cases {
+            let source = SecretSource::File(path.to_owned());
+            let error = surroundings.secret("KEY", &source).await.unwrap_err();
+            assert!(error.reason.contains(why), "{path}: {error}");
+        }
     }
 
     #[tokio::test]
