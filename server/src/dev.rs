@@ -1,18 +1,15 @@
 //! `sandclock dev`: everything in one process on one file, for a newcomer and for a single host.
 
-use std::path::{Path, PathBuf};
+use anyhow::{Context as _, bail};
 
-use anyhow::Context as _;
-use etcetera::BaseStrategy as _;
-use sandclock_hooks::KnownSecrets;
-use tokio::net::TcpListener;
-
-use crate::api::auth::{Role, TokenInfo, Tokens};
-use crate::cli::{DevArgs, say};
+use crate::cli::DevArgs;
 use crate::clock::SystemClock;
-use crate::config::{Config, Environment};
+use crate::config::{Config, CoordinationSection, Environment};
 use crate::exec::Spawner;
-use crate::{api, examples, lifecycle, log, wire};
+use crate::folders::Folders;
+use crate::lifecycle::Running;
+use crate::wire::Parts;
+use crate::{api, examples, roles, wire};
 
 /// Runs until a signal asks for the end, then lets running jobs finish.
 ///
@@ -27,14 +24,13 @@ pub fn main(args: &DevArgs) -> anyhow::Result<()> {
         config.listen = listen;
         config.check()?;
     }
-    let folders = Folders::of(args, &config)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    let result = runtime.block_on(run(args, &config, &environment, &folders, spawner));
-    // What still blocks (a hook, a name lookup) must not hold up the end.
-    runtime.shutdown_background();
-    result
+    if !matches!(config.coordination, CoordinationSection::Embedded {}) {
+        bail!(
+            "sandclock dev keeps everything in one file: run sandclock server and sandclock worker for a fleet"
+        );
+    }
+    let folders = Folders::of(args.data.as_deref(), &config)?;
+    roles::run(run(args, &config, &environment, &folders, spawner))
 }
 
 async fn run(
@@ -45,100 +41,25 @@ async fn run(
     spawner: Spawner,
 ) -> anyhow::Result<()> {
     let zone = config.default_time_zone.clone().unwrap_or_else(local_zone);
-    let secrets = KnownSecrets::new();
-    let filter = environment.variables().get("SANDCLOCK_LOG");
-    log::start(filter.map(String::as_str), secrets.clone());
-    let product = wire::embedded(config, environment, &folders.data, secrets, spawner).await?;
-    let listening = || format!("listen on {}", config.listen);
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .with_context(listening)?;
-    let jobs = &*product.coordination.jobs;
+    let secrets = roles::log(environment);
+    let stores = wire::open_stores(config, &folders.data).await?;
+    let parts = Parts::new(stores, secrets.clone()).await?;
+    let worker = parts.worker(config, environment, secrets, spawner).await?;
+    let listener = roles::listen(config).await?;
+    let jobs = &*parts.stores.coordination.jobs;
     if !args.no_examples {
         let secret = examples::secret_file(&folders.config)?;
         examples::create(jobs, &SystemClock, &zone, &secret).await?;
     }
-    let path = folders.data.join("tokens.json");
-    let mut tokens = Tokens::load(&path)?;
-    let first = tokens.is_empty();
-    let admin = || TokenInfo {
-        name: "admin".to_owned(),
-        role: Role::Admin,
+    let tokens = roles::tokens(&listener, folders)?;
+    let delivery = parts.delivery(config)?;
+    let router = api::router(parts.api(Some(worker.handle()), tokens, zone));
+    let running = Running {
+        front: Some((listener, router)),
+        worker: Some(worker),
+        delivery: Some(delivery),
     };
-    let token = if first {
-        Some(tokens.create(&path, admin())?)
-    } else {
-        None
-    };
-    announce(&listener, token.as_deref(), folders)?;
-    let router = api::router(product.api(tokens, zone));
-    lifecycle::serve(listener, router, product.worker, product.delivery).await
-}
-
-fn announce(listener: &TcpListener, token: Option<&str>, folders: &Folders) -> anyhow::Result<()> {
-    let url = format!("http://{}", listener.local_addr()?);
-    say(&format!("Sandclock {} is ready: {url}", crate::VERSION));
-    say(&format!("  data   {}", folders.data.display()));
-    match token {
-        Some(token) => {
-            say(&format!(
-                "  token  {token}  (admin; shown this once, stored as a hash)"
-            ));
-            say("In another terminal:");
-            say(&format!(
-                "  export SANDCLOCK_URL={url} SANDCLOCK_TOKEN={token}"
-            ));
-            say("  sandclock run ls");
-        }
-        None => say("  token  the one that was shown at the first start"),
-    }
-    Ok(())
-}
-
-/// Where things are kept.
-#[derive(Debug)]
-struct Folders {
-    data: PathBuf,
-    config: PathBuf,
-}
-
-impl Folders {
-    fn of(args: &DevArgs, config: &Config) -> anyhow::Result<Self> {
-        let user = etcetera::choose_base_strategy().ok();
-        let own = |folder: PathBuf| folder.join("sandclock");
-        let data = args
-            .data
-            .clone()
-            .or_else(|| config.data.clone())
-            .or_else(|| user.as_ref().map(|user| own(user.data_dir())))
-            .context("there is no home directory: say where data is kept with --data DIR")?;
-        let config = match user {
-            Some(user) => own(user.config_dir()),
-            None => beside(&data)?,
-        };
-        private_folder(&data)?;
-        Ok(Self { data, config })
-    }
-}
-
-/// Without a home, what must not lie in the data directory lies beside it.
-fn beside(data: &Path) -> anyhow::Result<PathBuf> {
-    let mut name = data
-        .file_name()
-        .context("--data / is not accepted: name a folder")?
-        .to_owned();
-    name.push("-config");
-    Ok(data.with_file_name(name))
-}
-
-/// Makes a folder that only its owner can enter; one that is there keeps its mode.
-fn private_folder(path: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700);
-    builder
-        .create(path)
-        .with_context(|| format!("create the data directory {}", path.display()))
+    running.serve().await
 }
 
 /// The host's own zone; UTC if it does not say.

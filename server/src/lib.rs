@@ -12,10 +12,12 @@ pub mod deliver;
 pub mod dev;
 pub mod examples;
 pub mod exec;
+mod folders;
 pub mod lifecycle;
 pub mod log;
 pub mod private_file;
 pub mod random;
+pub mod roles;
 pub mod timetable;
 pub mod wire;
 

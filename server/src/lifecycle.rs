@@ -19,58 +19,101 @@ use crate::deliver::Delivery;
 /// How long open connections may take to end, streams among them.
 const CLOSE: Duration = Duration::from_secs(3);
 
-/// Serves until a signal, then ends in order.
-///
-/// # Errors
-/// If the listener fails or signals cannot be received.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    worker: Worker,
-    delivery: Delivery,
-) -> anyhow::Result<()> {
-    let mut signals = Signals::new()?;
-    let (close, closing) = oneshot::channel::<()>();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async {
+/// What this process runs, whichever of it its role has.
+#[derive(Debug)]
+pub struct Running {
+    /// The API and where it listens.
+    pub front: Option<(TcpListener, Router)>,
+    /// What decides and runs.
+    pub worker: Option<Worker>,
+    /// What sends alerts.
+    pub delivery: Option<Delivery>,
+}
+
+impl Running {
+    /// Serves until a signal, then ends in order.
+    ///
+    /// # Errors
+    /// If the listener fails or signals cannot be received.
+    pub async fn serve(self) -> anyhow::Result<()> {
+        let mut signals = Signals::new()?;
+        let (close, closing) = oneshot::channel::<()>();
+        let mut server = Box::pin(answer(self.front, closing));
+        let (asked, drain) = oneshot::channel::<()>();
+        let mut worker = Box::pin(work(self.worker, drain));
+        let mut delivery = Box::pin(deliver(self.delivery));
+        let mut asked = Some(asked);
+        let unfinished = loop {
+            tokio::select! {
+                biased;
+                name = signals.next() => match asked.take() {
+                    Some(asked) => {
+                        tracing::info!(signal = name, "draining: no new runs; a second signal ends at once");
+                        // The worker may have stopped by itself.
+                        let _ = asked.send(());
+                    }
+                    None => {
+                        tracing::warn!(signal = name, "ending at once");
+                        return Ok(());
+                    }
+                },
+                unfinished = &mut worker => break unfinished,
+                ended = &mut server => return ended.context("the API ended"),
+                () = &mut delivery => {}
+            }
+        };
+        if unfinished > 0 {
+            tracing::warn!(runs = unfinished, "ended with runs that others will settle");
+        }
+        let _ = close.send(());
+        match timeout(CLOSE, server).await {
+            Ok(ended) => ended.context("the API did not end well"),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Answers requests until it is told to close.
+async fn answer(
+    front: Option<(TcpListener, Router)>,
+    closing: oneshot::Receiver<()>,
+) -> std::io::Result<()> {
+    let closed = async {
         // An error says that the sender is gone, which is the end as well.
         let _ = closing.await;
-    });
-    let mut server = std::pin::pin!(server.into_future());
-    let (asked, drain) = oneshot::channel::<()>();
-    let mut worker = Box::pin(worker.run(async {
-        let _ = drain.await;
-    }));
-    let mut delivery = Box::pin(delivery.run());
-    let mut asked = Some(asked);
-    let stopped = loop {
-        tokio::select! {
-            biased;
-            name = signals.next() => match asked.take() {
-                Some(asked) => {
-                    tracing::info!(signal = name, "draining: no new runs; a second signal ends at once");
-                    // The worker may have stopped by itself.
-                    let _ = asked.send(());
-                }
-                None => {
-                    tracing::warn!(signal = name, "ending at once");
-                    return Ok(());
-                }
-            },
-            stopped = &mut worker => break stopped,
-            ended = &mut server => return ended.context("the API ended"),
-            () = &mut delivery => {}
-        }
     };
-    if stopped.unfinished > 0 {
-        tracing::warn!(
-            runs = stopped.unfinished,
-            "ended with runs that others will settle"
-        );
+    match front {
+        Some((listener, router)) => {
+            axum::serve(listener, router)
+                .with_graceful_shutdown(closed)
+                .await
+        }
+        None => {
+            closed.await;
+            Ok(())
+        }
     }
-    let _ = close.send(());
-    match timeout(CLOSE, server).await {
-        Ok(ended) => ended.context("the API did not end well"),
-        Err(_) => Ok(()),
+}
+
+/// Works until it is asked to drain and has drained; returns how many runs others have to settle.
+async fn work(worker: Option<Worker>, drain: oneshot::Receiver<()>) -> usize {
+    let asked = async {
+        let _ = drain.await;
+    };
+    match worker {
+        Some(worker) => worker.run(asked).await.unfinished,
+        None => {
+            asked.await;
+            0
+        }
+    }
+}
+
+/// Delivers for ever.
+async fn deliver(delivery: Option<Delivery>) {
+    match delivery {
+        Some(delivery) => delivery.run().await,
+        None => std::future::pending().await,
     }
 }
 

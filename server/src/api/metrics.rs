@@ -6,21 +6,15 @@ use std::fmt::Write as _;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use sandclock_core::fleet::WorkerStatus;
+use sandclock_core::fleet::WorkerHandle;
 
 use super::Api;
 
 /// `GET /metrics`
 pub async fn render(State(api): State<Api>) -> impl IntoResponse {
     let mut page = Page::default();
-    worker(&api.worker.status(), &mut page);
-    for (name, value) in api.worker.counters().iter() {
-        page.counter(
-            &format!("sandclock_{name}_total"),
-            "Of this worker since its start",
-            &[],
-            value,
-        );
+    if let Some(handle) = &api.worker {
+        worker(handle, &mut page);
     }
     plugins(&api, &mut page);
     (
@@ -32,7 +26,8 @@ pub async fn render(State(api): State<Api>) -> impl IntoResponse {
     )
 }
 
-fn worker(status: &WorkerStatus, page: &mut Page) {
+fn worker(handle: &WorkerHandle, page: &mut Page) {
+    let status = handle.status();
     let info = [
         ("version", crate::VERSION),
         ("worker", status.name.as_str()),
@@ -80,6 +75,10 @@ fn worker(status: &WorkerStatus, page: &mut Page) {
     ];
     for (name, help, value) in gauges {
         page.gauge(&format!("sandclock_{name}"), help, &[], value);
+    }
+    for (name, value) in handle.counters().iter() {
+        let help = "Of this worker since its start";
+        page.counter(&format!("sandclock_{name}_total"), help, &[], value);
     }
 }
 

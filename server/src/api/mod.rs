@@ -49,8 +49,8 @@ pub struct Api {
     pub records: Records,
     /// Plugins.
     pub plugins: Arc<PluginHost>,
-    /// The worker in this process.
-    pub worker: WorkerHandle,
+    /// The worker in this process, if it has one.
+    pub worker: Option<WorkerHandle>,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
     /// Who may do what.

@@ -80,9 +80,10 @@ enum Command {
     /// Plugins: what is loaded
     #[command(subcommand)]
     Plugin(alert::PluginCommand),
-    /// The fleet
-    #[command(subcommand)]
-    Worker(alert::WorkerCommand),
+    /// Answer people: API and console, over the stores of a fleet
+    Server(RoleArgs),
+    /// Decide and run jobs, over the stores of a fleet; or list who does
+    Worker(WorkerArgs),
     /// Try an expression: when it fires, what it means. Needs no server
     #[command(subcommand)]
     Schedule(schedule::ScheduleCommand),
@@ -105,6 +106,25 @@ pub struct DevArgs {
     pub no_examples: bool,
 }
 
+/// How a role of a fleet runs.
+#[derive(Clone, Debug, Args)]
+struct RoleArgs {
+    /// Where its stores are, and everything else
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// A worker to run, or a question about all of them.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+struct WorkerArgs {
+    /// Run a worker: where its stores are, and everything else
+    #[arg(long, value_name = "FILE", required = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<alert::WorkerCommand>,
+}
+
 /// A failure that is told as it is: without a chain of causes, with exit status 1.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -114,6 +134,11 @@ pub struct Told(pub String);
 pub fn main(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Dev(args) => crate::dev::main(&args),
+        Command::Server(args) => crate::roles::server(&args.config),
+        Command::Worker(WorkerArgs {
+            config: Some(config),
+            ..
+        }) => crate::roles::worker(&config),
         Command::Schedule(command) => schedule::main(command, cli.target.output),
         command => client_command(command, &cli.target),
     };
@@ -137,8 +162,11 @@ fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
             Command::Run(command) => run::main(command, &client, target.output).await,
             Command::Alert(command) => alert::main(command, &client, target.output).await,
             Command::Plugin(command) => alert::plugin(command, &client, target.output).await,
-            Command::Worker(command) => alert::worker(command, &client, target.output).await,
-            Command::Dev(_) | Command::Schedule(_) => Ok(()),
+            Command::Worker(args) => match args.command {
+                Some(command) => alert::worker(command, &client, target.output).await,
+                None => Ok(()),
+            },
+            Command::Dev(_) | Command::Server(_) | Command::Schedule(_) => Ok(()),
         }
     })
 }

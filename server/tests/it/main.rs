@@ -11,6 +11,8 @@ mod dev;
 #[cfg(test)]
 mod exec;
 #[cfg(test)]
+mod fleet;
+#[cfg(test)]
 mod product;
 #[cfg(test)]
 mod readme;

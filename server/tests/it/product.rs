@@ -4,6 +4,7 @@
     reason = "tests start the binary as a user does"
 )]
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-/// A running `sandclock dev`. Dropping it kills it.
+/// A running `sandclock dev` or `sandclock server`. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Product {
     process: Child,
@@ -26,16 +27,33 @@ pub(crate) struct Product {
 }
 
 impl Product {
-    /// Starts on empty folders.
+    /// Starts `sandclock dev` on empty folders.
     pub(crate) fn start(args: &[&str]) -> Self {
-        Self::start_in(TempDir::new().unwrap(), args)
+        let home = TempDir::new().unwrap();
+        let arguments = Self::dev_arguments(&home, args);
+        Self::launch(home, String::new(), &arguments)
     }
 
-    fn start_in(home: TempDir, args: &[&str]) -> Self {
-        Self::launch(home, String::new(), args)
+    /// Starts `sandclock server` on empty folders, over the stores that this configuration names.
+    pub(crate) fn server(stores: &str) -> Self {
+        let home = TempDir::new().unwrap();
+        let config = home.path().join("sandclock.toml");
+        let data = home.path().join("data");
+        let own = format!("listen = \"127.0.0.1:0\"\ndata = {data:?}\n");
+        std::fs::write(&config, own + stores).unwrap();
+        let arguments = ["server", "--config"].map(OsString::from);
+        let arguments: Vec<_> = arguments.into_iter().chain([config.into()]).collect();
+        Self::launch(home, String::new(), &arguments)
     }
 
-    fn launch(home: TempDir, known_token: String, args: &[&str]) -> Self {
+    fn dev_arguments(home: &TempDir, args: &[&str]) -> Vec<OsString> {
+        let dev = ["dev", "--listen", "127.0.0.1:0", "--data"];
+        let data = home.path().join("data");
+        let before = dev.iter().map(OsString::from).chain([data.into()]);
+        before.chain(args.iter().map(OsString::from)).collect()
+    }
+
+    fn launch(home: TempDir, known_token: String, arguments: &[OsString]) -> Self {
         sandclock_server::tls();
         let log = File::options()
             .create(true)
@@ -43,9 +61,7 @@ impl Product {
             .open(home.path().join("log"))
             .unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_sandclock"))
-            .args(["dev", "--listen", "127.0.0.1:0", "--data"])
-            .arg(home.path().join("data"))
-            .args(args)
+            .args(arguments)
             .env("HOME", home.path())
             .env("XDG_CONFIG_HOME", home.path().join("config"))
             .env("TZ", "UTC")
@@ -72,7 +88,7 @@ impl Product {
         }
         let url = url.unwrap_or_else(|| {
             panic!(
-                "dev did not start: {}",
+                "it did not start: {}",
                 std::fs::read_to_string(home.path().join("log")).unwrap()
             )
         });
@@ -90,8 +106,8 @@ impl Product {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
         let home = std::mem::replace(&mut self.home, TempDir::new().unwrap());
-        let token = self.token.clone();
-        Self::launch(home, token, args)
+        let arguments = Self::dev_arguments(&home, args);
+        Self::launch(home, self.token.clone(), &arguments)
     }
 
     /// Asks it to end, and waits.

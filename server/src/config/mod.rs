@@ -11,6 +11,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
+mod environment;
+mod stores;
+
+pub use environment::Environment;
+pub use stores::{
+    CoordinationSection, EtcdSection, EtcdTls, GoKeysSection, MongodbSection, RunLogSection,
+};
+
 /// The whole tree.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -23,6 +31,10 @@ pub struct Config {
     pub data: Option<PathBuf>,
     /// For jobs that name no zone; `None` is UTC, or with `dev` the local zone.
     pub default_time_zone: Option<String>,
+    /// Where workers agree.
+    pub coordination: CoordinationSection,
+    /// Where runs and their output are kept.
+    pub run_log: RunLogSection,
     /// The worker in this process.
     pub worker: WorkerSection,
     /// Alerts.
@@ -38,6 +50,8 @@ impl Default for Config {
             behind_proxy: false,
             data: None,
             default_time_zone: None,
+            coordination: CoordinationSection::default(),
+            run_log: RunLogSection::default(),
             worker: WorkerSection::default(),
             alerts: AlertSection::default(),
             retention: RetentionSection::default(),
@@ -160,6 +174,15 @@ impl Config {
                 self.listen
             );
         }
+        if matches!(
+            (&self.coordination, &self.run_log),
+            (CoordinationSection::Etcd(_), RunLogSection::Embedded {})
+        ) {
+            bail!(
+                "run_log.type = \"embedded\" does not go with coordination.type = \"etcd\": a file of one process \
+                 cannot hold the runs of a fleet; set run_log.type = \"mongodb\""
+            );
+        }
         if self.worker.max_concurrent_runs == 0 {
             bail!("worker.max_concurrent_runs = 0 is not accepted: a number from 1");
         }
@@ -188,49 +211,11 @@ fn set(tree: &mut toml::Table, name: &str, value: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The process's environment, read once.
-#[derive(Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
-
-impl Environment {
-    const PREFIX: &'static str = "SANDCLOCK__";
-
-    /// This process's.
-    pub fn of_process() -> Self {
-        let text = |text: std::ffi::OsString| text.into_string().ok();
-        Self(
-            std::env::vars_os()
-                .filter_map(|(name, value)| Some((text(name)?, text(value)?)))
-                .collect(),
-        )
-    }
-
-    /// All of it.
-    pub fn variables(&self) -> &BTreeMap<String, String> {
-        &self.0
-    }
-
-    fn settings(&self) -> impl Iterator<Item = (String, &str)> {
-        let ours = self
-            .0
-            .iter()
-            .filter(|(name, _)| name.starts_with(Self::PREFIX));
-        ours.map(|(name, value)| (name.clone(), value.as_str()))
-    }
-}
-
-/// Names only: values may be secrets.
-impl std::fmt::Debug for Environment {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
 
-    use super::{Config, Environment, Target};
+    use super::{Config, CoordinationSection, Environment, RunLogSection, Target};
 
     fn load(text: &str, environment: &[(&str, &str)]) -> anyhow::Result<Config> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -263,6 +248,16 @@ mod tests {
             ("listen = \"everywhere\"\n", "listen"),
             ("listen = \"0.0.0.0:8070\"\n", "behind_proxy"),
             ("[alerts.targets.ops]\ntype = \"pager\"\n", "webhook"),
+            ("[coordination]\ntype = \"zookeeper\"\n", "etcd"),
+            ("[coordination]\ntype = \"etcd\"\n", "endpoints"),
+            (
+                "[coordination]\ntype = \"etcd\"\nendpoints = [\"a:2379\"]\nuser = \"x\"\nprefx = \"/\"\n",
+                "prefx",
+            ),
+            (
+                "[coordination]\ntype = \"etcd\"\nendpoints = [\"a:2379\"]\n",
+                "run_log.type = \"mongodb\"",
+            ),
         ];
         for (text, expected) in cases {
             let error = format!("{:#}", load(text, &[]).unwrap_err());
@@ -273,6 +268,29 @@ mod tests {
             format!("{error:#}").contains("SANDCLOCK__WORKER__DRAIN_S"),
             "{error:#}"
         );
+    }
+
+    #[test]
+    fn a_fleet_names_its_stores_and_shows_no_password() {
+        let text = "[coordination]\ntype = \"etcd\"\nendpoints = [\"a:2379\", \"b:2379\"]\nuser = \"ann\"\n\
+                    password = \"hunter2\"\n[run_log]\ntype = \"mongodb\"\nuri = \"mongodb://ann:hunter2@m\"\n";
+        let config = load(text, &[("SANDCLOCK__RUN_LOG__DATABASE", "jobs")]).unwrap();
+        let CoordinationSection::Etcd(etcd) = &config.coordination else {
+            panic!("{config:?}")
+        };
+        assert_eq!(
+            (etcd.endpoints.len(), etcd.prefix.as_str()),
+            (2, "/sandclock/")
+        );
+        let RunLogSection::Mongodb(mongodb) = &config.run_log else {
+            panic!("{config:?}")
+        };
+        assert_eq!(
+            (mongodb.database.as_str(), mongodb.collection.as_str()),
+            ("jobs", "log")
+        );
+        let shown = format!("{config:?}");
+        assert!(!shown.contains("hunter2"), "{shown}");
     }
 
     #[test]

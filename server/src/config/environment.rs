@@ -1,0 +1,41 @@
+//! The process's environment: settings for the configuration, and what commands may see.
+
+use std::collections::BTreeMap;
+
+/// The process's environment, read once.
+#[derive(Clone, Default)]
+pub struct Environment(pub(super) BTreeMap<String, String>);
+
+impl Environment {
+    pub(super) const PREFIX: &'static str = "SANDCLOCK__";
+
+    /// This process's.
+    pub fn of_process() -> Self {
+        let text = |text: std::ffi::OsString| text.into_string().ok();
+        Self(
+            std::env::vars_os()
+                .filter_map(|(name, value)| Some((text(name)?, text(value)?)))
+                .collect(),
+        )
+    }
+
+    /// All of it.
+    pub fn variables(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+
+    pub(super) fn settings(&self) -> impl Iterator<Item = (String, &str)> {
+        let ours = self
+            .0
+            .iter()
+            .filter(|(name, _)| name.starts_with(Self::PREFIX));
+        ours.map(|(name, value)| (name.clone(), value.as_str()))
+    }
+}
+
+/// Names only: values may be secrets.
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

@@ -1,0 +1,179 @@
+//! `[coordination]` and `[run_log]`: where a fleet's stores are.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// `[coordination]`: where workers agree.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+pub enum CoordinationSection {
+    /// One file in `data`, for one process.
+    Embedded {},
+    /// A cluster of etcd, for any number of servers and workers.
+    Etcd(Box<EtcdSection>),
+}
+
+impl Default for CoordinationSection {
+    fn default() -> Self {
+        Self::Embedded {}
+    }
+}
+
+/// `[coordination]` with `type = "etcd"`.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EtcdSection {
+    /// `host:port` each.
+    pub endpoints: Vec<String>,
+    /// The user, where the cluster asks for one.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The user's password.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// A file that holds the password instead; white space around it is not part of it.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// Set for encrypted connections.
+    #[serde(default)]
+    pub tls: Option<EtcdTls>,
+    /// What our own keys begin with; fleets that share a cluster differ here.
+    #[serde(default = "own_prefix")]
+    pub prefix: String,
+    /// What the Go fleet's keys begin with.
+    #[serde(default)]
+    pub go: GoKeysSection,
+    /// Go workers run the same jobs: claims take their lock, and every job admits one run at a time.
+    #[serde(default)]
+    pub beside_go: bool,
+    /// As which address workers register for Go masters; `None` registers nowhere.
+    #[serde(default)]
+    pub register_as: Option<String>,
+    /// How long a call may take, in milliseconds.
+    #[serde(default = "call_timeout_ms")]
+    pub call_timeout_ms: u64,
+}
+
+/// Without the password.
+impl fmt::Debug for EtcdSection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EtcdSection")
+            .field("endpoints", &self.endpoints)
+            .field("user", &self.user)
+            .field("prefix", &self.prefix)
+            .field("go", &self.go)
+            .field("beside_go", &self.beside_go)
+            .field("register_as", &self.register_as)
+            .finish_non_exhaustive()
+    }
+}
+
+fn own_prefix() -> String {
+    "/sandclock/".to_owned()
+}
+
+const fn call_timeout_ms() -> u64 {
+    5_000
+}
+
+/// `[coordination.tls]`: files in PEM.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EtcdTls {
+    /// The authorities that may vouch for the cluster.
+    pub ca_file: PathBuf,
+    /// Our certificate, where the cluster asks for one.
+    #[serde(default)]
+    pub cert_file: Option<PathBuf>,
+    /// The certificate's key.
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
+    /// The name in the cluster's certificate, if it is not the endpoint's host.
+    #[serde(default)]
+    pub server_name: Option<String>,
+}
+
+/// `[coordination.go]`: prefixes of the Go fleet's keys.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GoKeysSection {
+    /// Jobs.
+    pub jobs: String,
+    /// Locks.
+    pub locks: String,
+    /// Kill marks.
+    pub kills: String,
+    /// Registered workers.
+    pub workers: String,
+}
+
+impl Default for GoKeysSection {
+    fn default() -> Self {
+        Self {
+            jobs: "/cron/jobs/".to_owned(),
+            locks: "/cron/lock/".to_owned(),
+            kills: "/cron/killer/".to_owned(),
+            workers: "/cron/workers/".to_owned(),
+        }
+    }
+}
+
+/// `[run_log]`: where runs and their output are kept.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+pub enum RunLogSection {
+    /// One file in `data`, for one process.
+    Embedded {},
+    /// MongoDB, as the Go fleet's log.
+    Mongodb(MongodbSection),
+}
+
+impl Default for RunLogSection {
+    fn default() -> Self {
+        Self::Embedded {}
+    }
+}
+
+/// `[run_log]` with `type = "mongodb"`.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MongodbSection {
+    /// `mongodb://…`, with what the server asks for.
+    pub uri: String,
+    /// The database.
+    #[serde(default = "database")]
+    pub database: String,
+    /// The collection of the runs.
+    #[serde(default = "collection")]
+    pub collection: String,
+    /// How long the first contact may take, in milliseconds.
+    #[serde(default = "connect_timeout_ms")]
+    pub connect_timeout_ms: u64,
+    /// How long a later call may take, in milliseconds.
+    #[serde(default = "call_timeout_ms")]
+    pub call_timeout_ms: u64,
+}
+
+/// Without the address, which may hold a password.
+impl fmt::Debug for MongodbSection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MongodbSection")
+            .field("database", &self.database)
+            .field("collection", &self.collection)
+            .finish_non_exhaustive()
+    }
+}
+
+fn database() -> String {
+    "cron".to_owned()
+}
+
+fn collection() -> String {
+    "log".to_owned()
+}
+
+const fn connect_timeout_ms() -> u64 {
+    10_000
+}

@@ -1,0 +1,147 @@
+//! The roles of a fleet: `sandclock server`, of which there may be any number, and `sandclock worker`.
+//!
+//! Both find each other through the stores alone. A server answers people and sends alerts; a worker decides
+//! and runs. `sandclock dev` is both at once, on stores of its own.
+
+use std::future::Future;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use sandclock_hooks::KnownSecrets;
+use tokio::net::TcpListener;
+
+use crate::api::auth::{Role, TokenInfo, Tokens};
+use crate::cli::say;
+use crate::config::{Config, CoordinationSection, Environment};
+use crate::exec::Spawner;
+use crate::folders::Folders;
+use crate::lifecycle::Running;
+use crate::wire::{self, Parts};
+use crate::{api, log as process_log};
+
+/// `sandclock server`: runs until a signal asks for the end.
+///
+/// # Errors
+/// If something that it needs is not there; the message says what.
+pub fn server(config: &Path) -> anyhow::Result<()> {
+    let environment = Environment::of_process();
+    let config = of_a_fleet(config, &environment)?;
+    let folders = Folders::of(None, &config)?;
+    run(async {
+        let secrets = log(&environment);
+        let stores = wire::open_stores(&config, &folders.data).await?;
+        let parts = Parts::new(stores, secrets).await?;
+        let listener = listen(&config).await?;
+        let tokens = tokens(&listener, &folders)?;
+        let zone = config.default_time_zone.clone();
+        let zone = zone.unwrap_or_else(|| "UTC".to_owned());
+        let router = api::router(parts.api(None, tokens, zone));
+        let running = Running {
+            front: Some((listener, router)),
+            worker: None,
+            delivery: Some(parts.delivery(&config)?),
+        };
+        running.serve().await
+    })
+}
+
+/// `sandclock worker`: runs until a signal asks for the end, then lets running jobs finish.
+///
+/// # Errors
+/// If something that it needs is not there; the message says what.
+pub fn worker(config: &Path) -> anyhow::Result<()> {
+    // First, while the process is small: this is what starts jobs.
+    let spawner = Spawner::start().context("start the spawner")?;
+    let environment = Environment::of_process();
+    let config = of_a_fleet(config, &environment)?;
+    let folders = Folders::of(None, &config)?;
+    run(async {
+        let secrets = log(&environment);
+        let stores = wire::open_stores(&config, &folders.data).await?;
+        let parts = Parts::new(stores, secrets.clone()).await?;
+        let worker = parts
+            .worker(&config, &environment, secrets, spawner)
+            .await?;
+        let name = worker.handle().status().name;
+        say(&format!(
+            "Sandclock {} is ready: worker {name}",
+            crate::VERSION
+        ));
+        let running = Running {
+            front: None,
+            worker: Some(worker),
+            delivery: None,
+        };
+        running.serve().await
+    })
+}
+
+/// The configuration of a role that others must find.
+fn of_a_fleet(path: &Path, environment: &Environment) -> anyhow::Result<Config> {
+    let config = Config::load(Some(path), environment)?;
+    if matches!(config.coordination, CoordinationSection::Embedded {}) {
+        bail!(
+            "coordination.type = \"embedded\" in {} is for one process alone: set coordination.type = \"etcd\", or \
+             run everything in one process with sandclock dev",
+            path.display()
+        );
+    }
+    Ok(config)
+}
+
+/// Runs a role on a runtime of its own.
+pub(crate) fn run(role: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(role);
+    // What still blocks (a hook, a name lookup) must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+/// Starts the process's log, and returns the secrets that never leave by it.
+pub(crate) fn log(environment: &Environment) -> KnownSecrets {
+    let secrets = KnownSecrets::new();
+    let filter = environment.variables().get("SANDCLOCK_LOG");
+    process_log::start(filter.map(String::as_str), secrets.clone());
+    secrets
+}
+
+/// Opens the API's address.
+pub(crate) async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
+    let what = || format!("listen on {}", config.listen);
+    TcpListener::bind(config.listen).await.with_context(what)
+}
+
+/// The tokens of this host; the first one is made and shown, with where it is of use.
+pub(crate) fn tokens(listener: &TcpListener, folders: &Folders) -> anyhow::Result<Tokens> {
+    let path = folders.data.join("tokens.json");
+    let mut tokens = Tokens::load(&path)?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let admin = || TokenInfo {
+        name: "admin".to_owned(),
+        role: Role::Admin,
+    };
+    let first = if tokens.is_empty() {
+        Some(tokens.create(&path, admin())?)
+    } else {
+        None
+    };
+    say(&format!("Sandclock {} is ready: {url}", crate::VERSION));
+    say(&format!("  data   {}", folders.data.display()));
+    match first {
+        Some(token) => {
+            say(&format!(
+                "  token  {token}  (admin; shown this once, stored as a hash)"
+            ));
+            say("In another terminal:");
+            say(&format!(
+                "  export SANDCLOCK_URL={url} SANDCLOCK_TOKEN={token}"
+            ));
+            say("  sandclock run ls");
+        }
+        None => say("  token  the one that was shown at the first start"),
+    }
+    Ok(tokens)
+}

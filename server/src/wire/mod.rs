@@ -1,0 +1,165 @@
+//! The composition root: from configuration to a product.
+//!
+//! Only here are backends ([`stores`]) and plugins named. Everything else sees contracts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sandclock_core::fleet::{Worker, WorkerConfig, WorkerHandle};
+use sandclock_core::ports::Hooks;
+use sandclock_hooks::{Artifact, FailurePolicy, HooksConfig, KnownSecrets, PluginHost};
+
+use crate::api::Api;
+use crate::api::auth::Tokens;
+use crate::clock::SystemClock;
+use crate::config::{Config, Environment};
+use crate::deliver::Delivery;
+use crate::exec::{JobExecutor, Processes, Spawner, Surroundings, end_unsupervised};
+use crate::random::SystemRandom;
+
+mod stores;
+
+pub use stores::{Stores, open as open_stores};
+
+/// The plugins that come with the program, by name.
+const STANDARD_PLUGINS: [(&str, &[u8]); 3] = [
+    (
+        "redact-secrets",
+        include_bytes!("../../../examples/plugins/artifacts/redact-secrets.wasm"),
+    ),
+    (
+        "timeout-ladder",
+        include_bytes!("../../../examples/plugins/artifacts/timeout-ladder.wasm"),
+    ),
+    (
+        "webhook-alert",
+        include_bytes!("../../../examples/plugins/artifacts/webhook-alert.wasm"),
+    ),
+];
+
+/// What every role has.
+#[derive(Debug)]
+pub struct Parts {
+    /// Where workers agree, and where runs are kept.
+    pub stores: Stores,
+    /// Plugins.
+    pub plugins: Arc<PluginHost>,
+}
+
+impl Parts {
+    /// Loads the standard plugins. What `secrets` knows leaves by no way.
+    ///
+    /// # Errors
+    /// If a standard plugin does not load.
+    pub async fn new(stores: Stores, secrets: KnownSecrets) -> anyhow::Result<Self> {
+        let plugins = PluginHost::new(HooksConfig::new(secrets, Arc::new(SystemClock)))?;
+        for (name, bytes) in STANDARD_PLUGINS {
+            let artifact = Artifact {
+                name: name.to_owned(),
+                version: Some(crate::VERSION.to_owned()),
+                bytes: bytes.to_vec(),
+                policy: FailurePolicy::default(),
+            };
+            plugins
+                .install(artifact)
+                .await
+                .with_context(|| format!("plugin {name}"))?;
+        }
+        Ok(Self {
+            stores,
+            plugins: Arc::new(plugins),
+        })
+    }
+
+    /// What decides and runs. First ends what an earlier worker of this name left behind.
+    ///
+    /// # Errors
+    /// If the runtime cannot watch the spawner's socket.
+    pub async fn worker(
+        &self,
+        config: &Config,
+        environment: &Environment,
+        secrets: KnownSecrets,
+        spawner: Spawner,
+    ) -> anyhow::Result<Worker> {
+        let hooks: Arc<dyn Hooks> = Arc::clone(&self.plugins) as _;
+        let Stores {
+            coordination,
+            records,
+        } = self.stores.clone();
+        let executor = JobExecutor {
+            processes: Processes::new(spawner)?,
+            surroundings: Arc::new(Surroundings::new(
+                environment.variables().clone(),
+                &config.worker.pass_env,
+                secrets,
+            )),
+            hooks: Arc::clone(&hooks),
+            sink: Arc::clone(&records.sink),
+        };
+        let worker = worker_config(config);
+        // Nothing of this worker's former life may run beside what the store gives it now.
+        let (ended, left) = end_unsupervised("SANDCLOCK_WORKER", &worker.name).await;
+        if ended + left > 0 {
+            tracing::warn!(
+                ended,
+                left,
+                "found processes of an earlier worker that nobody looked after"
+            );
+        }
+        Ok(Worker::new(
+            worker,
+            coordination,
+            records,
+            hooks,
+            Arc::new(executor),
+            Arc::new(SystemClock),
+            Box::new(SystemRandom),
+        ))
+    }
+
+    /// What sends alerts.
+    ///
+    /// # Errors
+    /// If the HTTP client cannot be made.
+    pub fn delivery(&self, config: &Config) -> anyhow::Result<Delivery> {
+        let outbox = Arc::clone(&self.stores.records.outbox);
+        Delivery::new(outbox, config.alerts.targets.clone())
+    }
+
+    /// What the API's handlers share; `worker` is the one in this process.
+    pub fn api(
+        &self,
+        worker: Option<WorkerHandle>,
+        tokens: Tokens,
+        default_time_zone: String,
+    ) -> Api {
+        Api {
+            coordination: self.stores.coordination.clone(),
+            records: self.stores.records.clone(),
+            plugins: Arc::clone(&self.plugins),
+            worker,
+            clock: Arc::new(SystemClock),
+            tokens: Arc::new(tokens),
+            default_time_zone,
+        }
+    }
+}
+
+fn worker_config(config: &Config) -> WorkerConfig {
+    let host = nix::unistd::gethostname().map_or_else(
+        |_| "localhost".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    );
+    let section = &config.worker;
+    let mut worker = WorkerConfig::new(section.name.clone().unwrap_or_else(|| host.clone()));
+    worker.host = host;
+    worker.version = crate::VERSION.to_owned();
+    worker.max_concurrent_runs = section.max_concurrent_runs;
+    worker.default_limit = section.default_timeout_s.map(Duration::from_secs);
+    worker.drain_timeout = Duration::from_secs(section.drain_s);
+    let days = u64::from(config.retention.runs_days);
+    worker.retention = (days > 0).then(|| Duration::from_secs(days * 86_400));
+    worker
+}

@@ -1,0 +1,136 @@
+//! From the sections of the configuration to stores: the one place that names backends.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use sandclock_backend_embedded::{Embedded, EmbeddedConfig};
+use sandclock_backend_etcd::{EtcdConfig, GoKeys, Login, Tls};
+use sandclock_backend_mongo::MongoConfig;
+use sandclock_core::backend::{Coordination, Records};
+
+use crate::config::{
+    Config, CoordinationSection, EtcdSection, EtcdTls, MongodbSection, RunLogSection,
+};
+
+/// Where workers agree, and where runs are kept.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    /// Definitions and claims.
+    pub coordination: Coordination,
+    /// Run log and alerts.
+    pub records: Records,
+}
+
+/// Opens what the configuration names; a file lies in `data`.
+///
+/// # Errors
+/// If a store cannot be reached or does not let us in, or the file belongs to another process or is damaged;
+/// the message names the store.
+pub async fn open(config: &Config, data: &Path) -> anyhow::Result<Stores> {
+    let file = || {
+        let path = data.join("sandclock.db");
+        Embedded::open(EmbeddedConfig { path: path.clone() })
+            .with_context(|| format!("open {}", path.display()))
+    };
+    Ok(match (&config.coordination, &config.run_log) {
+        (CoordinationSection::Embedded {}, RunLogSection::Embedded {}) => {
+            let file = file()?;
+            Stores {
+                coordination: file.coordination(),
+                records: file.records(),
+            }
+        }
+        (CoordinationSection::Embedded {}, RunLogSection::Mongodb(section)) => Stores {
+            coordination: file()?.coordination(),
+            records: mongodb(section).await?,
+        },
+        (CoordinationSection::Etcd(etcd), RunLogSection::Mongodb(section)) => Stores {
+            coordination: coordination(etcd).await?,
+            records: mongodb(section).await?,
+        },
+        // The configuration was checked for this.
+        (CoordinationSection::Etcd(_), RunLogSection::Embedded {}) => {
+            bail!("a fleet needs a run log that it shares")
+        }
+    })
+}
+
+async fn coordination(section: &EtcdSection) -> anyhow::Result<Coordination> {
+    let config = etcd_config(section)?;
+    let endpoints = config.endpoints.join(", ");
+    sandclock_backend_etcd::connect(config)
+        .await
+        .with_context(|| format!("connect to etcd at {endpoints}"))
+}
+
+async fn mongodb(section: &MongodbSection) -> anyhow::Result<Records> {
+    let config = MongoConfig {
+        database: section.database.clone(),
+        collection: section.collection.clone(),
+        connect_timeout: Duration::from_millis(section.connect_timeout_ms),
+        call_timeout: Duration::from_millis(section.call_timeout_ms),
+        ..MongoConfig::new(section.uri.clone())
+    };
+    sandclock_backend_mongo::connect(&config)
+        .await
+        .with_context(|| format!("connect to MongoDB, {config:?}"))
+}
+
+fn etcd_config(section: &EtcdSection) -> anyhow::Result<EtcdConfig> {
+    let go = &section.go;
+    Ok(EtcdConfig {
+        tls: section.tls.as_ref().map(tls).transpose()?,
+        login: login(section)?,
+        prefix: section.prefix.clone(),
+        go: GoKeys {
+            jobs: go.jobs.clone(),
+            locks: go.locks.clone(),
+            kills: go.kills.clone(),
+            workers: go.workers.clone(),
+        },
+        register_as: section.register_as.clone(),
+        beside_go: section.beside_go,
+        call_timeout: Duration::from_millis(section.call_timeout_ms),
+        ..EtcdConfig::at(section.endpoints.clone())
+    })
+}
+
+fn login(section: &EtcdSection) -> anyhow::Result<Option<Login>> {
+    let from_file = |path: &PathBuf| {
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("coordination.password_file {}", path.display()))?;
+        anyhow::Ok(text.trim().to_owned())
+    };
+    let password = match (&section.password, &section.password_file) {
+        (Some(_), Some(_)) => {
+            bail!("coordination.password and coordination.password_file are both set: keep one")
+        }
+        (Some(password), None) => Some(password.clone()),
+        (None, Some(path)) => Some(from_file(path)?),
+        (None, None) => None,
+    };
+    match (section.user.clone(), password) {
+        (Some(user), Some(password)) => Ok(Some(Login { user, password })),
+        (None, None) => Ok(None),
+        (Some(_), None) => bail!("coordination.user is set without coordination.password_file"),
+        (None, Some(_)) => bail!("coordination.password is set without coordination.user"),
+    }
+}
+
+fn tls(section: &EtcdTls) -> anyhow::Result<Tls> {
+    let read = |key: &str, path: &Path| {
+        fs::read(path).with_context(|| format!("coordination.tls.{key} {}", path.display()))
+    };
+    let identity = match (&section.cert_file, &section.key_file) {
+        (Some(cert), Some(key)) => Some((read("cert_file", cert)?, read("key_file", key)?)),
+        (None, None) => None,
+        _ => bail!("coordination.tls needs cert_file and key_file together"),
+    };
+    Ok(Tls {
+        authorities: read("ca_file", &section.ca_file)?,
+        identity,
+        server_name: section.server_name.clone(),
+    })
+}
