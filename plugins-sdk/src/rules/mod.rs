@@ -10,13 +10,22 @@
 //! A candidate is followed for [`MAX_MATCH_BYTES`]. If it has not ended by then it is hidden as far as it goes: to the end of the
 //! line, or of the armour. The rest of a secret is never released because the secret was long.
 
-mod automaton;
+mod automata;
+mod begins;
+mod machine;
+mod pattern;
+#[cfg(any(test, feature = "prebuild"))]
+mod prebuild;
+mod prebuilt;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod walk;
+
+pub use prebuilt::Prebuilt;
 
 use crate::Result;
-use automaton::Automaton;
+use automata::Automata;
 use regex_syntax::hir::Hir;
 
 /// How far a match is followed before all that may belong to it is hidden.
@@ -46,16 +55,17 @@ struct Rule {
 #[derive(Debug)]
 pub struct Rules {
     rules: Vec<Rule>,
-    automaton: Automaton,
+    automata: Automata,
 }
 
 impl Rules {
     /// An empty set.
     #[must_use]
-    pub fn builder() -> Builder {
+    pub const fn builder() -> Builder {
         Builder {
             rules: Vec::new(),
             patterns: Vec::new(),
+            prebuilt: Vec::new(),
         }
     }
 }
@@ -64,10 +74,27 @@ impl Rules {
 #[derive(Debug)]
 pub struct Builder {
     rules: Vec<Rule>,
-    patterns: Vec<Hir>,
+    /// What is compiled by [`Builder::build`], with the numbers of the rules.
+    patterns: Vec<(usize, Hir)>,
+    /// With the number of the first rule.
+    prebuilt: Vec<(usize, &'static Prebuilt)>,
 }
 
 impl Builder {
+    /// Adds the rules of a set that was compiled with the plugin. Others cost an instance up to milliseconds before its stream, these cost
+    /// nothing.
+    ///
+    /// # Errors
+    /// There are too many rules.
+    pub fn prebuilt(mut self, set: &'static Prebuilt) -> Result<Self> {
+        self.prebuilt.push((self.rules.len(), set));
+        for &(name, armoured) in set.rules {
+            let tail = if armoured { Tail::Armour } else { Tail::Line };
+            self.add(name, tail)?;
+        }
+        Ok(self)
+    }
+
     /// Hides what `pattern` matches, behind `[redacted:name]`.
     ///
     /// # Errors
@@ -94,6 +121,13 @@ impl Builder {
     }
 
     fn rule(mut self, name: &str, pattern: &str, tail: Tail) -> Result<Self> {
+        let rule = self.add(name, tail)?;
+        self.patterns.push((rule, pattern::parse(pattern)?));
+        Ok(self)
+    }
+
+    /// Notes a rule and gives its number.
+    fn add(&mut self, name: &str, tail: Tail) -> Result<usize> {
         let label = name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
@@ -106,14 +140,12 @@ impl Builder {
         if self.rules.len() == MAX_RULES {
             return Err(format!("more than {MAX_RULES} rules").into());
         }
-        let pattern = automaton::parse(pattern)?;
         self.rules.push(Rule {
             name: name.to_owned(),
             label: format!("[redacted:{name}]"),
             tail,
         });
-        self.patterns.push(pattern);
-        Ok(self)
+        Ok(self.rules.len() - 1)
     }
 
     /// Compiles the set.
@@ -123,7 +155,7 @@ impl Builder {
     pub fn build(self) -> Result<Rules> {
         Ok(Rules {
             rules: self.rules,
-            automaton: Automaton::new(&self.patterns)?,
+            automata: Automata::new(self.prebuilt, self.patterns)?,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! From walks to a verdict: which stretches are hidden, how far the window is decided, what the next one has to know.
 
-use super::automaton::{Match, Walk};
+use super::walk::{Fate, Match, Walk};
 use super::{MAX_MATCH_BYTES, Rule, Rules, Tail};
 use crate::Result;
 use crate::redaction::{Flush, MAX_EDITS, Verdict, Window};
@@ -173,25 +173,25 @@ impl Rules {
                 return Ok(cover.verdict(at, Some(tail)));
             }
         }
-        self.automaton.reset(bytes.len());
-        while let Some(start) = self.automaton.candidate(bytes, at) {
+        self.automata.reset();
+        while let Some(start) = self.automata.candidate(bytes, at) {
             at = start + 1;
             if cover.stretches.len() >= MAX_EDITS - 1 {
                 return Ok(too_many(cover, start, bytes.len(), flush));
             }
-            match self.automaton.walk(bytes, start)? {
-                Walk::Over(None) => {}
-                Walk::Over(Some(found)) => cover.hide(start, found.end, Why::Rule(found.rule)),
-                Walk::Open(None) if flush == Flush::Last => {}
-                Walk::Open(Some(found)) if flush == Flush::Last => {
-                    cover.hide(start, found.end, Why::Rule(found.rule));
-                }
-                Walk::Open(found) if flush == Flush::Full && start < bytes.len() / 2 => {
+            let Walk { fate, found } = self.automata.walk(bytes, start)?;
+            match fate {
+                Fate::Open if flush == Flush::Full && start < bytes.len() / 2 => {
                     cover.hide(start, bytes.len(), found.into());
                     return Ok(cover.verdict(bytes.len(), Some(Tail::Line)));
                 }
-                Walk::Open(_) => return Ok(cover.verdict(start, None)),
-                Walk::Long(found) => {
+                Fate::Open if flush != Flush::Last => return Ok(cover.verdict(start, None)),
+                Fate::Open | Fate::Over => {
+                    if let Some(found) = found {
+                        cover.hide(start, found.end, Why::Rule(found.rule));
+                    }
+                }
+                Fate::Long => {
                     let rule = found.and_then(|found| self.rules.get(found.rule));
                     let tail = rule.map_or(Tail::Line, |rule| rule.tail);
                     let from = start + MAX_MATCH_BYTES;

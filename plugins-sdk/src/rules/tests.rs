@@ -1,20 +1,29 @@
 //! The promise of the rules against an oracle that shares no code with them: at each position the longest match by brute force,
 //! the union of all, one label for each unbroken stretch.
 
-use super::{MAX_MATCH_BYTES, Rules};
+use super::{MAX_MATCH_BYTES, Prebuilt, Rules, pattern, prebuild};
 use crate::mock::{self, Host};
 use crate::prelude::*;
 
-/// The rules of a test come through the configuration: `{"rules": [[name, pattern], …]}`.
+/// The rules of a test come through the configuration: `{"rules": [[name, pattern], …]}`. Those from `prebuilt[0]` up to
+/// `prebuilt[1]` are compiled as a build script would.
 struct Configured(Rules);
 
 impl Redactor for Configured {
     fn begin(_: RunInfo, _: Channel) -> Result<Self> {
+        let rules: Vec<(String, String)> = config::get_or("rules", Vec::new())?;
+        let [from, to] = config::get_or("prebuilt", [0, 0])?;
+        let (before, rest) = rules.split_at(from);
+        let (within, behind) = rest.split_at(to - from);
         let mut builder = Rules::builder();
-        for (name, pattern) in config::get_or::<Vec<(String, String)>>("rules", Vec::new())? {
+        for (name, pattern) in before {
+            builder = builder.pattern(name, pattern)?;
+        }
+        builder = builder.prebuilt(prebuilt(within)?)?;
+        for (name, pattern) in behind {
             builder = match name.as_str() {
-                "pem" => builder.armoured(&name, &pattern)?,
-                _ => builder.pattern(&name, &pattern)?,
+                "pem" => builder.armoured(name, pattern)?,
+                _ => builder.pattern(name, pattern)?,
             };
         }
         Ok(Self(builder.build()?))
@@ -25,8 +34,25 @@ impl Redactor for Configured {
     }
 }
 
+/// As compiled with a plugin, which lives as long as the process does.
+fn prebuilt(rules: &[(String, String)]) -> Result<&'static Prebuilt> {
+    let patterns: Result<Vec<_>> = rules.iter().map(|(_, text)| pattern::parse(text)).collect();
+    let tables = prebuild::tables(&patterns?)?;
+    let rules = rules
+        .iter()
+        .map(|(name, _)| (&*name.clone().leak(), name == "pem"));
+    let rules = rules.collect::<Vec<_>>().leak();
+    let set = Prebuilt::new(rules, tables.states.leak(), tables.edges.leak());
+    Ok(Box::leak(Box::new(set)))
+}
+
 fn host(rules: &[(&str, &str)]) -> Host {
     Host::new().config(serde_json::json!({ "rules": rules }))
+}
+
+/// As [`host`], with a part of the rules prebuilt.
+fn host_with_prebuilt(rules: &[(&str, &str)], from: usize, to: usize) -> Host {
+    Host::new().config(serde_json::json!({ "rules": rules, "prebuilt": [from, to] }))
 }
 
 fn check(rules: &[(&str, &str)], input: &str, want: &str) {
@@ -118,14 +144,16 @@ fn armour_that_becomes_too_long_is_hidden_to_its_end() {
     let rules = [("pem", r"BEGIN KEY(?:\s|[A-Za-z0-9+/=])+(?:END)?")];
     let line = format!("{}\n", "k".repeat(64));
     let input = format!("BEGIN KEY\n{}.$ ls", line.repeat(400));
-    for size in [97, 4096, 65536, 1 << 20] {
-        let chunks = input.as_bytes().chunks(size);
-        let output = mock::redact::<Configured>(&host(&rules), chunks).unwrap();
-        assert_eq!(
-            String::from_utf8(output).unwrap(),
-            "[redacted:pem].$ ls",
-            "chunks of {size}"
-        );
+    for host in [host(&rules), host_with_prebuilt(&rules, 0, 1)] {
+        for size in [97, 4096, 65536, 1 << 20] {
+            let chunks = input.as_bytes().chunks(size);
+            let output = mock::redact::<Configured>(&host, chunks).unwrap();
+            assert_eq!(
+                String::from_utf8(output).unwrap(),
+                "[redacted:pem].$ ls",
+                "chunks of {size}"
+            );
+        }
     }
 }
 
@@ -155,10 +183,13 @@ fn long_words_cost_one_walk_not_one_for_each_letter() {
     for at in (0..text.len()).step_by(4000) {
         text[at] = b' ';
     }
-    assert_eq!(
-        mock::redact::<Configured>(&host(&rules), [&*text]).unwrap(),
-        text
-    );
+    for host in [
+        host(&rules),
+        host_with_prebuilt(&rules, 0, 2),
+        host_with_prebuilt(&rules, 0, 1),
+    ] {
+        assert_eq!(mock::redact::<Configured>(&host, [&*text]).unwrap(), text);
+    }
 }
 
 #[test]
@@ -174,6 +205,8 @@ fn random_rules_and_texts_equal_the_oracle() {
         ("r7", "(?:ab|cd){2,3}"),
         ("r8", "a.c"),
         ("r9", "bab|abab"),
+        ("r10", "dc"),
+        ("r11", "d|cabc"),
     ];
     let mut state = 7_u64;
     let mut draw = |bound: usize| {
@@ -188,7 +221,9 @@ fn random_rules_and_texts_equal_the_oracle() {
         let input: Vec<u8> = (0..draw(40)).map(|_| b"abcd"[draw(4)]).collect();
         let want = oracle(&rules, &input);
         hidden += usize::from(want != input);
-        let host = host(&rules);
+        let from = draw(rules.len() + 1);
+        let to = from + draw(rules.len() + 1 - from);
+        let host = host_with_prebuilt(&rules, from, to);
         let at = draw(input.len() + 1);
         let (left, right) = input.split_at(at);
         for chunks in [vec![&*input], vec![left, right], input.chunks(1).collect()] {
@@ -219,6 +254,24 @@ fn rules_that_cannot_be_are_refused_with_the_reason() {
     assert!(refusal("w", "a(b").contains("unclosed group"));
     assert!(refusal("a b", "x").contains("letters, digits"));
     assert!(Rules::builder().word("w", "").is_err());
+}
+
+#[test]
+fn a_prebuilt_set_is_written_as_code() {
+    let set = Rules::builder()
+        .pattern("a", "ab")
+        .unwrap()
+        .armoured("b", "a[x-z]")
+        .unwrap();
+    let code = set.prebuild().unwrap();
+    let rules = r#"::sandclock_plugin_sdk::rules::Prebuilt::new(&[("a", false), ("b", true), ], "#;
+    assert!(code.starts_with(rules), "{code}");
+    assert!(
+        code.contains("(97, 97, 1)") && code.contains("(120, 122, "),
+        "{code}"
+    );
+    let nested = Rules::builder().prebuilt(prebuilt(&[]).unwrap()).unwrap();
+    assert!(nested.prebuild().is_err());
 }
 
 /// A mistake made on purpose, between the rules and the host.

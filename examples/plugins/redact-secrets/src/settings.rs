@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 
 use sandclock_plugin_sdk::prelude::*;
+use sandclock_plugin_sdk::rules::{Builder, Prebuilt};
 use serde::Deserialize;
 
-use crate::shapes::{ASSIGNMENT, PRIVATE_KEY, SHAPES};
+use crate::shapes::{PRIVATE_KEY, SHAPES};
 
 /// Shorter words would hide half of any output.
 const MIN_WORD_BYTES: usize = 4;
 const MAX_WORD_BYTES: usize = 1024;
+
+// What the build script makes of the shapes.
+static ALL_SHAPES: Prebuilt = include!(concat!(env!("OUT_DIR"), "/shapes.rs"));
+static ASSIGNMENTS: Prebuilt = include!(concat!(env!("OUT_DIR"), "/assignment.rs"));
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -45,16 +50,25 @@ impl Settings {
                 .pattern(name, pattern)
                 .map_err(|error| config::invalid(format_args!("regexes.{name}"), error))?;
         }
+        rules = self.shapes(rules)?;
+        if self.assignments {
+            rules = rules.prebuilt(&ASSIGNMENTS)?;
+        }
+        rules.build()
+    }
+
+    /// All shapes are at hand as they are; a part of them is compiled.
+    fn shapes(&self, mut rules: Builder) -> Result<Builder> {
+        if self.disable.is_empty() {
+            return rules.prebuilt(&ALL_SHAPES);
+        }
         if self.enabled(PRIVATE_KEY.0) {
             rules = rules.armoured(PRIVATE_KEY.0, PRIVATE_KEY.1)?;
         }
         for (name, pattern) in SHAPES.iter().filter(|(name, _)| self.enabled(name)) {
             rules = rules.pattern(name, pattern)?;
         }
-        if self.assignments {
-            rules = rules.pattern(ASSIGNMENT.0, ASSIGNMENT.1)?;
-        }
-        rules.build()
+        Ok(rules)
     }
 
     fn enabled(&self, shape: &str) -> bool {

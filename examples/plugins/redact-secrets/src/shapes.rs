@@ -79,10 +79,3 @@ pub(crate) const SHAPES: &[Shape] = &[
     ),
     ("url-password", r#"://[^\s/:@"'<>]*:[^\s/@"'<>]+@"#),
 ];
-
-/// Values of what is called a password, a secret or a token: useful, yet the only shape here that hides ordinary text too, so it
-/// is asked for.
-pub(crate) const ASSIGNMENT: Shape = (
-    "assignment",
-    r#"(?i)(?:passw(?:or)?d|secret|token|api[_-]?key|access[_-]?key)["']?[ \t]{0,4}[:=][ \t]{0,4}["']?[^\s"',;&]{4,}"#,
-);

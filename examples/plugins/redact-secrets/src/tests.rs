@@ -100,6 +100,35 @@ fn every_shape_has_an_example_and_can_be_left_visible() {
 }
 
 #[test]
+fn shapes_compiled_for_a_stream_hide_what_the_prebuilt_ones_hide() {
+    let redact = |config: Value, input: &str| {
+        let host = Host::new().config(config);
+        mock::redact::<Secrets>(&host, input.as_bytes().chunks(7)).unwrap()
+    };
+    let examples = examples();
+    for (name, secret) in &examples {
+        let other = if *name == "jwt" { "npm-token" } else { "jwt" };
+        let input = format!("{secret}{secret} {secret}:");
+        assert_eq!(
+            redact(json!({ "disable": [other] }), &input),
+            redact(json!({}), &input),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn of_equal_matches_a_configured_one_names_the_label() {
+    let (_, key) = &examples()[0];
+    let config = json!({ "words": [key], "regexes": { "mine": "[A-Z]{4}[A-Z0-9]{16}" } });
+    assert_eq!(hidden(config, key), "[redacted:word]");
+    let config = json!({ "regexes": { "mine": "[A-Z]{4}[A-Z0-9]{16}" }, "assignments": true });
+    let input = format!("token={key}");
+    assert_eq!(hidden(config.clone(), key), "[redacted:mine]");
+    assert_eq!(hidden(config, &input), "[redacted:assignment]");
+}
+
+#[test]
 fn private_keys_are_hidden_in_every_form() {
     for kind in ["", "RSA ", "EC ", "OPENSSH ", "ENCRYPTED "] {
         let key = pem(kind, 4, "\n");
