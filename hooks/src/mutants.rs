@@ -11,6 +11,8 @@ pub enum Mutant {
     HoldNothingBack,
     /// Of two overlapping secrets the mask hides the first only.
     OverlapsApart,
+    /// The mask does not see that base64 or hexadecimal goes on in the next line.
+    LineByLine,
     /// The second failure of a redaction plugin releases the window.
     ReleaseOnFailure,
     /// Nothing masks what the plugins have made of a stream.

@@ -24,16 +24,27 @@ pub(super) fn forms(value: &[u8]) -> BTreeSet<Vec<u8>> {
     let mut forms = BTreeSet::new();
     for plain in line_forms(value) {
         forms.extend(text_forms(&plain));
-        forms.extend([hex(&plain, false), hex(&plain, true)]);
-        for alphabet in [STANDARD, URL_SAFE] {
-            forms.extend((0..3).map(|shift| base64(&plain, shift, alphabet)));
-        }
         forms.extend(wrapped_base64(&plain));
         forms.insert(plain);
     }
     forms.extend(long_lines(value));
     forms.retain(|form| form.len() >= MIN_SECRET_BYTES);
+    forms.extend(codes(value));
     forms
+}
+
+/// Those of the forms that tools wrap: their characters stand for bytes alone, so a line end between two of them
+/// means nothing.
+pub(super) fn codes(value: &[u8]) -> BTreeSet<Vec<u8>> {
+    let mut codes = BTreeSet::new();
+    for plain in line_forms(value) {
+        codes.extend([hex(&plain, false), hex(&plain, true)]);
+        for alphabet in [STANDARD, URL_SAFE] {
+            codes.extend((0..3).map(|shift| base64(&plain, shift, alphabet)));
+        }
+    }
+    codes.retain(|code| code.len() >= MIN_SECRET_BYTES);
+    codes
 }
 
 /// The value without surrounding white space, and with each kind of line end.
@@ -213,7 +224,8 @@ fn base64(value: &[u8], shift: usize, alphabet: &[u8; 64]) -> Vec<u8> {
         .collect()
 }
 
-/// The lines that a tool makes of a value that it encodes by itself.
+/// The lines that a tool makes of a value that it encodes by itself, for when something else stands between them, such as
+/// the time before each.
 fn wrapped_base64(value: &[u8]) -> Vec<Vec<u8>> {
     let whole = base64(value, 0, STANDARD);
     let lines = |columns| whole.chunks(columns).map(<[u8]>::to_vec);

@@ -59,32 +59,30 @@ impl Masker {
     }
 
     fn step(&mut self, piece: Bytes, last: bool) -> Bytes {
-        let needles = self.secrets.needles();
+        let wanted = self.secrets.wanted();
         let held = std::mem::take(&mut self.held);
         let window = joined(held.bytes, piece);
-        if needles.is_empty() {
+        if wanted.is_empty() {
             return window.slice(held.hidden.min(window.len())..);
         }
-        let mut spans = needles.spans(&window);
-        let decided = if last {
-            needles.add_broken_off(&window, &mut spans);
-            window.len()
-        } else if self.secrets.is_mutated(Mutant::HoldNothingBack) {
+        let fold = !self.secrets.is_mutated(Mutant::LineByLine);
+        let found = wanted.find(&window, last, fold);
+        let decided = if self.secrets.is_mutated(Mutant::HoldNothingBack) {
             window.len()
         } else {
-            needles.undecided_from(&window)
+            found.undecided
         };
         let mut out = BytesMut::new();
         // Up to here bytes are out or behind a mark.
         let mut at = held.hidden;
-        for span in spans {
+        for span in found.spans {
             if span.start < at {
                 if !self.secrets.is_mutated(Mutant::OverlapsApart) {
                     at = at.max(span.end);
                 }
             } else if span.start < decided {
                 out.extend_from_slice(window.get(at..span.start).unwrap_or_default());
-                out.extend_from_slice(needles.mark(&span).as_bytes());
+                out.extend_from_slice(wanted.mark(&span).as_bytes());
                 at = span.end;
             } else {
                 break;

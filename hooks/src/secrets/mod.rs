@@ -11,8 +11,10 @@
 
 mod encodings;
 mod filter;
+mod folded;
 mod masker;
 mod needles;
+mod wanted;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -22,7 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use bytes::Bytes;
 
 pub use self::masker::Masker;
-use self::needles::Needles;
+use self::wanted::Wanted;
 use crate::mutants::{Mutant, Mutation};
 
 /// The shortest value that can be masked, in bytes: shorter ones occur everywhere by chance, so
@@ -84,7 +86,7 @@ struct Shared {
     values: Mutex<BTreeMap<String, VecDeque<SecretValue>>>,
     /// Replaced as a whole, so that a stream takes the newest at its next piece and never waits
     /// for one to be built.
-    needles: RwLock<Arc<Needles>>,
+    wanted: RwLock<Arc<Wanted>>,
 }
 
 impl fmt::Debug for KnownSecrets {
@@ -143,13 +145,17 @@ impl KnownSecrets {
         if of_name.len() > MAX_VALUES_PER_NAME {
             of_name.pop_front();
         }
-        let needles = needles_of(&values);
-        // Still under the lock of the values, so that the newest needles are the last to come.
+        let of_all = values.iter().map(|(name, values)| {
+            let values = values.iter().map(|value| value.0.as_slice());
+            (name.as_str(), values)
+        });
+        let wanted = Wanted::new(of_all);
+        // Still under the lock of the values, so that the newest are the last to come.
         *self
             .shared
-            .needles
+            .wanted
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = Arc::new(needles);
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(wanted);
         Ok(())
     }
 
@@ -176,13 +182,13 @@ impl KnownSecrets {
     }
 
     /// What is searched for now.
-    fn needles(&self) -> Arc<Needles> {
-        let needles = self
+    fn wanted(&self) -> Arc<Wanted> {
+        let wanted = self
             .shared
-            .needles
+            .wanted
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&needles)
+        Arc::clone(&wanted)
     }
 
     fn is_mutated(&self, mutant: Mutant) -> bool {
@@ -195,14 +201,4 @@ impl KnownSecrets {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn needles_of(values: &BTreeMap<String, VecDeque<SecretValue>>) -> Needles {
-    Needles::new(values.iter().map(|(name, values)| {
-        let forms = values
-            .iter()
-            .flat_map(|value| encodings::forms(&value.0))
-            .collect();
-        (name.as_str(), forms)
-    }))
 }

@@ -25,7 +25,7 @@ pub(super) struct Span {
     pub(super) start: usize,
     pub(super) end: usize,
     /// Which secret, as an index for [`Needles::mark`].
-    owner: usize,
+    pub(super) owner: usize,
 }
 
 #[derive(Default)]
@@ -201,7 +201,8 @@ impl Needles {
     }
 }
 
-fn sort(spans: &mut [Span]) {
+/// By start; of those that start together the longest first.
+pub(super) fn sort(spans: &mut [Span]) {
     spans.sort_unstable_by_key(|span| (span.start, Reverse(span.end), span.owner));
 }
 

@@ -6,14 +6,23 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use sandclock_hooks::KnownSecrets;
+use sandclock_hooks::mutants::Mutant;
 
 /// With everything that some encoding changes.
 const VALUE: &str = r#"p4$$ w/"q"+ö&<k>'\%=~?"#;
 const KEY: &str = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\nBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n-----END KEY-----";
 
-fn masked(value: &str, text: &str) -> String {
+fn known(value: &str) -> KnownSecrets {
     let secrets = KnownSecrets::new();
     secrets.learn("S", value.as_bytes()).expect("can be masked");
+    secrets
+}
+
+fn masked(value: &str, text: &str) -> String {
+    byte_by_byte(&known(value), text)
+}
+
+fn byte_by_byte(secrets: &KnownSecrets, text: &str) -> String {
     let mut masker = secrets.masker();
     let mut out = Vec::new();
     for byte in text.as_bytes() {
@@ -121,6 +130,50 @@ fn base64_that_a_tool_has_wrapped() {
         let left = shown.replace("[secret:S]", "");
         assert!(left.trim_matches(['\n', '=']).len() <= 8, "{shown}");
     }
+}
+
+/// How many of the wrapped forms show something else than the same form on one line.
+fn wrapped_that_differ(secrets: &KnownSecrets) -> usize {
+    let mut differ = 0;
+    for before in 0..60 {
+        let whole = format!("{}{VALUE} and more", "x".repeat(before));
+        let hex: String = whole.bytes().map(|byte| format!("{byte:02x}")).collect();
+        for form in [STANDARD.encode(&whole), hex.to_uppercase(), hex] {
+            let on_one_line = byte_by_byte(secrets, &form);
+            assert!(on_one_line.contains("[secret:S]"), "{form}");
+            for (columns, end) in [
+                (76, "\n"),
+                (64, "\r\n"),
+                (60, "\n"),
+                (19, "\\n"),
+                (7, "\n"),
+            ] {
+                let lines: Vec<_> = form.as_bytes().chunks(columns).collect();
+                let text = String::from_utf8(lines.join(end.as_bytes())).expect("ascii");
+                let shown = byte_by_byte(secrets, &text);
+                assert_eq!(shown, secrets.mask_text(&text), "however it is cut: {text}");
+                differ += usize::from(shown.replace(end, "") != on_one_line);
+            }
+        }
+    }
+    differ
+}
+
+#[test]
+fn codes_that_a_tool_has_wrapped_in_the_middle_of_the_secret() {
+    assert_eq!(wrapped_that_differ(&known(VALUE)), 0);
+}
+
+#[test]
+fn the_suite_notices_a_mask_that_reads_line_by_line() {
+    let mutant = known(VALUE).with_mutant(Mutant::LineByLine);
+    assert!(wrapped_that_differ(&mutant) > 500);
+}
+
+#[test]
+fn a_line_end_within_ordinary_text_stays() {
+    let text = "one\ntwo\r\n\r\nthree\\nfour\n";
+    assert_eq!(masked(VALUE, text), text);
 }
 
 #[test]
