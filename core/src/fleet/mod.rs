@@ -9,7 +9,8 @@
 //! | `catalog`, `view`, `peers`, `kills` | local views that follow the store (`follow`) |
 //! | `planner`, `rescue`, `rank`, `clock` | pure: what should be done now, and by whom first |
 //! | `known` | what this worker has seen, as `rescue` asks for it |
-//! | `scheduler`, `requests` | ask the store, again until the answer is definite (S6) |
+//! | `agenda`, `wake` | which job to look at next |
+//! | `scheduler`, `pass`, `requests` | ask the store, again until the answer is definite (S6) |
 //! | `dispatch`, `attend` | one claimed run, from hooks to its end |
 //! | `rebind` | a run that is kept when its session is gone and another one is there |
 //! | `copy` | done records to the run log, alerts to the outbox (S8) |
@@ -17,6 +18,7 @@
 //! The parts share [`state::Shared`]. None waits for another: the session is renewed whatever hooks,
 //! stores and plans are doing.
 
+mod agenda;
 mod attend;
 mod catalog;
 mod clock;
@@ -28,6 +30,7 @@ mod follow;
 mod handle;
 mod kills;
 mod known;
+mod pass;
 mod peers;
 mod planner;
 mod rank;

@@ -111,7 +111,7 @@ async fn adopt(shared: &Shared, request: Adopt) {
     let job = &request.pinned.job.name;
     shared.update(|state| {
         state.deciding.remove(job);
-        state.wakes.touch(job.clone());
+        state.wakes.touch(job);
         match answer {
             Ok(Adopted::Done(mark)) => {
                 state.stale.remove(job);
@@ -168,7 +168,7 @@ fn decided(
     let job = request.job();
     let key = RunKey::Tick(request.fire);
     state.deciding.remove(job);
-    state.wakes.touch(job.clone());
+    state.wakes.touch(job);
     if answer == Decided::Stale {
         state.give_up_claim(job, &key, request.nonce);
         refused(shared, state, job);
@@ -234,7 +234,7 @@ async fn take(shared: &Shared, session: SessionId, request: Take, claims: &Unbou
     let from_wait = matches!(request.from, TakeFrom::Wait { .. });
     shared.update(|state| {
         state.pending.remove(&(job.clone(), key.clone()));
-        state.wakes.touch(job.clone());
+        state.wakes.touch(job);
         match answer {
             Ok(Taken::Held {
                 record,
@@ -284,7 +284,7 @@ async fn settle(shared: &Shared, request: Settle) {
     let RecordSeen { job, key, .. } = &request.record;
     shared.update(|state| {
         state.pending.remove(&(job.clone(), key.clone()));
-        state.wakes.touch(job.clone());
+        state.wakes.touch(job);
         match answer {
             Ok(Settled::Done(_) | Settled::Waiting) => {
                 shared.counters.runs_settled.add(1);
@@ -323,7 +323,7 @@ async fn hand_back(shared: &Shared, record: RecordSeen) {
             Err(error) => tracing::warn!(%error, run = %record.run(), "cannot hand back"),
         }
         not_before(state, &record.job, &record.key, HOLD);
-        state.wakes.touch(record.job.clone());
+        state.wakes.touch(&record.job);
     });
 }
 
