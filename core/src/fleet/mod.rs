@@ -11,7 +11,7 @@
 //! | `known` | what this worker has seen, as `rescue` asks for it |
 //! | `agenda`, `wake` | which job to look at next |
 //! | `scheduler`, `pass`, `requests` | ask the store, again until the answer is definite (S6) |
-//! | `dispatch`, `attend` | one claimed run, from hooks to its end |
+//! | `dispatch`, `attend`, `ending` | one claimed run, from hooks to its end |
 //! | `rebind` | a run that is kept when its session is gone and another one is there |
 //! | `copy` | done records to the run log, alerts to the outbox (S8) |
 //!
@@ -26,6 +26,7 @@ mod config;
 mod copy;
 mod counters;
 mod dispatch;
+mod ending;
 mod follow;
 mod handle;
 mod kills;

@@ -86,6 +86,13 @@ impl Window {
         mono.max(now.wall.since(self.wall))
     }
 
+    /// By how much wall time ran ahead of monotonic time since the renewal, if that is why `limit` has
+    /// passed: the machine slept, or its clock was set. `None` if so much time went by.
+    pub(super) fn ran_ahead(&self, limit: Duration, now: Now) -> Option<Duration> {
+        let mono = now.mono.saturating_duration_since(self.mono);
+        (mono < limit).then(|| now.wall.since(self.wall).saturating_sub(mono))
+    }
+
     /// Whether something may be claimed or started.
     pub(super) fn may_start(&self, now: Now) -> bool {
         self.elapsed(now) < self.ttl.saturating_sub(CLAIM_MARGIN)
@@ -93,7 +100,12 @@ impl Window {
 
     /// Whether the session is believed in: a process that has just been started may stay.
     pub(super) fn is_trusted(&self, now: Now) -> bool {
-        self.elapsed(now) < self.ttl.saturating_sub(TRUST_MARGIN)
+        self.elapsed(now) < self.trusted_for()
+    }
+
+    /// For how long the session is believed in without a renewal.
+    pub(super) fn trusted_for(&self) -> Duration {
+        self.ttl.saturating_sub(TRUST_MARGIN)
     }
 
     /// The limits of a run's processes without further contact.
@@ -252,6 +264,20 @@ mod tests {
         assert!(!may(8000, 0), "the wall clock was set back");
         assert!(window.is_trusted(after(called, 10_999, 0)));
         assert!(!window.is_trusted(after(called, 11_000, 0)));
+    }
+
+    #[test]
+    fn a_step_of_the_wall_clock_is_told_from_time_that_went_by() {
+        let (window, called) = window(false);
+        let limit = Duration::from_secs(8);
+        let ahead = |mono, wall| window.ran_ahead(limit, after(called, mono, wall));
+        assert_eq!(ahead(8000, 8000), None);
+        assert_eq!(
+            ahead(9000, 3_609_000),
+            None,
+            "it has been silent for long enough besides"
+        );
+        assert_eq!(ahead(2000, 62_000), Some(Duration::from_secs(60)));
     }
 
     #[test]

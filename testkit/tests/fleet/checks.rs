@@ -318,6 +318,15 @@ impl<'a> Replay<'a> {
             (None, RunKey::Tick(at)) if !lived => self.step.decided.push(Decided::Tick(*at)),
             _ => {}
         }
+        // Every command here ends with an exit code, unless somebody ends it: a worker that can say why,
+        // or the deadline that its worker has not extended.
+        if done.outcome.state == RunState::Failed && done.outcome.signal.is_some() {
+            let what = format!(
+                "{} failed, but was ended from outside: {done:?}",
+                done.run()
+            );
+            self.fail("LOST", what);
+        }
         if let Some(before) = self.done.insert(done.run(), done.clone()) {
             self.fail(
                 "S8",
