@@ -131,7 +131,7 @@ mod tests {
         let silent = ended(None, Some(Fault::NoContact("no word".to_owned())));
         check(None, &silent, (RunState::Lost, "no word"));
         // Even if it took SIGTERM as a reason to exit well.
-        let polite = ended(Some(0), silent.fault.clone());
+        let polite = ended(Some(0), silent.fault);
         check(None, &polite, (RunState::Lost, "no word"));
         let broken = ended(None, Some(Fault::Executor("broken".to_owned())));
         check(None, &broken, (RunState::Failed, "broken"));

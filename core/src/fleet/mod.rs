@@ -11,6 +11,7 @@
 //! | `known` | what this worker has seen, as `rescue` asks for it |
 //! | `agenda`, `wake` | which job to look at next |
 //! | `scheduler`, `pass`, `requests` | ask the store, again until the answer is definite (S6) |
+//! | `outage` | whether the store carries them out, for readiness and the log |
 //! | `dispatch`, `attend`, `ending` | one claimed run, from hooks to its end |
 //! | `rebind` | a run that is kept when its session is gone and another one is there |
 //! | `copy` | done records to the run log, alerts to the outbox (S8) |
@@ -31,6 +32,7 @@ mod follow;
 mod handle;
 mod kills;
 mod known;
+mod outage;
 mod pass;
 mod peers;
 mod planner;
@@ -66,6 +68,7 @@ pub use catalog::CatalogJob;
 pub use config::{FleetMutant, WorkerConfig};
 pub use counters::CountersSnapshot;
 pub use handle::{RunningRun, WorkerHandle, WorkerStatus};
+pub use outage::Outage;
 
 use dispatch::Claim;
 use follow::follow;

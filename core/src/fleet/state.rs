@@ -16,6 +16,7 @@ use super::clock::Now;
 use super::config::{FleetMutant, WorkerConfig};
 use super::counters::Counters;
 use super::kills::KillBook;
+use super::outage::Outages;
 use super::peers::Peers;
 use super::session::Window;
 use super::signal::Signal;
@@ -231,6 +232,7 @@ pub(super) struct Shared {
     pub(super) executor: Arc<dyn Executor>,
     pub(super) random: Box<dyn Random>,
     pub(super) counters: Counters,
+    pub(super) outages: Outages,
     /// Wakes the planner.
     pub(super) wake: Notify,
     /// Wakes the copier.
@@ -268,6 +270,7 @@ impl Shared {
             clock,
             random,
             counters: Counters::default(),
+            outages: Outages::default(),
             wake: Notify::new(),
             copy: Notify::new(),
             info_changed: Notify::new(),

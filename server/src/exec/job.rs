@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sandclock_core::backend::runs::RunSink;
+use sandclock_core::error::WithSources;
 use sandclock_core::job::{Command, Leftovers, OutputMode, Program};
 use sandclock_core::ports::{Executor, Fault, Hooks, ProcessEnd, Running, StartError};
 use sandclock_core::run::{RunContext, RunId};
@@ -43,7 +44,7 @@ impl Executor for JobExecutor {
         alive_for: Duration,
     ) -> Result<Box<dyn Running>, StartError> {
         let fail = |error: &dyn std::error::Error| StartError {
-            cause: self.surroundings.mask(&chain(error)),
+            cause: self.surroundings.mask(&WithSources(error).to_string()),
         };
         let env = self
             .surroundings
@@ -217,16 +218,4 @@ fn lost_by_us(error: &str) -> ProcessEnd {
         tail: Default::default(),
         notes: Vec::new(),
     }
-}
-
-/// An error with what caused it, in one sentence.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
