@@ -71,8 +71,8 @@ fn judge(
         "coordination": said(coordination && outage.is_none()),
         "run_log": said(run_log),
     });
-    if let Some(reason) = reason {
-        body["reason"] = reason.into();
+    if let (Some(reason), Some(body)) = (reason, body.as_object_mut()) {
+        body.insert("reason".to_owned(), reason.into());
     }
     (code, Json(body))
 }
