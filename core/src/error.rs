@@ -106,6 +106,22 @@ impl BackendError {
     }
 }
 
+/// An error with what caused it, in one line: for logs, and for operators.
+#[derive(Debug)]
+pub struct WithSources<'a>(pub &'a dyn std::error::Error);
+
+impl fmt::Display for WithSources<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}
+
 struct KindText(ErrorKind);
 
 impl fmt::Display for KindText {

@@ -152,8 +152,8 @@ pub struct ProcessEnd {
     pub exit_code: Option<i32>,
     /// The signal, if it died of one.
     pub signal: Option<i32>,
-    /// Set if the executor itself lost the process; the outcome is `failed` with this cause.
-    pub fault: Option<String>,
+    /// Set if neither the command nor an order ended it.
+    pub fault: Option<Fault>,
     /// Processes left behind that were ended with it.
     pub leftovers_ended: u32,
     /// What it printed.
@@ -162,6 +162,15 @@ pub struct ProcessEnd {
     pub tail: Bytes,
     /// What redaction had to say.
     pub notes: Vec<HookNote>,
+}
+
+/// What ended a process beside itself and the worker's orders. The text goes to people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The dead-man's deadline passed, or its worker let go of it: the run is `lost`.
+    NoContact(String),
+    /// The executor lost it or could not end it: the run has `failed`.
+    Executor(String),
 }
 
 /// Why a process did not start. The text goes to people and is free of known secrets.

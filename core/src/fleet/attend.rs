@@ -13,13 +13,15 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::config::FleetMutant;
 use super::dispatch::{Claim, Verdict, kill_of};
+use super::ending::{Reason, judge, seconds};
 use super::rebind::{Rebinding, Rebound, rebind, rebound};
 use super::session::Window;
 use super::state::{Phase, Shared};
 use crate::backend::{Fence, RunHeader};
 use crate::error::ErrorKind;
 use crate::ports::{ProcessEnd, RunPolicy, Running};
-use crate::run::{HookNote, Outcome, RunState};
+use crate::run::RunState;
+use crate::run::{HookNote, Outcome};
 use crate::time::Timestamp;
 
 /// The longest wait for a limit that depends on the wall clock, which may jump.
@@ -28,20 +30,6 @@ const POLL: Duration = Duration::from_secs(1);
 const CONTACT_GRACE: Duration = Duration::from_secs(2);
 /// How soon the run log is told again that the run has begun.
 const LOG_AGAIN: Duration = Duration::from_secs(5);
-
-/// Why the worker itself ended the process. The first reason stays.
-#[derive(Clone, Debug)]
-enum Reason {
-    Killed {
-        by: String,
-        why: String,
-    },
-    TimedOut,
-    NoContact,
-    Stopped,
-    /// Somebody else has settled the run.
-    Fenced,
-}
 
 struct Attendance<'a> {
     shared: &'a Shared,
@@ -216,7 +204,11 @@ impl<'a> Attendance<'a> {
         if !self.contact.0 && self.window.left(limits.term, now).is_zero() {
             self.contact.0 = true;
             self.shared.counters.runs_self_fenced.add(1);
-            self.terminate(Reason::NoContact, CONTACT_GRACE);
+            let reason = match self.window.ran_ahead(limits.term, now) {
+                Some(by) => Reason::ClockAhead(by),
+                None => Reason::NoContact,
+            };
+            self.terminate(reason, CONTACT_GRACE);
         }
         if !self.contact.1 && self.window.left(limits.kill, now).is_zero() {
             self.contact.1 = true;
@@ -286,27 +278,7 @@ impl<'a> Attendance<'a> {
     }
 
     fn outcome(self, ended: ProcessEnd) -> Outcome {
-        let (state, cause) = match (self.reason, &ended.fault) {
-            (Some(Reason::Killed { by, why }), _) => {
-                (RunState::Killed, format!("killed by {by}: {why}"))
-            }
-            (Some(Reason::TimedOut), _) => {
-                let limit = seconds(self.policy.limit.unwrap_or_default());
-                let cause = format!("it ran longer than {limit}: {}", self.policy.reason);
-                (RunState::TimedOut, cause)
-            }
-            (Some(Reason::NoContact), _) => (
-                RunState::Lost,
-                "its worker lost contact to the store and ended it".to_owned(),
-            ),
-            (Some(Reason::Stopped), _) => (
-                RunState::Lost,
-                "its worker was stopped before it ended".to_owned(),
-            ),
-            (Some(Reason::Fenced), _) => (RunState::Lost, "somebody else has it".to_owned()),
-            (None, Some(fault)) => (RunState::Failed, fault.clone()),
-            (None, None) => by_itself(&ended),
-        };
+        let (state, cause) = judge(self.reason, &ended, &self.policy);
         let mut notes = self.policy.notes;
         notes.extend(ended.notes);
         Outcome {
@@ -320,19 +292,6 @@ impl<'a> Attendance<'a> {
             notes,
         }
     }
-}
-
-fn by_itself(ended: &ProcessEnd) -> (RunState, String) {
-    match (ended.exit_code, ended.signal) {
-        (Some(0), _) => (RunState::Succeeded, "exit code 0".to_owned()),
-        (Some(code), _) => (RunState::Failed, format!("exit code {code}")),
-        (None, Some(signal)) => (RunState::Failed, format!("died of signal {signal}")),
-        (None, None) => (RunState::Failed, "it ended without a status".to_owned()),
-    }
-}
-
-fn seconds(duration: Duration) -> String {
-    format!("{} s", duration.as_secs_f64())
 }
 
 async fn at(instant: Option<Instant>) {

@@ -107,11 +107,13 @@ pub enum FleetMutant {
     ClaimsByRun,
     /// Lets a late event move a mark back behind the own decision (S1; once a real bug).
     MarkFromLateEvent,
+    /// Gives its places to jobs by name instead of by how long they have waited (L1; once a real bug).
+    PlacesByName,
 }
 
 impl FleetMutant {
     /// Every defect.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::StartWithoutWindow,
         Self::WindowFromAnswer,
         Self::NoSelfFence,
@@ -126,5 +128,6 @@ impl FleetMutant {
         Self::MonotonicOnly,
         Self::ClaimsByRun,
         Self::MarkFromLateEvent,
+        Self::PlacesByName,
     ];
 }

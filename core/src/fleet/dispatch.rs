@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use super::attend;
 use super::config::FleetMutant;
+use super::ending::clock_ahead;
 use super::requests::until_answered;
 use super::rescue;
 use super::session::Window;
@@ -185,7 +186,10 @@ async fn execute(shared: &Arc<Shared>, claim: &Claim) -> Verdict {
         // Frozen between the two looks: it should not have been started.
         process.terminate(Duration::ZERO);
         let ended = process.wait().await;
-        let cause = "the worker was paused while the run started";
+        let cause = match window.ran_ahead(window.trusted_for(), shared.now()) {
+            Some(by) => format!("{} while the run started", clock_ahead(by)),
+            None => "the worker was paused while the run started".to_owned(),
+        };
         let mut outcome = over(shared, RunState::Lost, cause);
         outcome.started_at = Some(started_at);
         outcome.output = ended.output;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::catalog::CatalogJob;
 use super::counters::CountersSnapshot;
+use super::outage::Outage;
 use super::state::{Phase, Shared};
 use crate::backend::{BrokenJob, SessionId, WorkerInfo};
 use crate::job::JobName;
@@ -40,6 +41,8 @@ pub struct WorkerStatus {
     pub ready: bool,
     /// It may claim and start now.
     pub trusted: bool,
+    /// The coordination store does not carry out what it asks.
+    pub outage: Option<Outage>,
     /// Its session.
     pub session: Option<SessionId>,
     /// It takes nothing new.
@@ -83,6 +86,7 @@ impl WorkerHandle {
             name: self.shared.config.name.clone(),
             ready: state.is_ready() && window.is_some(),
             trusted: window.as_ref().is_some_and(|w| w.may_start(now)),
+            outage: self.shared.outages.now(),
             session: window.map(|window| window.session),
             draining: self.shared.phase.get() != Phase::Working,
             clock_doubted: state.clock_doubted,

@@ -9,14 +9,17 @@
 //! | `catalog`, `view`, `peers`, `kills` | local views that follow the store (`follow`) |
 //! | `planner`, `rescue`, `rank`, `clock` | pure: what should be done now, and by whom first |
 //! | `known` | what this worker has seen, as `rescue` asks for it |
-//! | `scheduler`, `requests` | ask the store, again until the answer is definite (S6) |
-//! | `dispatch`, `attend` | one claimed run, from hooks to its end |
+//! | `agenda`, `wake` | which job to look at next |
+//! | `scheduler`, `pass`, `requests` | ask the store, again until the answer is definite (S6) |
+//! | `outage` | whether the store carries them out, for readiness and the log |
+//! | `dispatch`, `attend`, `ending` | one claimed run, from hooks to its end |
 //! | `rebind` | a run that is kept when its session is gone and another one is there |
 //! | `copy` | done records to the run log, alerts to the outbox (S8) |
 //!
 //! The parts share [`state::Shared`]. None waits for another: the session is renewed whatever hooks,
 //! stores and plans are doing.
 
+mod agenda;
 mod attend;
 mod catalog;
 mod clock;
@@ -24,10 +27,13 @@ mod config;
 mod copy;
 mod counters;
 mod dispatch;
+mod ending;
 mod follow;
 mod handle;
 mod kills;
 mod known;
+mod outage;
+mod pass;
 mod peers;
 mod planner;
 mod rank;
@@ -62,6 +68,7 @@ pub use catalog::CatalogJob;
 pub use config::{FleetMutant, WorkerConfig};
 pub use counters::CountersSnapshot;
 pub use handle::{RunningRun, WorkerHandle, WorkerStatus};
+pub use outage::Outage;
 
 use dispatch::Claim;
 use follow::follow;

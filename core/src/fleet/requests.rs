@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::config::FleetMutant;
 use super::dispatch::Claim;
+use super::outage::{About, came_to_nothing};
 use super::rescue;
 use super::state::{Shared, Stale, State};
 use crate::backend::kills::RETAIN;
@@ -58,16 +59,21 @@ pub(super) async fn until_definite<T, F: Future<Output = Result<T>>>(
 ) -> Result<T> {
     let mut unknown = false;
     let mut pause = PAUSE.0;
+    let asked = shared.outages.ask(About::Claims);
     loop {
         let answer = match timeout(shared.config.call_timeout, request()).await {
             Ok(answer) => answer,
             Err(_) => Err(BackendError::new(op, ErrorKind::Timeout).effect_unknown()),
         };
         let error = match answer {
-            Ok(answer) => return Ok(answer),
+            Ok(answer) => {
+                asked.answered();
+                return Ok(answer);
+            }
             Err(error) if error.kind == ErrorKind::SessionLost => return Err(error),
             Err(error) => error,
         };
+        asked.failed(&error, shared.now());
         unknown |= error.effect == Effect::Unknown;
         let careless = shared.config.is(FleetMutant::UnknownIsFailure);
         if !unknown || careless || !(error.is_transient() || error.effect == Effect::Unknown) {
@@ -111,7 +117,7 @@ async fn adopt(shared: &Shared, request: Adopt) {
     let job = &request.pinned.job.name;
     shared.update(|state| {
         state.deciding.remove(job);
-        state.wakes.touch(job.clone());
+        state.wakes.touch(job);
         match answer {
             Ok(Adopted::Done(mark)) => {
                 state.stale.remove(job);
@@ -119,7 +125,7 @@ async fn adopt(shared: &Shared, request: Adopt) {
             }
             Ok(Adopted::Stale) => refused(shared, state, job),
             Err(error) => {
-                tracing::warn!(%error, %job, "cannot adopt");
+                came_to_nothing(&error, "cannot adopt", job);
                 refused(shared, state, job);
             }
         }
@@ -142,7 +148,7 @@ async fn decide(
             }
         }
         Err(error) => {
-            tracing::warn!(%error, ticks = due.len(), "cannot decide");
+            came_to_nothing(&error, "cannot decide ticks", &due.len());
             for request in &due {
                 let job = request.job();
                 state.deciding.remove(job);
@@ -168,7 +174,7 @@ fn decided(
     let job = request.job();
     let key = RunKey::Tick(request.fire);
     state.deciding.remove(job);
-    state.wakes.touch(job.clone());
+    state.wakes.touch(job);
     if answer == Decided::Stale {
         state.give_up_claim(job, &key, request.nonce);
         refused(shared, state, job);
@@ -234,7 +240,7 @@ async fn take(shared: &Shared, session: SessionId, request: Take, claims: &Unbou
     let from_wait = matches!(request.from, TakeFrom::Wait { .. });
     shared.update(|state| {
         state.pending.remove(&(job.clone(), key.clone()));
-        state.wakes.touch(job.clone());
+        state.wakes.touch(job);
         match answer {
             Ok(Taken::Held {
                 record,
@@ -270,7 +276,7 @@ async fn take(shared: &Shared, session: SessionId, request: Take, claims: &Unbou
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, %job, %key, "cannot take");
+                came_to_nothing(&error, "cannot take", &request.record.run());
                 state.give_up_claim(job, key, request.nonce);
                 not_before(state, job, key, PAUSE.1);
             }
@@ -284,7 +290,7 @@ async fn settle(shared: &Shared, request: Settle) {
     let RecordSeen { job, key, .. } = &request.record;
     shared.update(|state| {
         state.pending.remove(&(job.clone(), key.clone()));
-        state.wakes.touch(job.clone());
+        state.wakes.touch(job);
         match answer {
             Ok(Settled::Done(_) | Settled::Waiting) => {
                 shared.counters.runs_settled.add(1);
@@ -293,7 +299,7 @@ async fn settle(shared: &Shared, request: Settle) {
             // The session may live on, or the kill may have run out: nothing is wrong with the view.
             Ok(Settled::Stale) => not_before(state, job, key, PAUSE.1),
             Err(error) => {
-                tracing::warn!(%error, %job, %key, "cannot settle");
+                came_to_nothing(&error, "cannot settle", &request.record.run());
                 not_before(state, job, key, PAUSE.1);
             }
         }
@@ -320,10 +326,10 @@ async fn hand_back(shared: &Shared, record: RecordSeen) {
         match answer {
             Ok(Ended::Waiting | Ended::Done(_)) => shared.counters.runs_handed_back.add(1),
             Ok(Ended::Fenced) => state.view.doubt(&record, now),
-            Err(error) => tracing::warn!(%error, run = %record.run(), "cannot hand back"),
+            Err(error) => came_to_nothing(&error, "cannot hand back", &record.run()),
         }
         not_before(state, &record.job, &record.key, HOLD);
-        state.wakes.touch(record.job.clone());
+        state.wakes.touch(&record.job);
     });
 }
 
@@ -331,7 +337,7 @@ async fn send_kill(shared: &Shared, kill: Kill) {
     let kills = &shared.coordination.kills;
     match until_definite(shared, "kills.send", || kills.send(&kill, RETAIN)).await {
         Ok(()) => shared.update(|state| state.note_kill(kill)),
-        Err(error) => tracing::warn!(%error, run = %kill.run, "cannot send a kill"),
+        Err(error) => came_to_nothing(&error, "cannot send a kill", &kill.run),
     }
 }
 

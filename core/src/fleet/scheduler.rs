@@ -1,39 +1,24 @@
 //! The planning loop: looks at the jobs that may need something, and sends what the plans say.
-//!
-//! In each pass a job is looked at once, in this order: what is abandoned, what waits, what is due. Ticks
-//! of different jobs that are due together go to the store in one request.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep};
 
 use super::clock::Now;
 use super::config::FleetMutant;
 use super::dispatch::Claim;
-use super::known::Known;
-use super::planner::{self, AdoptPlan, DecidePlan, Sight, Step};
-use super::requests::{Op, perform, planned_with};
-use super::rescue::{self, Rescue, Rescues};
-use super::state::{ActiveRun, Phase, Shared, State};
-use crate::backend::{Adopt, Decide, DecideFate, Nonce, Pinned, SessionId, Settle, Take};
+use super::pass::Pass;
+use super::requests::{Op, perform};
+use super::state::{Phase, Shared, State};
 use crate::job::JobName;
-use crate::random;
-use crate::run::{RunId, RunKey};
-use crate::time::Timestamp;
 
-/// The most ticks in one request.
-const BATCH: usize = 64;
 /// The most jobs looked at in one pass, so that the other parts of the worker have their turn.
 const PASS: usize = 256;
 /// The longest sleep: a wall clock may jump.
 const POLL: Duration = Duration::from_secs(1);
-/// How soon to look again at a tick that this worker cannot claim.
-const BLOCKED: Duration = Duration::from_secs(5);
 
 /// Plans for ever. Claims go to `claims`; requests that are on their way are finished even when the
 /// worker drains.
@@ -83,31 +68,18 @@ fn pass(shared: &Shared) -> (Vec<Op>, Duration) {
         return (Vec::new(), POLL);
     }
     judge_clock(shared, state, now);
-    let mut planning = Planning {
-        shared,
-        now,
-        free: match phase {
-            Phase::Working => (shared.config.max_concurrent_runs).saturating_sub(state.running()),
-            Phase::Draining | Phase::Stopping => 0,
-        },
-        session,
-        ops: Vec::new(),
-        due: Vec::new(),
+    let free = match phase {
+        Phase::Working => (shared.config.max_concurrent_runs).saturating_sub(state.running()),
+        Phase::Draining | Phase::Stopping => 0,
     };
-    if planning.can_claim(state) {
-        for job in std::mem::take(&mut state.blocked) {
-            state.wakes.touch(job);
-        }
-    }
-    for job in state.wakes.take(now.wall, PASS) {
-        planning.look_at(state, &job);
-    }
+    let jobs = state.wakes.take(now.wall, PASS);
+    let ops = Pass::new(shared, now, free, session).ops(state, &jobs);
     let pause = match (state.wakes.is_touched(), state.wakes.next()) {
         (true, _) => Duration::ZERO,
         (false, Some(at)) => at.since(now.wall).min(POLL),
         (false, None) => POLL,
     };
-    (planning.into_ops(), pause)
+    (ops, pause)
 }
 
 /// Whether this worker's clock may say that ticks are due.
@@ -119,267 +91,4 @@ fn judge_clock(shared: &Shared, state: &mut State, now: Now) {
         shared.info_changed.notify_one();
         tracing::warn!(doubted, "the clock's standing among the peers' has changed");
     }
-}
-
-/// A pass in progress.
-struct Planning<'a> {
-    shared: &'a Shared,
-    now: Now,
-    /// Places for further runs.
-    free: u32,
-    /// The session, if it may claim now.
-    session: Option<SessionId>,
-    ops: Vec<Op>,
-    due: Vec<Decide>,
-}
-
-impl Planning<'_> {
-    fn can_claim(&self, state: &State) -> bool {
-        self.free > 0 && self.session.is_some() && !state.clock_doubted
-    }
-
-    fn into_ops(mut self) -> Vec<Op> {
-        if let Some(session) = self.session {
-            let mut due = self.due.into_iter().peekable();
-            while due.peek().is_some() {
-                let batch: Vec<Decide> = due.by_ref().take(BATCH).collect();
-                self.ops.push(Op::Decide(session.clone(), batch));
-            }
-        }
-        self.ops
-    }
-
-    fn look_at(&mut self, state: &mut State, job: &JobName) {
-        let rescue = self.rescue(state, job);
-        let ticks = self.ticks(state, job);
-        let wake = match (rescue, ticks) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        state.wakes.set(job, wake);
-    }
-
-    /// The wall time at which `at` comes, as far as one can say.
-    fn wall_at(&self, at: Instant) -> Timestamp {
-        let left = at.saturating_duration_since(self.now.mono);
-        // A millisecond more, because wall time is rounded down.
-        self.now.wall.plus(left + Duration::from_millis(1))
-    }
-
-    /// Steps about records; returns when to look again.
-    fn rescue(&mut self, state: &mut State, job: &JobName) -> Option<Timestamp> {
-        let Rescues { steps, wake } = {
-            let records = state.view.records(job)?;
-            let known = Known {
-                state,
-                shared: self.shared,
-                now: self.now,
-                job,
-            };
-            rescue::plan(
-                job,
-                state.catalog.definition(job),
-                records,
-                self.now,
-                &known,
-            )
-        };
-        let mut before = state.possible.remove(job).unwrap_or_default();
-        let mut possible = BTreeMap::new();
-        let mut wake = wake;
-        for step in steps {
-            let key = step.key().cloned().unwrap_or_else(|| kill_key(&step));
-            let since = before.remove(&key).unwrap_or(self.now.mono);
-            let grace = match step {
-                Rescue::HandBack { .. } => Duration::ZERO,
-                _ => state.peers.grace(&self.shared.config.name, job, &key),
-            };
-            let due = since + grace;
-            if due > self.now.mono {
-                let at = self.wall_at(due);
-                wake = Some(wake.map_or(at, |wake| wake.min(at)));
-                possible.insert(key, since);
-            } else if !self.send(state, job, step) {
-                possible.insert(key, since);
-            }
-        }
-        // What was refused lately stays refused although it is not possible for the moment.
-        possible.extend(before.into_iter().filter(|(_, at)| *at > self.now.mono));
-        if !possible.is_empty() {
-            state.possible.insert(job.clone(), possible);
-        }
-        wake
-    }
-
-    /// Sends a step about a record; false if this worker cannot now.
-    fn send(&mut self, state: &mut State, job: &JobName, step: Rescue) -> bool {
-        let worker = self.shared.config.name.clone();
-        match step {
-            Rescue::Settle {
-                record,
-                how,
-                killed,
-            } => {
-                state.pending.insert((job.clone(), record.key.clone()));
-                self.ops.push(Op::Settle(Settle {
-                    record,
-                    how,
-                    killed,
-                    worker,
-                }));
-            }
-            Rescue::HandBack { record } => {
-                state.pending.insert((job.clone(), record.key.clone()));
-                self.ops.push(Op::HandBack(record));
-            }
-            Rescue::Kill(kill) => self.ops.push(Op::Kill(kill)),
-            Rescue::Take { record, from } => {
-                let Some(session) = self.session.clone().filter(|_| self.can_claim(state)) else {
-                    state.blocked.insert(job.clone());
-                    return false;
-                };
-                state.pending.insert((job.clone(), record.key.clone()));
-                let nonce = self.reserve(state, job, &record.key);
-                let take = Take {
-                    record,
-                    from,
-                    worker,
-                    nonce,
-                };
-                self.ops.push(Op::Take(session, take));
-            }
-        }
-        true
-    }
-
-    /// Takes a place for a claim that is about to be sent.
-    fn reserve(&mut self, state: &mut State, job: &JobName, key: &RunKey) -> Nonce {
-        self.free = self.free.saturating_sub(1);
-        let nonce = random::nonce(&*self.shared.random);
-        let active = ActiveRun {
-            id: RunId::of(job, key),
-            nonce,
-            fence: None,
-            attempt: 0,
-            started_at: None,
-            ending: false,
-            kill: Arc::new(Notify::new()),
-        };
-        state.runs.insert((job.clone(), key.clone()), active);
-        nonce
-    }
-
-    /// Steps about ticks; returns when to look again.
-    fn ticks(&mut self, state: &mut State, job: &JobName) -> Option<Timestamp> {
-        if state.deciding.contains(job) {
-            return None;
-        }
-        let (job_version, mark) = planned_with(state, job);
-        if let Some(stale) = state.stale.get(job)
-            && (stale.job, stale.mark) == (job_version, mark)
-            && stale.until > self.now.mono
-        {
-            return Some(self.wall_at(stale.until));
-        }
-        let sight = Sight {
-            entry: state.catalog.get(job)?,
-            mark: state.view.mark(job),
-            records: state.view.records(job),
-            now: self.now.wall,
-        };
-        if let Some(mark) = sight.mark
-            && planner::is_far(&mark.value, self.now.wall)
-        {
-            self.shared.counters.far_marks.add(1);
-            tracing::warn!(%job, mark = %mark.value.at, "the mark is ahead of the clock");
-        }
-        match planner::plan(sight) {
-            Step::Wait(at) => at,
-            Step::Adopt(plan) => self.adopt(state, job, plan),
-            Step::Decide(plan) => self.decide(state, job, *plan),
-        }
-    }
-
-    fn adopt(&mut self, state: &mut State, job: &JobName, plan: AdoptPlan) -> Option<Timestamp> {
-        let entry = state.catalog.get(job)?;
-        // Any key will do, as long as every worker ranks by the same.
-        let key = RunKey::Tick(Timestamp::default());
-        let grace = state.peers.grace(&self.shared.config.name, job, &key);
-        let adoptable = state.adoptable.entry(job.clone());
-        let since = *adoptable.or_insert(self.now.mono);
-        if state.clock_doubted {
-            return Some(self.now.wall.plus(BLOCKED));
-        }
-        if since + grace > self.now.mono {
-            return Some(self.wall_at(since + grace));
-        }
-        state.adoptable.remove(job);
-        self.ops.push(Op::Adopt(Adopt {
-            pinned: Pinned {
-                job: Arc::clone(&entry.stored.job),
-                version: entry.stored.version,
-            },
-            seen: state.view.mark(job).map(|mark| mark.version),
-            to: plan.to,
-            generation: entry.generation,
-            owed: plan.owed,
-            worker: self.shared.config.name.clone(),
-        }));
-        state.deciding.insert(job.clone());
-        None
-    }
-
-    fn decide(&mut self, state: &mut State, job: &JobName, plan: DecidePlan) -> Option<Timestamp> {
-        let entry = state.catalog.get(job)?;
-        let key = RunKey::Tick(plan.fire);
-        let grace = state.peers.grace(&self.shared.config.name, job, &key);
-        let turn = plan.fire.plus(grace);
-        if turn > self.now.wall {
-            return Some(turn);
-        }
-        let late_marks = self.shared.config.is(FleetMutant::MarkFromLateEvent);
-        if state.runs.contains_key(&(job.clone(), key.clone())) && !late_marks {
-            // It is ours already; what we see of the mark is old.
-            return Some(self.now.wall.plus(BLOCKED));
-        }
-        let runs = matches!(plan.fate, DecideFate::Run { .. });
-        let may = match runs {
-            true => self.can_claim(state),
-            // Nobody may be free to run a tick, but anybody can say that it is over.
-            false => self.session.is_some() && !state.clock_doubted,
-        };
-        if !may {
-            state.blocked.insert(job.clone());
-            return Some(self.now.wall.plus(BLOCKED));
-        }
-        let pinned = Pinned {
-            job: Arc::clone(&entry.stored.job),
-            version: entry.stored.version,
-        };
-        let nonce = match runs {
-            true => self.reserve(state, job, &key),
-            false => random::nonce(&*self.shared.random),
-        };
-        let forgetful = self.shared.config.is(FleetMutant::PassedUnrecorded);
-        self.due.push(Decide {
-            pinned,
-            prev: plan.prev,
-            fire: plan.fire,
-            passed: plan.passed.filter(|_| !forgetful),
-            fate: plan.fate,
-            worker: self.shared.config.name.clone(),
-            nonce,
-        });
-        state.deciding.insert(job.clone());
-        None
-    }
-}
-
-/// A key to rank and remember a kill by: that of no other record.
-fn kill_key(step: &Rescue) -> RunKey {
-    let run = match step {
-        Rescue::Kill(kill) => kill.run.to_string(),
-        _ => String::new(),
-    };
-    RunKey::Request(format!("kill-{run}"))
 }

@@ -14,10 +14,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::clock::Now;
 use super::config::FleetMutant;
+use super::follow::in_time;
+use super::outage::{About, Asked, came_to_nothing};
 use super::state::Shared;
 use crate::backend::{Session, SessionId, WorkerInfo};
 use crate::error::ErrorKind;
@@ -86,6 +88,13 @@ impl Window {
         mono.max(now.wall.since(self.wall))
     }
 
+    /// By how much wall time ran ahead of monotonic time since the renewal, if that is why `limit` has
+    /// passed: the machine slept, or its clock was set. `None` if so much time went by.
+    pub(super) fn ran_ahead(&self, limit: Duration, now: Now) -> Option<Duration> {
+        let mono = now.mono.saturating_duration_since(self.mono);
+        (mono < limit).then(|| now.wall.since(self.wall).saturating_sub(mono))
+    }
+
     /// Whether something may be claimed or started.
     pub(super) fn may_start(&self, now: Now) -> bool {
         self.elapsed(now) < self.ttl.saturating_sub(CLAIM_MARGIN)
@@ -93,7 +102,12 @@ impl Window {
 
     /// Whether the session is believed in: a process that has just been started may stay.
     pub(super) fn is_trusted(&self, now: Now) -> bool {
-        self.elapsed(now) < self.ttl.saturating_sub(TRUST_MARGIN)
+        self.elapsed(now) < self.trusted_for()
+    }
+
+    /// For how long the session is believed in without a renewal.
+    pub(super) fn trusted_for(&self) -> Duration {
+        self.ttl.saturating_sub(TRUST_MARGIN)
     }
 
     /// The limits of a run's processes without further contact.
@@ -111,12 +125,13 @@ impl Window {
 pub(super) async fn keep(shared: &Arc<Shared>) {
     let mut session: Option<Session> = None;
     let mut told: Option<(WorkerInfo, Instant)> = None;
+    let asked = shared.outages.ask(About::Session);
     loop {
         let called = shared.now();
         let info = shared.worker_info();
         let next = match &session {
             None => {
-                session = open(shared, &info, called).await;
+                session = open(shared, &asked, &info, called).await;
                 told = session.is_some().then_some((info, called.mono));
                 match &session {
                     Some(_) => called.mono + shared.config.renew_every,
@@ -125,7 +140,7 @@ pub(super) async fn keep(shared: &Arc<Shared>) {
             }
             Some(held) => {
                 let news = is_news(shared, told.as_ref(), &info);
-                match renew(shared, held, news.then_some(&info), called).await {
+                match renew(shared, &asked, held, news.then_some(&info), called).await {
                     Renewed::Kept => {
                         if news {
                             told = Some((info, called.mono));
@@ -159,20 +174,23 @@ fn is_news(shared: &Shared, told: Option<&(WorkerInfo, Instant)>, new: &WorkerIn
     })
 }
 
-async fn open(shared: &Arc<Shared>, info: &WorkerInfo, called: Now) -> Option<Session> {
+async fn open(
+    shared: &Arc<Shared>,
+    asked: &Asked<'_>,
+    info: &WorkerInfo,
+    called: Now,
+) -> Option<Session> {
     let call = shared.coordination.sessions.open(info, shared.config.ttl);
-    match timeout(shared.config.call_timeout, call).await {
-        Ok(Ok(session)) => {
+    match in_time(shared, "sessions.open", call).await {
+        Ok(session) => {
+            asked.answered();
             tracing::info!(session = %session.id, ttl = ?session.ttl, "session opened");
             shared.session_opened(window(shared, &session, called));
             Some(session)
         }
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "cannot open a session");
-            None
-        }
-        Err(_) => {
-            tracing::warn!("opening a session took too long");
+        Err(error) => {
+            asked.failed(&error, shared.now());
+            came_to_nothing(&error, "cannot open a session", &info.name);
             None
         }
     }
@@ -186,26 +204,26 @@ enum Renewed {
 
 async fn renew(
     shared: &Arc<Shared>,
+    asked: &Asked<'_>,
     session: &Session,
     info: Option<&WorkerInfo>,
     called: Now,
 ) -> Renewed {
     let call = shared.coordination.sessions.renew(&session.id, info);
-    match timeout(shared.config.call_timeout, call).await {
-        Ok(Ok(())) => {
+    match in_time(shared, "sessions.renew", call).await {
+        Ok(()) => {
+            asked.answered();
             shared.session_renewed(window(shared, session, called));
             Renewed::Kept
         }
-        Ok(Err(error)) if error.kind == ErrorKind::SessionLost => {
+        Err(error) if error.kind == ErrorKind::SessionLost => {
+            asked.answered();
             tracing::warn!(session = %session.id, "the session is gone");
             Renewed::Lost
         }
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "cannot renew the session");
-            Renewed::Failed
-        }
-        Err(_) => {
-            tracing::warn!("renewing the session took too long");
+        Err(error) => {
+            asked.failed(&error, shared.now());
+            came_to_nothing(&error, "cannot renew the session", &session.id);
             Renewed::Failed
         }
     }
@@ -252,6 +270,20 @@ mod tests {
         assert!(!may(8000, 0), "the wall clock was set back");
         assert!(window.is_trusted(after(called, 10_999, 0)));
         assert!(!window.is_trusted(after(called, 11_000, 0)));
+    }
+
+    #[test]
+    fn a_step_of_the_wall_clock_is_told_from_time_that_went_by() {
+        let (window, called) = window(false);
+        let limit = Duration::from_secs(8);
+        let ahead = |mono, wall| window.ran_ahead(limit, after(called, mono, wall));
+        assert_eq!(ahead(8000, 8000), None);
+        assert_eq!(
+            ahead(9000, 3_609_000),
+            None,
+            "it has been silent for long enough besides"
+        );
+        assert_eq!(ahead(2000, 62_000), Some(Duration::from_secs(60)));
     }
 
     #[test]

@@ -10,11 +10,13 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::agenda::Agenda;
 use super::catalog::Catalog;
 use super::clock::Now;
 use super::config::{FleetMutant, WorkerConfig};
 use super::counters::Counters;
 use super::kills::KillBook;
+use super::outage::Outages;
 use super::peers::Peers;
 use super::session::Window;
 use super::signal::Signal;
@@ -75,6 +77,16 @@ pub(super) struct Stale {
     pub(super) until: Instant,
 }
 
+/// Since when a job has wanted a place. A tick goes before a record of the same moment, and records go in
+/// the order in which they were written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Since {
+    /// The fire time of its first undecided tick, or when this worker saw that the record could be taken.
+    pub(super) at: Timestamp,
+    /// The record's; `None` for a tick.
+    pub(super) version: Option<Version>,
+}
+
 /// The state of a worker.
 #[derive(Debug)]
 pub(super) struct State {
@@ -94,8 +106,8 @@ pub(super) struct State {
     pub(super) possible: BTreeMap<JobName, BTreeMap<RunKey, Instant>>,
     /// Since when an adoption has been possible.
     pub(super) adoptable: BTreeMap<JobName, Instant>,
-    /// Jobs that something could be done about if this worker were free to.
-    pub(super) blocked: BTreeSet<JobName>,
+    /// Jobs that want a place of this worker: the one that has wanted it longest goes first.
+    pub(super) in_line: Agenda<Since>,
     /// When to look at which job again.
     pub(super) wakes: WakeIndex,
     /// The ends of outputs, for the copy to the run log.
@@ -120,7 +132,7 @@ impl State {
             stale: BTreeMap::new(),
             possible: BTreeMap::new(),
             adoptable: BTreeMap::new(),
-            blocked: BTreeSet::new(),
+            in_line: Agenda::default(),
             wakes: WakeIndex::default(),
             tails: BTreeMap::new(),
             clock_doubted: false,
@@ -134,7 +146,7 @@ impl State {
     /// Jobs to look at in the next pass.
     pub(super) fn touch_all(&mut self, jobs: impl IntoIterator<Item = JobName>) {
         for job in jobs {
-            self.wakes.touch(job);
+            self.wakes.touch(&job);
         }
     }
 
@@ -153,7 +165,7 @@ impl State {
             active.kill.notify_one();
         }
         if let Some(job) = self.view.job_of(&run).cloned() {
-            self.wakes.touch(job);
+            self.wakes.touch(&job);
         }
     }
 
@@ -199,7 +211,7 @@ impl State {
         if self.runs.get(&id).is_some_and(same) {
             self.runs.remove(&id);
         }
-        self.wakes.touch(job.clone());
+        self.wakes.touch(job);
     }
 
     /// Keeps the end of an output until the run's record is copied.
@@ -220,6 +232,7 @@ pub(super) struct Shared {
     pub(super) executor: Arc<dyn Executor>,
     pub(super) random: Box<dyn Random>,
     pub(super) counters: Counters,
+    pub(super) outages: Outages,
     /// Wakes the planner.
     pub(super) wake: Notify,
     /// Wakes the copier.
@@ -257,6 +270,7 @@ impl Shared {
             clock,
             random,
             counters: Counters::default(),
+            outages: Outages::default(),
             wake: Notify::new(),
             copy: Notify::new(),
             info_changed: Notify::new(),

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use sandclock_core::backend::Result;
-use sandclock_core::fleet::WorkerHandle;
+use sandclock_core::fleet::{WorkerHandle, WorkerStatus};
 use sandclock_core::job::JobName;
 use sandclock_core::run::{RunId, RunKey};
 use sandclock_core::{ErrorKind, Timestamp};
@@ -25,7 +25,8 @@ pub async fn live() -> Json<Value> {
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `GET /readyz`: 200 if coordination answers and the worker in this process, if there is one, trusts its
-/// session and knows the jobs and records; else 503. A run log that is away is said, but jobs go on without it.
+/// session, knows the jobs and records, and has its requests carried out; else 503, with the reason. A run log
+/// that is away is said, but jobs go on without it.
 pub async fn ready(State(api): State<Api>) -> (StatusCode, Json<Value>) {
     let nothing = JobName::existing("");
     let no_run = RunId::of(&nothing, &RunKey::Tick(Timestamp::from_millis(0)));
@@ -34,26 +35,46 @@ pub async fn ready(State(api): State<Api>) -> (StatusCode, Json<Value>) {
         answers(api.records.runs.get(&no_run)),
     );
     let status = api.worker.as_ref().map(WorkerHandle::status);
-    let working = status
-        .as_ref()
-        .is_none_or(|status| status.ready && status.trusted);
-    let ready = working && coordination;
-    let code = if ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
+    judge(coordination, run_log, status.as_ref())
+}
+
+/// What is said of stores that answer or do not, and of a worker in this state.
+fn judge(
+    coordination: bool,
+    run_log: bool,
+    worker: Option<&WorkerStatus>,
+) -> (StatusCode, Json<Value>) {
+    let outage = worker.and_then(|worker| worker.outage.as_ref());
+    let reason = match (worker, outage) {
+        // It may be read and yet carry nothing out, with a full disk for one.
+        (_, Some(outage)) => Some(format!(
+            "the coordination store has not carried out requests since {}: {}",
+            outage.since, outage.error
+        )),
+        _ if !coordination => Some("the coordination store does not answer".to_owned()),
+        (Some(worker), _) if !worker.ready => {
+            Some("the worker has not yet read all jobs and records".to_owned())
+        }
+        (Some(worker), _) if !worker.trusted => {
+            Some("the worker could not renew its session in time".to_owned())
+        }
+        _ => None,
+    };
+    let code = match reason {
+        None => StatusCode::OK,
+        Some(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     let said = |is_there| if is_there { "ok" } else { "away" };
-    let draining = status.is_some_and(|status| status.draining);
-    (
-        code,
-        Json(json!({
-            "ready": ready,
-            "draining": draining,
-            "coordination": said(coordination),
-            "run_log": said(run_log),
-        })),
-    )
+    let mut body = json!({
+        "ready": reason.is_none(),
+        "draining": worker.is_some_and(|worker| worker.draining),
+        "coordination": said(coordination && outage.is_none()),
+        "run_log": said(run_log),
+    });
+    if let (Some(reason), Some(body)) = (reason, body.as_object_mut()) {
+        body.insert("reason".to_owned(), reason.into());
+    }
+    (code, Json(body))
 }
 
 /// Whether a store says anything but that it is away.
@@ -65,5 +86,68 @@ async fn answers<T>(call: impl Future<Output = Result<T>>) -> bool {
             ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Throttled
         ),
         Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sandclock_core::fleet::Outage;
+
+    use super::*;
+
+    fn worker() -> WorkerStatus {
+        WorkerStatus {
+            name: "worker".to_owned(),
+            ready: true,
+            trusted: true,
+            outage: None,
+            session: None,
+            draining: false,
+            clock_doubted: false,
+            running: Vec::new(),
+            max_concurrent_runs: 1,
+            jobs: 0,
+            jobs_broken: 0,
+            done_waiting: 0,
+        }
+    }
+
+    #[test]
+    fn a_store_that_is_read_but_carries_nothing_out_is_not_ready() {
+        let (code, _) = judge(true, true, Some(&worker()));
+        assert_eq!(code, StatusCode::OK);
+        let outage = Outage {
+            since: Timestamp::from_millis(1_800_000_000_000),
+            error: "fires.decide: the store cannot be reached: the disk is full".to_owned(),
+        };
+        let stuck = WorkerStatus {
+            outage: Some(outage),
+            ..worker()
+        };
+        let (code, Json(body)) = judge(true, true, Some(&stuck));
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(body["coordination"], "away");
+        assert_eq!(
+            body["reason"],
+            "the coordination store has not carried out requests since 2027-01-15T08:00:00Z: \
+             fires.decide: the store cannot be reached: the disk is full"
+        );
+    }
+
+    #[test]
+    fn whatever_is_not_ready_is_said() {
+        let reason = |coordination, worker: WorkerStatus| {
+            let (code, Json(body)) = judge(coordination, false, Some(&worker));
+            assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+            body["reason"].as_str().map(str::to_owned).unwrap()
+        };
+        assert!(reason(false, worker()).contains("coordination store"));
+        let (mut new, mut late) = (worker(), worker());
+        new.ready = false;
+        late.trusted = false;
+        assert!(reason(true, new).contains("jobs"));
+        assert!(reason(true, late).contains("session"));
+        let (code, Json(body)) = judge(true, false, None);
+        assert_eq!((code, &body["run_log"]), (StatusCode::OK, &json!("away")));
     }
 }

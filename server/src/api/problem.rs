@@ -7,6 +7,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use sandclock_core::error::WithSources;
 use sandclock_core::{BackendError, ErrorKind};
 use serde::Serialize;
 
@@ -221,24 +222,9 @@ impl From<BackendError> for Problem {
         };
         let problem = Self::new(status, kind, title, detail);
         if !known {
-            tracing::error!(instance = problem.0.instance, error = %Chain(&error), "request failed");
+            tracing::error!(instance = problem.0.instance, error = %WithSources(&error), "request failed");
         }
         problem
-    }
-}
-
-/// An error with its sources, for the log.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
     }
 }
 

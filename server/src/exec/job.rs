@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sandclock_core::backend::runs::RunSink;
+use sandclock_core::error::WithSources;
 use sandclock_core::job::{Command, Leftovers, OutputMode, Program};
-use sandclock_core::ports::{Executor, Hooks, ProcessEnd, Running, StartError};
+use sandclock_core::ports::{Executor, Fault, Hooks, ProcessEnd, Running, StartError};
 use sandclock_core::run::{RunContext, RunId};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -43,7 +44,7 @@ impl Executor for JobExecutor {
         alive_for: Duration,
     ) -> Result<Box<dyn Running>, StartError> {
         let fail = |error: &dyn std::error::Error| StartError {
-            cause: self.surroundings.mask(&chain(error)),
+            cause: self.surroundings.mask(&WithSources(error).to_string()),
         };
         let env = self
             .surroundings
@@ -183,50 +184,38 @@ fn process_end(tree: TreeEnd, output: OutputEnd) -> ProcessEnd {
 }
 
 /// What went wrong beside the command itself.
-fn fault(tree: &TreeEnd) -> Option<String> {
-    let lost = match tree.by {
-        EndedBy::Command | EndedBy::Order => None,
-        EndedBy::NoContact => {
-            Some("ended because its worker did not extend its deadline in time".to_owned())
-        }
-        EndedBy::WorkerGone => Some("ended because its worker let go of it".to_owned()),
-        EndedBy::SupervisorLost => Some(format!(
+fn fault(tree: &TreeEnd) -> Option<Fault> {
+    if tree.survivors > 0 {
+        // Whatever ended the others: it is not to be started again beside these.
+        let n = tree.survivors;
+        let cause = format!("{n} of its processes could not be ended, even by SIGKILL");
+        return Some(Fault::Executor(cause));
+    }
+    Some(match tree.by {
+        EndedBy::Command | EndedBy::Order => return None,
+        EndedBy::NoContact => Fault::NoContact(
+            "ended because its worker did not extend its deadline in time".to_owned(),
+        ),
+        EndedBy::WorkerGone => Fault::NoContact("ended because its worker let go of it".to_owned()),
+        EndedBy::SupervisorLost => Fault::Executor(format!(
             "its supervisor was killed from outside; {} processes that it left were ended",
             tree.leftovers
         )),
-        EndedBy::SpawnerLost => Some(format!(
+        EndedBy::SpawnerLost => Fault::Executor(format!(
             "its supervisor and the spawner were killed from outside; {} processes of it were found and ended",
             tree.leftovers
         )),
-    };
-    match tree.survivors {
-        0 => lost,
-        n => Some(format!(
-            "{n} of its processes could not be ended, even by SIGKILL"
-        )),
-    }
+    })
 }
 
 fn lost_by_us(error: &str) -> ProcessEnd {
     ProcessEnd {
         exit_code: None,
         signal: None,
-        fault: Some(format!("the executor failed: {error}")),
+        fault: Some(Fault::Executor(format!("the executor failed: {error}"))),
         leftovers_ended: 0,
         output: Default::default(),
         tail: Default::default(),
         notes: Vec::new(),
     }
-}
-
-/// An error with what caused it, in one sentence.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -35,11 +35,14 @@ pub(crate) fn violations(outcome: &Outcome) -> Vec<Violation> {
         .map(|(invariant, what)| violation(invariant, what.clone()))
         .collect();
     let mut replay = Replay::new(outcome);
-    for (at, fact) in &outcome.facts {
-        replay.apply(*at, fact);
-    }
-    replay.close_step();
+    // Switching the jobs off gives up what is owed: what was not decided by then was late.
+    let off = outcome
+        .facts
+        .partition_point(|(at, _)| *at <= outcome.off_ms);
+    let (until_off, since_off) = outcome.facts.split_at(off);
+    replay.apply_all(until_off);
     replay.check_progress();
+    replay.apply_all(since_off);
     replay.check_run_log();
     found.extend(replay.found);
     found.extend(processes(outcome));
@@ -160,6 +163,13 @@ impl<'a> Replay<'a> {
         let last = sleeps.iter().rfind(|sleep| sleep.woke_ms <= self.now_ms);
         let slept = last.map_or(0, |sleep| sleep.total_ms);
         epoch().plus(std::time::Duration::from_millis(self.now_ms + slept))
+    }
+
+    fn apply_all(&mut self, facts: &[(u64, Fact)]) {
+        for (at, fact) in facts {
+            self.apply(*at, fact);
+        }
+        self.close_step();
     }
 
     fn apply(&mut self, now_ms: u64, fact: &Fact) {
@@ -307,6 +317,15 @@ impl<'a> Replay<'a> {
             (Some(span), _) => self.step.decided.push(Decided::Range(span)),
             (None, RunKey::Tick(at)) if !lived => self.step.decided.push(Decided::Tick(*at)),
             _ => {}
+        }
+        // Every command here ends with an exit code, unless somebody ends it: a worker that can say why,
+        // or the deadline that its worker has not extended.
+        if done.outcome.state == RunState::Failed && done.outcome.signal.is_some() {
+            let what = format!(
+                "{} failed, but was ended from outside: {done:?}",
+                done.run()
+            );
+            self.fail("LOST", what);
         }
         if let Some(before) = self.done.insert(done.run(), done.clone()) {
             self.fail(

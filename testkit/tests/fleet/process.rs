@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sandclock_core::backend::Version;
 use sandclock_core::job::JobName;
-use sandclock_core::ports::{Executor, ProcessEnd, Running, StartError};
+use sandclock_core::ports::{Executor, Fault, ProcessEnd, Running, StartError};
 use sandclock_core::random::{Random, SplitMix64};
 use sandclock_core::run::{OutputSummary, RunContext, RunId};
 use tokio::sync::Notify;
@@ -58,6 +58,11 @@ impl Process {
             gone = gone.min(crash);
         }
         gone.max(self.started)
+    }
+
+    /// Whether its deadline ended it and nobody's order.
+    fn was_given_up(&self) -> bool {
+        self.term.is_none() && self.crash.is_none() && !self.is_natural()
     }
 
     fn is_natural(&self) -> bool {
@@ -243,7 +248,9 @@ impl Running for Handle {
                 return ProcessEnd {
                     exit_code: natural.then_some(process.nature.exit_code),
                     signal: (!natural).then_some(if process.nature.ignores_term { 9 } else { 15 }),
-                    fault: None,
+                    fault: process
+                        .was_given_up()
+                        .then(|| Fault::NoContact("its deadline was not extended".to_owned())),
                     leftovers_ended: 0,
                     output: OutputSummary::default(),
                     tail: bytes::Bytes::from_static(b"tail"),

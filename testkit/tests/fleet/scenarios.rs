@@ -36,11 +36,13 @@ pub(crate) enum Kind {
     Suspend,
     /// Records of jobs become unreadable, and are repaired later.
     Damage,
+    /// One worker with two places, and always more due than it can run.
+    Full,
 }
 
 impl Kind {
     /// All kinds.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Storm,
         Self::ClockAhead,
         Self::Outage,
@@ -48,6 +50,7 @@ impl Kind {
         Self::Poison,
         Self::Suspend,
         Self::Damage,
+        Self::Full,
     ];
 }
 
@@ -134,6 +137,7 @@ impl Scenario {
             Kind::Poison => scenario.poison(&dice),
             Kind::Suspend => scenario.suspend(&dice),
             Kind::Damage => scenario.damage(&dice),
+            Kind::Full => scenario.full(&dice),
         }
         scenario.script.sort_by_key(|(at, _)| *at);
         scenario
@@ -300,6 +304,30 @@ impl Scenario {
         }
         for _ in 0..3 {
             self.trouble(dice);
+        }
+    }
+
+    fn full(&mut self, dice: &SplitMix64) {
+        self.clocks.truncate(1);
+        self.longest = Duration::from_secs(2);
+        self.capacity = 2;
+        self.jobs = (0..9).map(|index| random_job(dice, index)).collect();
+        for job in &mut self.jobs {
+            job.schedule = Some(ScheduleSpec {
+                expr: "@every 1s".to_owned(),
+                ..spec(dice)
+            });
+            // Whoever has to run all late ticks is behind for ever.
+            job.misfire.policy = MisfirePolicy::Once;
+            // There is no other.
+            job.retry.other_worker = false;
+        }
+        for first in &mut self.jobs[..2] {
+            first.concurrency = ConcurrencyPolicy::Allow;
+        }
+        for n in 0..20 {
+            let job = self.any_job(dice);
+            self.at(moment(dice), Action::Ask(job, format!("ask-{n}"), true));
         }
     }
 

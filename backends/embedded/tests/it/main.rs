@@ -14,6 +14,7 @@ mod damage;
 mod durability;
 mod faults;
 mod fresh;
+mod outage;
 mod reopen;
 mod scene;
 mod syscalls;

@@ -10,6 +10,10 @@
 //!          passed  passed  decided               next step
 //! ```
 //!
+//! A run that catches up on a late tick is a run: what is on time and meets it follows the job's policy for
+//! concurrency as ever, so that a forbidding job skips it. Only the late ticks of `all`, which run one by
+//! one, wait for each other.
+//!
 //! A forbidding job that stays busy would record a skip per tick; when its ticks are close together
 //! they are collected and recorded every 10 s as one range.
 
@@ -240,26 +244,47 @@ fn plan_late(sight: Sight<'_>, mark: Mark, table: &Timetable, newest: Timestamp)
         (MisfirePolicy::All { .. }, ConcurrencyPolicy::Replace) => MisfirePolicy::Once,
         (policy, _) => policy,
     };
-    let dead = newest < alive_from;
-    let (fire, fate, why) = match policy {
-        _ if dead => (newest, None, "nobody could start it before its deadline"),
-        MisfirePolicy::Skip => (newest, None, "nobody could start it in time"),
-        MisfirePolicy::Once => (newest, Some(run(sight)), "a later tick runs in its place"),
+    let dead = || {
+        let deadline = misfire.deadline.as_secs_f64();
+        format!("it could not start within its deadline of {deadline} s")
+    };
+    let (fire, runs, why) = match policy {
+        _ if newest < alive_from => (newest, false, dead()),
+        MisfirePolicy::Skip => {
+            let limit = ON_TIME.as_secs();
+            let why =
+                format!("it was more than {limit} s late, and late ticks of the job are skipped");
+            (newest, false, why)
+        }
+        MisfirePolicy::Once => {
+            // Whether that one runs or meets a run of the job is for the store to say.
+            let why = format!("only the newest of the late ticks counts, that of {newest}");
+            (newest, true, why)
+        }
         MisfirePolicy::All { max } => {
             if sight.job().concurrency.is_exclusive() && sight.is_occupied() {
                 // One after the other: the next one's turn comes when the job is free.
                 return Step::Wait(None);
             }
-            let fire = nth_newest(table, mark.at.max(before(alive_from)), newest, max);
-            (
-                fire,
-                Some(run(sight)),
-                "there were more late ticks than may run",
-            )
+            let alive_after = mark.at.max(before(alive_from));
+            let fire = nth_newest(table, alive_after, newest, max);
+            let last_dead = table.last_at_or_before(alive_after, mark.at);
+            match (last_dead, table.next_after(alive_after) == Some(fire)) {
+                (None, _) => {
+                    let why = format!("more ticks were late than the {max} that run");
+                    (fire, true, why)
+                }
+                (Some(_), true) => (fire, true, dead()),
+                // One range has one cause, so these come first and the others in the next step.
+                (Some(last), false) => (last, false, dead()),
+            }
         }
     };
-    let fate = fate.unwrap_or_else(|| DecideFate::Record(sight.missed(why)));
-    let passed = span(table, mark.at, before(fire)).map(|span| (span, sight.missed(why)));
+    let fate = match runs {
+        true => run(sight),
+        false => DecideFate::Record(sight.missed(&why)),
+    };
+    let passed = span(table, mark.at, before(fire)).map(|span| (span, sight.missed(&why)));
     decide(mark, fire, passed, fate)
 }
 

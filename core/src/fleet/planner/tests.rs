@@ -163,6 +163,85 @@ fn late_ticks_follow_the_misfire_policy() {
     assert_eq!(late(all(100), 31), "10000..50000 (5) missed, 60000 missed");
 }
 
+/// The causes of a decision: of the range passed over, and of the tick if it is recorded.
+fn causes(step: &Step) -> (Option<&str>, Option<&str>) {
+    let Step::Decide(plan) = step else {
+        panic!("{step:?}");
+    };
+    let passed = plan.passed.as_ref();
+    let fate = match &plan.fate {
+        DecideFate::Run { .. } => None,
+        DecideFate::Record(outcome) => Some(outcome.cause.as_str()),
+    };
+    (passed.map(|(_, outcome)| outcome.cause.as_str()), fate)
+}
+
+#[test]
+fn a_missed_tick_is_told_why_it_was_missed() {
+    let late = |policy, deadline_s, mark_ms| {
+        let entry = entry("@every 10s", |job| {
+            job.misfire = Misfire {
+                policy,
+                deadline: Duration::from_secs(deadline_s),
+            };
+        });
+        step(&entry, mark_ms, 100_000, None)
+    };
+    let all = |max| MisfirePolicy::All { max };
+    let dead = Some("it could not start within its deadline of 61 s");
+    let many = Some("more ticks were late than the 2 that run");
+    // 10, 20 and 30 s are past the deadline; of 40, 50 and 60 s only two may run.
+    let first = late(all(2), 61, 0);
+    assert_eq!(brief(&first), "10000..20000 (2) missed, 30000 missed");
+    assert_eq!(causes(&first), (dead, dead));
+    let second = late(all(2), 61, 30_000);
+    assert_eq!(brief(&second), "40000..40000 (1) missed, 50000 run");
+    assert_eq!(causes(&second), (many, None));
+    // Either alone takes one step.
+    let only_dead = late(all(3), 61, 0);
+    assert_eq!(brief(&only_dead), "10000..30000 (3) missed, 40000 run");
+    assert_eq!(causes(&only_dead), (dead, None));
+    assert_eq!(
+        causes(&late(MisfirePolicy::Once, 61, 60_000 - 20_000)),
+        (
+            Some("only the newest of the late ticks counts, that of 2027-01-15T08:01:00Z"),
+            None,
+        )
+    );
+    let skipped = Some("it was more than 30 s late, and late ticks of the job are skipped");
+    assert_eq!(
+        causes(&late(MisfirePolicy::Skip, 61, 0)),
+        (skipped, skipped)
+    );
+}
+
+#[test]
+fn a_catch_up_run_is_as_good_a_reason_to_skip_as_any_other() {
+    let misfire = |policy| Misfire {
+        policy,
+        deadline: Duration::from_secs(3600),
+    };
+    for policy in [MisfirePolicy::Once, MisfirePolicy::All { max: 9 }] {
+        let entry = entry("@every 10s", |job| job.misfire = misfire(policy));
+        // The late tick of 60 s runs since 100 s; 70 s and later are on time, and the job forbids.
+        let running = busy(&entry, 100_000, None);
+        let Step::Decide(plan) = step(&entry, 60_000, 100_000, Some(&running)) else {
+            panic!("{policy:?}");
+        };
+        let DecideFate::Run { busy, .. } = &plan.fate else {
+            panic!("{plan:?}");
+        };
+        assert_eq!((plan.fire, &plan.passed), (at(70_000), &None));
+        assert_eq!(busy.state, RunState::Skipped);
+        // Late ticks of `all` run one by one: they wait for it.
+        let later = step(&entry, 50_000, 100_000, Some(&running));
+        match policy {
+            MisfirePolicy::All { .. } => assert_eq!(later, Step::Wait(None)),
+            _ => assert_eq!(brief(&later), "60000 run"),
+        }
+    }
+}
+
 #[test]
 fn a_year_of_missed_seconds_is_two_records() {
     let entry = entry("@every 1s", |_| {});

@@ -14,7 +14,7 @@ use sandclock_core::backend::{DoneRecord, Fence};
 use sandclock_core::error::{BackendError, ErrorKind};
 use sandclock_core::job::{Job, JobName, Leftovers, OutputMode};
 use sandclock_core::ports::{
-    AlertDraft, Channel, Executor, History, Hooks, ProcessEnd, Redacted, Redactor, RunPolicy,
+    AlertDraft, Channel, Executor, Fault, History, Hooks, ProcessEnd, Redacted, Redactor, RunPolicy,
 };
 use sandclock_core::run::{HookNote, RunContext, RunId, RunKey};
 use sandclock_hooks::KnownSecrets;
@@ -324,6 +324,16 @@ async fn a_store_that_is_away_neither_blocks_the_job_nor_loses_the_run() {
 }
 
 #[tokio::test]
+async fn a_run_ended_by_its_deadline_says_that_contact_was_lost() {
+    let stored = Arc::new(Stored::default());
+    let run = run("sleep 1000", |_| {});
+    let soon = Duration::from_millis(300);
+    let mut running = executor(&stored).start(&run, soon).await.unwrap();
+    let end = running.wait().await;
+    assert!(matches!(end.fault, Some(Fault::NoContact(_))), "{end:?}");
+}
+
+#[tokio::test]
 async fn a_run_that_lost_supervisor_and_spawner_is_found_and_ended() {
     let stored = Arc::new(Stored::default());
     let executor = executor(&stored);
@@ -338,7 +348,9 @@ async fn a_run_that_lost_supervisor_and_spawner_is_found_and_ended() {
         kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
     }
     let end = running.wait().await;
-    let fault = end.fault.unwrap();
+    let Some(Fault::Executor(fault)) = end.fault else {
+        panic!("{:?}", end.fault);
+    };
     assert!(
         fault.starts_with("its supervisor and the spawner were killed from outside"),
         "{fault}"
