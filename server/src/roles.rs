@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use crate::api::auth::{Role, TokenInfo, Tokens};
 use crate::cli::say;
 use crate::config::{Config, CoordinationSection, Environment};
-use crate::exec::Spawner;
+use crate::exec::{Spawner, open_files};
 use crate::folders::Folders;
 use crate::lifecycle::Running;
 use crate::wire::{self, Parts};
@@ -24,6 +24,7 @@ use crate::{api, log as process_log};
 /// # Errors
 /// If something that it needs is not there; the message says what.
 pub fn server(config: &Path) -> anyhow::Result<()> {
+    open_files::raise();
     let environment = Environment::of_process();
     let config = of_a_fleet(config, &environment)?;
     let folders = Folders::of(None, &config)?;
@@ -50,7 +51,8 @@ pub fn server(config: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// If something that it needs is not there; the message says what.
 pub fn worker(config: &Path) -> anyhow::Result<()> {
-    // First, while the process is small: this is what starts jobs.
+    open_files::raise();
+    // Early, while the process is small: this is what starts jobs.
     let spawner = Spawner::start().context("start the spawner")?;
     let environment = Environment::of_process();
     let config = of_a_fleet(config, &environment)?;
