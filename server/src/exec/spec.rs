@@ -91,6 +91,9 @@ fn describe(step: StartStep, subject: &str) -> String {
             "this worker has open all of the {subject} files that its limit allows; raise the limit \
              (LimitNOFILE of its service, or ulimit -n), or lower worker.max_concurrent_runs"
         ),
+        StartStep::Nul => {
+            format!("{subject} holds a NUL byte, which no process can be given; take it out")
+        }
         StartStep::Lookup => format!("program {subject:?} is in no directory of PATH"),
         StartStep::User => format!("user {subject:?}"),
         StartStep::Limit => format!("limit {subject}"),

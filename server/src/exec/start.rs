@@ -42,6 +42,7 @@ impl Processes {
     /// # Errors
     /// See [`StartStep`]. What is left of the command, if anything, is being ended.
     pub async fn start(&self, spec: &CommandSpec) -> Result<Child, SpawnError> {
+        refuse_nul(spec)?;
         let run = self.next_run();
         let request = request(run, spec)?;
         let mut pipes = Pipes::make(spec).map_err(SpawnError::of_spawner)?;
@@ -164,6 +165,30 @@ fn request(run: RunNumber, spec: &CommandSpec) -> Result<Vec<u8>, SpawnError> {
         });
     }
     Ok(bytes)
+}
+
+/// A string ends at its first NUL byte, so that what is behind would be lost. Jobs are refused for it
+/// when they are saved; one may still come by a secret's value or from another program.
+fn refuse_nul(spec: &CommandSpec) -> Result<(), SpawnError> {
+    let words = spec.argv.iter().enumerate();
+    let words = words.map(|(at, word)| (format!("argv[{at}]"), word));
+    let names = spec
+        .env
+        .iter()
+        .map(|(name, _)| ("a name of env".to_owned(), name));
+    let values = spec.env.iter();
+    let values = values.map(|(name, value)| (format!("env {}", name.escape_debug()), value));
+    let workdir = spec.workdir.iter().map(|dir| ("workdir".to_owned(), dir));
+    let user = spec.user.iter().map(|user| ("user".to_owned(), user));
+    let all = words.chain(names).chain(values).chain(workdir).chain(user);
+    match all.into_iter().find(|(_, text)| text.contains('\0')) {
+        None => Ok(()),
+        Some((subject, _)) => Err(SpawnError {
+            step: StartStep::Nul,
+            subject,
+            source: Errno::EINVAL.into(),
+        }),
+    }
 }
 
 /// Said once, for it is the same for every run.

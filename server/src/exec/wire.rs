@@ -127,6 +127,8 @@ pub(super) enum Order {
 pub enum StartStep {
     /// The worker could not reach the spawner.
     Spawner,
+    /// A string of the command holds a NUL byte.
+    Nul,
     /// The worker has no descriptor left for the run.
     Descriptors,
     /// The supervisor was given the command and ended or fell silent before it said what became of

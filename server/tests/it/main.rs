@@ -18,3 +18,5 @@ mod fleet;
 mod product;
 #[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod refusals;
