@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 /// The product's binary.
-const PROGRAM: &str = env!("CARGO_BIN_EXE_sandclock");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_sandclock");
 
 /// A running `sandclock dev` or `sandclock server`. Dropping it kills it.
 #[derive(Debug)]

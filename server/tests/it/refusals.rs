@@ -1,9 +1,13 @@
-//! What is refused, and that the refusal says what to do.
+//! What is refused, and that the refusal says what to do: requests, and starts.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output};
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::product::Product;
+use crate::product::{PROGRAM, Product};
 
 #[tokio::test]
 async fn what_cannot_be_executed_is_refused_when_it_is_saved() {
@@ -130,4 +134,34 @@ async fn a_removed_data_folder_makes_it_not_ready() {
     let problem: Value = put.json().await.unwrap();
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("bring the file back"), "{detail}");
+}
+
+/// A start that must fail, and what it says.
+fn failed_start(data: &Path, listen: &str, words: &[&str]) {
+    #[expect(clippy::disallowed_methods, reason = "started as a user does")]
+    let mut command = Command::new(PROGRAM);
+    let command = command.args(["dev", "--no-examples", "--listen", listen, "--data"]);
+    let Output { status, stderr, .. } = command.arg(data).env("HOME", data).output().unwrap();
+    let said = String::from_utf8_lossy(&stderr);
+    assert!(!status.success(), "{said}");
+    for word in words {
+        assert!(said.contains(word), "no {word:?} in: {said}");
+    }
+}
+
+#[test]
+fn a_start_that_fails_says_what_to_do() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path();
+    failed_start(data, &address, &[&address, "another process", "--listen"]);
+    std::fs::write(data.join("tokens.json"), "{ \"a\": 1").unwrap();
+    failed_start(data, "127.0.0.1:0", &["tokens.json", "remove it", "backup"]);
+    std::fs::write(data.join("sandclock.db"), [b'x'; 8192]).unwrap();
+    failed_start(
+        data,
+        "127.0.0.1:0",
+        &["sandclock.db", "damaged", "backup", ".recover"],
+    );
 }
