@@ -173,7 +173,7 @@ pub enum Fault {
     Executor(String),
 }
 
-/// Why a process did not start. The text goes to people and is free of known secrets.
+/// Why a process did not start, or why nobody knows whether it did. The text goes to people and is free of known secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{cause}")]
 pub struct StartError {
@@ -190,7 +190,8 @@ pub trait Executor: fmt::Debug + Send + Sync + 'static {
     /// ended then, even if this process is stopped or gone.
     ///
     /// # Errors
-    /// If the program did not start; nothing is left running then.
+    /// If the program did not start, or if the answer was lost, so that it may have begun; nothing is
+    /// left running then.
     async fn start(
         &self,
         run: &RunContext,

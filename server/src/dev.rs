@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail};
 use crate::cli::DevArgs;
 use crate::clock::SystemClock;
 use crate::config::{Config, CoordinationSection, Environment};
-use crate::exec::Spawner;
+use crate::exec::{Spawner, open_files};
 use crate::folders::Folders;
 use crate::lifecycle::Running;
 use crate::wire::Parts;
@@ -16,7 +16,8 @@ use crate::{api, examples, roles, wire};
 /// # Errors
 /// If something that it needs is not there; the message says what.
 pub fn main(args: &DevArgs) -> anyhow::Result<()> {
-    // First, while the process is small: this is what starts jobs.
+    open_files::raise();
+    // Early, while the process is small: this is what starts jobs.
     let spawner = Spawner::start().context("start the spawner")?;
     let environment = Environment::of_process();
     let mut config = Config::load(args.config.as_deref(), &environment)?;

@@ -13,6 +13,7 @@ pub mod dev;
 pub mod examples;
 pub mod exec;
 mod folders;
+mod front;
 pub mod lifecycle;
 pub mod log;
 pub mod private_file;

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use axum::Router;
 use sandclock_core::fleet::Worker;
 use tokio::net::TcpListener;
@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::deliver::Delivery;
+use crate::front;
 
 /// How long open connections may take to end, streams among them.
 const CLOSE: Duration = Duration::from_secs(3);
@@ -34,7 +35,7 @@ impl Running {
     /// Serves until a signal, then ends in order.
     ///
     /// # Errors
-    /// If the listener fails or signals cannot be received.
+    /// If signals cannot be received.
     pub async fn serve(self) -> anyhow::Result<()> {
         let mut signals = Signals::new()?;
         let (close, closing) = oneshot::channel::<()>();
@@ -58,7 +59,7 @@ impl Running {
                     }
                 },
                 unfinished = &mut worker => break unfinished,
-                ended = &mut server => return ended.context("the API ended"),
+                () = &mut server => bail!("the API ended"),
                 () = &mut delivery => {}
             }
         };
@@ -66,32 +67,21 @@ impl Running {
             tracing::warn!(runs = unfinished, "ended with runs that others will settle");
         }
         let _ = close.send(());
-        match timeout(CLOSE, server).await {
-            Ok(ended) => ended.context("the API did not end well"),
-            Err(_) => Ok(()),
-        }
+        // Streams do not end by themselves.
+        let _ = timeout(CLOSE, server).await;
+        Ok(())
     }
 }
 
 /// Answers requests until it is told to close.
-async fn answer(
-    front: Option<(TcpListener, Router)>,
-    closing: oneshot::Receiver<()>,
-) -> std::io::Result<()> {
+async fn answer(front: Option<(TcpListener, Router)>, closing: oneshot::Receiver<()>) {
     let closed = async {
         // An error says that the sender is gone, which is the end as well.
         let _ = closing.await;
     };
     match front {
-        Some((listener, router)) => {
-            axum::serve(listener, router)
-                .with_graceful_shutdown(closed)
-                .await
-        }
-        None => {
-            closed.await;
-            Ok(())
-        }
+        Some((listener, router)) => front::serve(listener, router, closed).await,
+        None => closed.await,
     }
 }
 

@@ -4,16 +4,17 @@
 //! and runs. `sandclock dev` is both at once, on stores of its own.
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use sandclock_hooks::KnownSecrets;
 use tokio::net::TcpListener;
 
 use crate::api::auth::{Role, TokenInfo, Tokens};
 use crate::cli::say;
 use crate::config::{Config, CoordinationSection, Environment};
-use crate::exec::Spawner;
+use crate::exec::{Spawner, open_files};
 use crate::folders::Folders;
 use crate::lifecycle::Running;
 use crate::wire::{self, Parts};
@@ -24,6 +25,7 @@ use crate::{api, log as process_log};
 /// # Errors
 /// If something that it needs is not there; the message says what.
 pub fn server(config: &Path) -> anyhow::Result<()> {
+    open_files::raise();
     let environment = Environment::of_process();
     let config = of_a_fleet(config, &environment)?;
     let folders = Folders::of(None, &config)?;
@@ -50,7 +52,8 @@ pub fn server(config: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// If something that it needs is not there; the message says what.
 pub fn worker(config: &Path) -> anyhow::Result<()> {
-    // First, while the process is small: this is what starts jobs.
+    open_files::raise();
+    // Early, while the process is small: this is what starts jobs.
     let spawner = Spawner::start().context("start the spawner")?;
     let environment = Environment::of_process();
     let config = of_a_fleet(config, &environment)?;
@@ -110,8 +113,21 @@ pub(crate) fn log(environment: &Environment) -> KnownSecrets {
 
 /// Opens the API's address.
 pub(crate) async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
-    let what = || format!("listen on {}", config.listen);
-    TcpListener::bind(config.listen).await.with_context(what)
+    let listener = TcpListener::bind(config.listen).await;
+    listener.map_err(|error| {
+        let remedy = match error.kind() {
+            ErrorKind::AddrInUse => {
+                "another process listens there, perhaps another sandclock: stop it, or choose another address"
+            }
+            ErrorKind::PermissionDenied => {
+                "ports below 1024 need a privilege (CAP_NET_BIND_SERVICE): choose a higher one"
+            }
+            ErrorKind::AddrNotAvailable => "this host does not have that address: choose another",
+            _ => "choose another address",
+        };
+        let how = "(listen in the configuration, or --listen of sandclock dev)";
+        anyhow!("cannot listen on {}: {error}; {remedy} {how}", config.listen)
+    })
 }
 
 /// The tokens of this host; the first one is made and shown, with where it is of use.
@@ -141,7 +157,13 @@ pub(crate) fn tokens(listener: &TcpListener, folders: &Folders) -> anyhow::Resul
             ));
             say("  sandclock run ls");
         }
-        None => say("  token  the one that was shown at the first start"),
+        None => {
+            say("  token  the one that was shown at the first start");
+            say(&format!(
+                "         (if it is lost: stop, remove {}, start again; every token is replaced by a new one)",
+                path.display()
+            ));
+        }
     }
     Ok(tokens)
 }

@@ -48,7 +48,8 @@ pub(crate) fn from_sqlite(op: &'static str, error: rusqlite::Error) -> BackendEr
     BackendError::new(op, kind).source(error)
 }
 
-fn kind_of(error: &rusqlite::Error) -> ErrorKind {
+/// What SQLite's error means to callers.
+pub(crate) fn kind_of(error: &rusqlite::Error) -> ErrorKind {
     match error {
         rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
             ErrorCode::DiskFull

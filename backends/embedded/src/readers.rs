@@ -12,6 +12,7 @@ use sandclock_core::{BackendError, ErrorKind};
 use tokio::sync::Semaphore;
 
 use crate::error::DbResult;
+use crate::place::Place;
 use crate::schema;
 
 /// How many reads run at once; further ones wait.
@@ -26,16 +27,18 @@ pub(crate) struct Readers {
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
+    place: Place,
     room: Semaphore,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Readers {
     /// Connections are opened when they are first needed.
-    pub(crate) fn new(path: &Path) -> Self {
+    pub(crate) fn new(path: &Path, place: Place) -> Self {
         Self {
             shared: Arc::new(Shared {
                 path: path.to_owned(),
+                place,
                 room: Semaphore::new(READERS),
                 idle: Mutex::new(Vec::new()),
             }),
@@ -52,7 +55,7 @@ impl Readers {
         let closed =
             |_| BackendError::new(op, ErrorKind::Unavailable).context("the store is closed");
         let _room = self.shared.room.acquire().await.map_err(closed)?;
-        let done = tokio::task::spawn_blocking(move || shared.on_snapshot(read)).await;
+        let done = tokio::task::spawn_blocking(move || shared.on_snapshot(op, read)).await;
         match done {
             Ok(outcome) => outcome.map_err(|error| error.at(op)),
             Err(error) => Err(BackendError::new(op, ErrorKind::Unexpected).source(error)),
@@ -61,7 +64,12 @@ impl Readers {
 }
 
 impl Shared {
-    fn on_snapshot<T>(&self, read: impl FnOnce(&Connection) -> DbResult<T>) -> DbResult<T> {
+    fn on_snapshot<T>(
+        &self,
+        op: &'static str,
+        read: impl FnOnce(&Connection) -> DbResult<T>,
+    ) -> DbResult<T> {
+        self.place.check(op)?;
         let idle = self.idle().pop();
         let mut db = match idle {
             Some(db) => db,

@@ -14,6 +14,7 @@ use crate::error::{DbResult, from_sqlite};
 use crate::expiry::Deadlines;
 use crate::lock::Lock;
 use crate::mend;
+use crate::place::Place;
 use crate::readers::Readers;
 use crate::schema::{self, Settings};
 use crate::sessions::SessionTable;
@@ -42,6 +43,7 @@ impl Store {
         let failed = |error| from_sqlite("embedded.open", error).context(path.display());
         let deadlines = Deadlines::load(&db).map_err(failed)?;
         let sessions = SessionTable::new();
+        let place = Place::of(path).map_err(|error| cannot_open(path, error))?;
         let sequence = mended(&db, &sessions).map_err(|error| error.at("embedded.open"))?;
         let changes = Changes::from(sequence.position);
         let writer = Writer::start(Desk {
@@ -50,11 +52,12 @@ impl Store {
             changes: Arc::clone(&changes),
             sessions: Arc::clone(&sessions),
             deadlines,
+            place: place.clone(),
             answer_after_commit: settings.answer_after_commit,
             _lock: lock,
         })?;
         Ok(Self {
-            readers: Readers::new(path),
+            readers: Readers::new(path, place),
             writer,
             changes,
             sessions,

@@ -15,13 +15,14 @@ use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use sandclock_core::backend::Result;
-use sandclock_core::{BackendError, ErrorKind};
+use sandclock_core::{BackendError, Effect, ErrorKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::changes::{Change, Changes};
-use crate::error::{DbResult, from_sqlite};
+use crate::error::{DbResult, kind_of};
 use crate::expiry::Deadlines;
 use crate::lock::Lock;
+use crate::place::Place;
 use crate::sessions::SessionTable;
 use crate::txn::{Sequence, Txn};
 
@@ -30,6 +31,9 @@ const QUEUE: usize = 1_024;
 
 /// How many requests one commit takes.
 const BATCH: usize = 256;
+
+/// What a transaction is called until a request of it is told.
+const OP: &str = "embedded.commit";
 
 /// The way to the writing thread.
 pub(crate) struct Writer {
@@ -113,6 +117,7 @@ pub(crate) struct Desk {
     pub(crate) changes: Arc<Changes>,
     pub(crate) sessions: Arc<SessionTable>,
     pub(crate) deadlines: Deadlines,
+    pub(crate) place: Place,
     pub(crate) answer_after_commit: bool,
     /// Released last, after the connection is closed.
     pub(crate) _lock: Lock,
@@ -124,12 +129,12 @@ impl Writer {
     /// # Errors
     /// `Unavailable` if there can be no further thread.
     pub(crate) fn start(desk: Desk) -> Result<Self> {
-        const OP: &str = "embedded.open";
+        let op = "embedded.open";
         let (queue, requests) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("sandclock-writer".to_owned())
             .spawn(move || desk.work(&requests))
-            .map_err(|error| BackendError::new(OP, ErrorKind::Unavailable).source(error))?;
+            .map_err(|error| BackendError::new(op, ErrorKind::Unavailable).source(error))?;
         Ok(Self {
             queue: Some(queue),
             room: Arc::new(Semaphore::new(QUEUE)),
@@ -180,6 +185,28 @@ enum Undone {
     RolledBack(rusqlite::Error),
     /// Perhaps: the commit itself failed.
     Unknown(rusqlite::Error),
+    /// As good as: the file is not at its place any more.
+    Displaced(BackendError, Effect),
+}
+
+impl Undone {
+    /// What the caller of `op` is told.
+    fn at(&self, op: &'static str) -> BackendError {
+        match self {
+            Self::RolledBack(error) => failure(op, error),
+            Self::Unknown(error) => failure(op, error).effect_unknown(),
+            Self::Displaced(error, effect) => BackendError {
+                op,
+                effect: *effect,
+                context: error.context.clone(),
+                ..BackendError::new(op, error.kind)
+            },
+        }
+    }
+}
+
+fn failure(op: &'static str, error: &rusqlite::Error) -> BackendError {
+    BackendError::new(op, kind_of(error)).context(error)
 }
 
 impl Desk {
@@ -194,8 +221,8 @@ impl Desk {
     /// Does a batch together; if that is undone, perhaps for one that does not fit, each alone.
     fn serve(&mut self, batch: &mut [Box<dyn Request>]) {
         let together = self.transact(batch);
-        if batch.len() == 1 || together.is_ok() {
-            return answer(batch, together);
+        if batch.len() == 1 || matches!(together, Ok(()) | Err(Undone::Displaced(..))) {
+            return answer(batch, &together);
         }
         for request in batch {
             if matches!(together, Err(Undone::Unknown(_))) {
@@ -203,11 +230,13 @@ impl Desk {
             }
             let alone = std::slice::from_mut(request);
             let outcome = self.transact(alone);
-            answer(alone, outcome);
+            answer(alone, &outcome);
         }
     }
 
     fn transact(&mut self, batch: &mut [Box<dyn Request>]) -> std::result::Result<(), Undone> {
+        let displaced = |effect| move |error| Undone::Displaced(error, effect);
+        self.place.check(OP).map_err(displaced(Effect::None))?;
         let mut changes = Vec::new();
         let applied = self.apply(batch, &mut changes);
         if let Err(error) = applied {
@@ -215,7 +244,7 @@ impl Desk {
             return Err(Undone::RolledBack(error));
         }
         if !self.answer_after_commit {
-            answer(batch, Ok(()));
+            answer(batch, &Ok(()));
         }
         if let Err(error) = execute(&self.db, "COMMIT") {
             self.roll_back();
@@ -226,7 +255,8 @@ impl Desk {
         if !changes.is_empty() {
             self.changes.publish(changes);
         }
-        Ok(())
+        // What was committed to a file that is gone is not acknowledged.
+        self.place.check(OP).map_err(displaced(Effect::Unknown))
     }
 
     /// Everything up to the commit.
@@ -296,24 +326,11 @@ impl Desk {
     }
 }
 
-fn answer(batch: &mut [Box<dyn Request>], outcome: std::result::Result<(), Undone>) {
-    let (error, unknown) = match outcome {
-        Ok(()) => {
-            batch.iter_mut().for_each(|request| request.answer(None));
-            return;
-        }
-        Err(Undone::RolledBack(error)) => (error, false),
-        Err(Undone::Unknown(error)) => (error, true),
-    };
-    let text = error.to_string();
-    let kind = from_sqlite("", error).kind;
+fn answer(batch: &mut [Box<dyn Request>], outcome: &std::result::Result<(), Undone>) {
     for request in batch {
-        let failure = BackendError::new(request.op(), kind).context(&text);
-        request.answer(Some(if unknown {
-            failure.effect_unknown()
-        } else {
-            failure
-        }));
+        let failure = outcome.as_ref().err();
+        let failure = failure.map(|undone| undone.at(request.op()));
+        request.answer(failure);
     }
 }
 

@@ -63,8 +63,13 @@ impl Tokens {
             }
             Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
         };
-        let by_hash = serde_json::from_slice(&text)
-            .with_context(|| format!("{} is no token file", path.display()))?;
+        let by_hash = serde_json::from_slice(&text).with_context(|| {
+            format!(
+                "{} is no token file: put a backup in its place, or remove it, and the next start makes an \
+                 admin token and shows it (no other token is valid then)",
+                path.display()
+            )
+        })?;
         Ok(Self { by_hash })
     }
 

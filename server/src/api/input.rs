@@ -1,13 +1,16 @@
 //! How requests are read: paths, queries, preconditions and bodies, with errors that name the field.
 
-use axum::extract::{FromRequestParts, RawPathParams};
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use sandclock_core::backend::{Precondition, Version};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use sandclock_core::backend::Version;
 use sandclock_core::job::JobName;
 use sandclock_core::run::RunId;
 use serde::de::DeserializeOwned;
 
+use super::MAX_BODY_BYTES;
 use super::problem::{FieldError, Problem};
 
 /// The most items of a list.
@@ -106,14 +109,57 @@ impl Paging {
     }
 }
 
+/// How much of too large a body is read to its end, so that its sender hears the answer rather than the
+/// end of the connection.
+const MAX_DISCARDED_BYTES: usize = 16 << 20;
+
+/// The body of a request, at most [`MAX_BODY_BYTES`].
+#[derive(Debug)]
+pub struct Body(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let mut parts = request.into_body().into_data_stream();
+        let (mut body, mut bytes) = (BytesMut::new(), 0);
+        while let Some(part) = parts.next().await {
+            let part = part.map_err(|error| Problem::malformed(error.to_string()))?;
+            bytes += part.len();
+            if bytes <= MAX_BODY_BYTES {
+                body.extend_from_slice(&part);
+            } else if bytes > MAX_DISCARDED_BYTES {
+                break;
+            }
+        }
+        if bytes > MAX_BODY_BYTES {
+            return Err(Problem::too_large(MAX_BODY_BYTES));
+        }
+        Ok(Self(body.freeze()))
+    }
+}
+
+/// What a request expects of the resource that it changes (RFC 9110, section 13.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Nothing.
+    Anything,
+    /// That it is not there (`If-None-Match: *`).
+    Absent,
+    /// That it is there (`If-Match: *`).
+    Present,
+    /// That it is at this version (`If-Match: "42"`).
+    At(Version),
+}
+
 /// What `If-Match` and `If-None-Match: *` ask for.
 ///
 /// # Errors
 /// If a header is neither `*` nor a version as an ETag shows it.
-pub fn precondition(headers: &HeaderMap) -> Result<Precondition, FieldError> {
+pub fn expected(headers: &HeaderMap) -> Result<Expected, FieldError> {
     if let Some(value) = headers.get(header::IF_NONE_MATCH) {
         if value.as_bytes() == b"*" {
-            return Ok(Precondition::Absent);
+            return Ok(Expected::Absent);
         }
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         return Err(FieldError::new(
@@ -123,19 +169,22 @@ pub fn precondition(headers: &HeaderMap) -> Result<Precondition, FieldError> {
         ));
     }
     let Some(value) = headers.get(header::IF_MATCH) else {
-        return Ok(Precondition::Any);
+        return Ok(Expected::Anything);
     };
+    if value.as_bytes() == b"*" {
+        return Ok(Expected::Present);
+    }
     value
         .to_str()
         .ok()
         .and_then(|value| value.trim_matches('"').parse().ok())
-        .map(|version| Precondition::Matches(Version(version)))
+        .map(|version| Expected::At(Version(version)))
         .ok_or_else(|| {
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
             FieldError::new(
                 "If-Match",
                 value,
-                "a version as the ETag header shows it, such as \"42\"",
+                "*, or a version as the ETag header shows it, such as \"42\"",
             )
         })
 }

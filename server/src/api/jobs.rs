@@ -1,7 +1,6 @@
 //! Job management: list, read, write, delete, and when a job is due next.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -15,7 +14,7 @@ use super::broken;
 use super::dto::from_json;
 use super::dto::job::JobDto;
 use super::dto::run::ListDto;
-use super::input::{Name, Paging, Query, etag, precondition};
+use super::input::{Body, Expected, Name, Paging, Query, etag, expected};
 use super::problem::{FieldError, Problem};
 
 /// How often a change without a precondition is tried again when others change the job meanwhile.
@@ -115,12 +114,12 @@ pub async fn put(
     State(api): State<Api>,
     Name(name): Name,
     headers: HeaderMap,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<Response, Problem> {
     let dto: JobDto = from_json(&body)?;
     let mut job = dto.to_core(name.as_str(), &api.default_time_zone)?;
     bindings::check(&api, &job).await?;
-    save(&api, &mut job, precondition(&headers)?).await
+    save(&api, &mut job, expected(&headers)?).await
 }
 
 /// `PATCH /jobs/{name}`: a JSON merge patch (RFC 7396) over the document.
@@ -128,13 +127,13 @@ pub async fn patch(
     State(api): State<Api>,
     Name(name): Name,
     headers: HeaderMap,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<Response, Problem> {
     let patch: serde_json::Value = from_json(&body)?;
     if !patch.is_object() {
         return Err(FieldError::new("(the document)", &patch, "a JSON object of changes").into());
     }
-    let pre = precondition(&headers)?;
+    let pre = expected(&headers)?;
     change(&api, &name, pre, |stored| {
         let mut document = serde_json::to_value(JobDto::from_core(&stored.job))
             .map_err(|error| Problem::malformed(error.to_string()))?;
@@ -148,7 +147,7 @@ pub async fn patch(
 
 /// `POST /jobs/{name}/enable`
 pub async fn enable(State(api): State<Api>, Name(name): Name) -> Result<Response, Problem> {
-    change(&api, &name, Precondition::Any, |stored| {
+    change(&api, &name, Expected::Anything, |stored| {
         Ok(Job {
             enabled: true,
             ..Job::clone(&stored.job)
@@ -159,7 +158,7 @@ pub async fn enable(State(api): State<Api>, Name(name): Name) -> Result<Response
 
 /// `POST /jobs/{name}/disable`: no tick is claimed after the answer.
 pub async fn disable(State(api): State<Api>, Name(name): Name) -> Result<Response, Problem> {
-    change(&api, &name, Precondition::Any, |stored| {
+    change(&api, &name, Expected::Anything, |stored| {
         Ok(Job {
             enabled: false,
             ..Job::clone(&stored.job)
@@ -174,12 +173,18 @@ pub async fn delete(
     Name(name): Name,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let pre = precondition(&headers)?;
+    let expected = expected(&headers)?;
+    let pre = match expected {
+        Expected::Anything | Expected::Present => Precondition::Any,
+        Expected::Absent => Precondition::Absent,
+        Expected::At(version) => Precondition::Matches(version),
+    };
     api.coordination
         .jobs
         .delete(&name, pre)
         .await
         .map_err(|error| match error.kind {
+            sandclock_core::ErrorKind::NotFound if expected == Expected::Present => absent(&name),
             sandclock_core::ErrorKind::NotFound => no_job(&name),
             _ => Problem::from(error),
         })?;
@@ -229,19 +234,26 @@ pub fn no_job(name: &JobName) -> Problem {
 async fn change(
     api: &Api,
     name: &JobName,
-    pre: Precondition,
+    pre: Expected,
     with: impl Fn(&StoredJob) -> Result<Job, Problem>,
 ) -> Result<Response, Problem> {
     for _ in 0..RACES {
-        let stored = find(api, name).await?;
-        if let Precondition::Matches(version) = pre
-            && version != stored.version
-        {
-            return Err(changed(name, stored.version));
+        let stored = match find(api, name).await {
+            Err(problem)
+                if problem.status() == StatusCode::NOT_FOUND && pre == Expected::Present =>
+            {
+                return Err(absent(name));
+            }
+            stored => stored?,
+        };
+        match pre {
+            Expected::At(version) if version == stored.version => {}
+            Expected::At(_) | Expected::Absent => return Err(changed(name, stored.version)),
+            Expected::Anything | Expected::Present => {}
         }
         let mut job = with(&stored)?;
         bindings::check(api, &job).await?;
-        match save(api, &mut job, Precondition::Matches(stored.version)).await {
+        match save(api, &mut job, Expected::At(stored.version)).await {
             Err(problem) if problem.status() == StatusCode::PRECONDITION_FAILED => {}
             answer => return answer,
         }
@@ -251,6 +263,13 @@ async fn change(
     )))
 }
 
+/// The refusal of a request that expects the job to be there.
+fn absent(name: &JobName) -> Problem {
+    Problem::precondition(format!(
+        "there is no job {name}, and If-Match: * asks for one"
+    ))
+}
+
 fn changed(name: &JobName, version: Version) -> Problem {
     Problem::precondition(format!("job {name} is at version {} now", version.0))
 }
@@ -258,7 +277,7 @@ fn changed(name: &JobName, version: Version) -> Problem {
 /// Saves a job. `schedule_since` moves to now if anything that decides about ticks has changed, so that
 /// ticks of the time before are not owed under the new definition. Of a record that cannot be read nobody
 /// knows that nothing has changed.
-async fn save(api: &Api, job: &mut Job, pre: Precondition) -> Result<Response, Problem> {
+async fn save(api: &Api, job: &mut Job, pre: Expected) -> Result<Response, Problem> {
     let old = broken::look(api, &job.name).await?;
     let same_ticks = match &old {
         Some(JobRecord::Job(old)) => {
@@ -273,10 +292,11 @@ async fn save(api: &Api, job: &mut Job, pre: Precondition) -> Result<Response, P
     }
     // The precondition makes sure that what was compared is what is replaced.
     let pre = match (pre, &old) {
-        (Precondition::Any, Some(old)) => Precondition::Matches(old.version()),
-        (Precondition::Any, None) => Precondition::Absent,
-        (Precondition::Absent, Some(old)) => return Err(changed(&job.name, old.version())),
-        (pre, _) => pre,
+        (Expected::Anything | Expected::Present, Some(old)) => Precondition::Matches(old.version()),
+        (Expected::Anything | Expected::Absent, None) => Precondition::Absent,
+        (Expected::Absent, Some(old)) => return Err(changed(&job.name, old.version())),
+        (Expected::Present, None) => return Err(absent(&job.name)),
+        (Expected::At(version), _) => Precondition::Matches(version),
     };
     let put = api.coordination.jobs.put(job, pre).await?;
     let status = if old.is_some() {

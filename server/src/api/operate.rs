@@ -14,7 +14,7 @@ use super::Api;
 use super::auth::TokenInfo;
 use super::dto::from_json;
 use super::dto::run::{ListDto, WorkerDto};
-use super::input::{Name, Run};
+use super::input::{Body, Name, Run};
 use super::problem::{FieldError, Problem};
 use super::{broken, jobs};
 
@@ -49,7 +49,7 @@ pub async fn run(
     Extension(who): Extension<TokenInfo>,
     Name(name): Name,
     headers: HeaderMap,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<Response, Problem> {
     let body: RunBody = if body.is_empty() {
         RunBody::default()
@@ -127,7 +127,7 @@ pub async fn kill_run(
     State(api): State<Api>,
     Extension(who): Extension<TokenInfo>,
     Run(id): Run,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<StatusCode, Problem> {
     let kill = kill_of(id, &who, &body)?;
     if let Some(run) = api.records.runs.get(&kill.run).await?
@@ -147,7 +147,7 @@ pub async fn kill_job(
     State(api): State<Api>,
     Extension(who): Extension<TokenInfo>,
     Name(name): Name,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<Response, Problem> {
     if broken::look(&api, &name).await?.is_none() {
         return Err(jobs::no_job(&name));

@@ -8,6 +8,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sandclock_core::error::WithSources;
+use sandclock_core::job::Unfit;
 use sandclock_core::{BackendError, ErrorKind};
 use serde::Serialize;
 
@@ -166,9 +167,27 @@ impl Problem {
         )
     }
 
+    /// 413: more than `most` bytes.
+    pub fn too_large(most: usize) -> Self {
+        let detail = format!("the body of a request may have {most} bytes at most");
+        let title = "the body is too large";
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "/problems/too-large",
+            title,
+            detail,
+        )
+    }
+
     /// The status.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+impl From<Unfit> for FieldError {
+    fn from(unfit: Unfit) -> Self {
+        Self::new(unfit.field, unfit.value, unfit.accepted)
     }
 }
 

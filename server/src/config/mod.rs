@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
+mod checked;
 mod environment;
 mod stores;
 
@@ -30,6 +31,7 @@ pub struct Config {
     /// Where data is kept; `None` is the user's data directory.
     pub data: Option<PathBuf>,
     /// For jobs that name no zone; `None` is UTC, or with `dev` the local zone.
+    #[serde(deserialize_with = "checked::zone")]
     pub default_time_zone: Option<String>,
     /// Where workers agree.
     pub coordination: CoordinationSection,
@@ -115,6 +117,7 @@ pub enum Target {
     /// An HTTP POST.
     Webhook {
         /// Where to.
+        #[serde(deserialize_with = "checked::webhook_url")]
         url: String,
         /// Headers besides those of the alert.
         #[serde(default)]
@@ -249,6 +252,27 @@ mod tests {
             ("listen = \"0.0.0.0:8070\"\n", "behind_proxy"),
             ("[alerts.targets.ops]\ntype = \"pager\"\n", "webhook"),
             ("[coordination]\ntype = \"zookeeper\"\n", "etcd"),
+            ("\ndefault_time_zone = \"Mars/Base\"\n", "line 2"),
+            (
+                "default_time_zone = \"Mars/Base\"\n",
+                "default_time_zone = \"Mars/Base\"",
+            ),
+            (
+                "default_time_zone = \"Europe/Berln\"\n",
+                "did you mean Europe/Berlin",
+            ),
+            (
+                "[alerts.targets.ops]\ntype = \"webhook\"\nurl = \"ftp://a/b\"\n",
+                "http or https",
+            ),
+            (
+                "[alerts.targets.ops]\ntype = \"webhook\"\nurl = \"hooks/secret\"\n",
+                "url \"hooks/secret\"",
+            ),
+            (
+                "[alerts.targets.ops]\ntype = \"webhook\"\nurl = \"http://\"\n",
+                "with a host",
+            ),
             ("[coordination]\ntype = \"etcd\"\n", "endpoints"),
             (
                 "[coordination]\ntype = \"etcd\"\nendpoints = [\"a:2379\"]\nuser = \"x\"\nprefx = \"/\"\n",

@@ -19,11 +19,12 @@ use sandclock_core::ports::Channel;
 
 use super::frames::frame;
 use super::line::{IdleLines, Line};
-use super::link::CONTACT_GRACE;
+use super::start::CONTACT_GRACE;
 use super::wire::{Deadline, EndedBy, Exit, Order, Report, RunNumber, Usage};
 
-/// How long after the SIGKILL of an order its supervisor may stay silent: its own patience with
-/// unkillable processes, and some more. After that it counts as stuck.
+/// How long after the SIGKILL of an order, or of the dead man's deadline, its supervisor may stay
+/// silent: its own patience with unkillable processes, and some more. After that it counts as stuck
+/// and is killed. The spawner has as long to report that.
 const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(8);
 
 /// How a run's processes ended.
@@ -52,15 +53,35 @@ pub struct Control {
     run: RunNumber,
     supervisor: Pid,
     /// When the supervisor's silence is too long.
-    overdue: watch::Sender<Option<Instant>>,
+    overdue: watch::Sender<Overdue>,
+}
+
+/// When a supervisor should have ended its run; `None` is never.
+#[derive(Debug, Clone, Copy, Default)]
+struct Overdue {
+    /// By the orders it was given.
+    ordered: Option<Instant>,
+    /// By the dead man's deadline.
+    contact: Option<Instant>,
+}
+
+impl Overdue {
+    fn first(self) -> Option<Instant> {
+        self.ordered.into_iter().chain(self.contact).min()
+    }
+}
+
+/// When the silence of a supervisor is too long that sends SIGKILL after `wait`.
+fn overdue_after(wait: Duration) -> Option<Instant> {
+    Instant::now().checked_add(wait.saturating_add(SUPERVISOR_PATIENCE))
 }
 
 impl Control {
     /// SIGTERM to the whole tree now and SIGKILL after `grace`. Idempotent; a shorter grace wins.
     pub fn terminate(&self, grace: Duration) {
-        let overdue = Instant::now() + grace + SUPERVISOR_PATIENCE;
+        let overdue = overdue_after(grace);
         self.overdue
-            .send_modify(|known| *known = Some(known.map_or(overdue, |k| k.min(overdue))));
+            .send_modify(|known| known.ordered = known.ordered.into_iter().chain(overdue).min());
         if let Err(error) = self.send(&Order::End(
             self.run,
             Deadline::from_now(Duration::ZERO, grace),
@@ -68,7 +89,8 @@ impl Control {
             // Broken pipe: the end is on its way already. Otherwise the supervisor has not read for
             // days.
             if error.kind() != io::ErrorKind::BrokenPipe {
-                self.overdue.send_replace(Some(Instant::now()));
+                let now = Some(Instant::now());
+                self.overdue.send_modify(|known| known.ordered = now);
             }
         }
     }
@@ -81,6 +103,8 @@ impl Control {
     /// Moves the dead man's deadline: without a further call, SIGTERM goes to the tree `alive_for`
     /// from now and SIGKILL 2 s later, even if this process is stopped or gone.
     pub fn extend(&self, alive_for: Duration) {
+        let overdue = overdue_after(alive_for.saturating_add(CONTACT_GRACE));
+        self.overdue.send_modify(|known| known.contact = overdue);
         // A failure means that the run has ended, or that its supervisor is stuck and the deadline
         // stays.
         let _ = self.send(&Order::Contact(
@@ -113,7 +137,9 @@ pub struct Child {
     line: Option<Line>,
     idle: IdleLines,
     control: Control,
-    overdue: watch::Receiver<Option<Instant>>,
+    overdue: watch::Receiver<Overdue>,
+    /// Its supervisor was killed for its silence; from then on the spawner should say so.
+    given_up_at: Option<Instant>,
     exit: Exit,
     end: Option<TreeEnd>,
 }
@@ -124,6 +150,8 @@ pub(super) struct Started {
     pub(super) supervisor: i32,
     pub(super) pid: i32,
     pub(super) grouped: bool,
+    /// The first dead man's deadline.
+    pub(super) alive_for: Duration,
 }
 
 impl Child {
@@ -139,8 +167,12 @@ impl Child {
             supervisor,
             pid,
             grouped,
+            alive_for,
         } = started;
-        let (sender, overdue) = watch::channel(None);
+        let (sender, overdue) = watch::channel(Overdue {
+            ordered: None,
+            contact: overdue_after(alive_for.saturating_add(CONTACT_GRACE)),
+        });
         let control = Control {
             socket: line.socket(),
             run,
@@ -156,6 +188,7 @@ impl Child {
             idle,
             control,
             overdue,
+            given_up_at: None,
             exit: Exit::Unknown,
             end: None,
         }
@@ -178,15 +211,21 @@ impl Child {
             let Some(line) = &mut self.line else {
                 return self.ended_by(EndedBy::SpawnerLost);
             };
-            let overdue = *self.overdue.borrow_and_update();
+            let overdue = self.overdue.borrow_and_update().first();
+            let (due, given_up) = match self.given_up_at {
+                Some(at) => (Some(at), true),
+                None => (overdue, false),
+            };
             let report = tokio::select! {
                 biased;
                 report = line.next_report() => report,
                 _ = self.overdue.changed() => continue,
-                () = until(overdue) => {
+                // The spawner is stopped too.
+                () = until(due), if given_up => Ok(None),
+                () = until(due), if !given_up => {
                     // Its parent, the spawner, then ends what it held and reports.
                     let _ = kill(self.control.supervisor, Signal::SIGKILL);
-                    self.control.overdue.send_replace(None);
+                    self.given_up_at = overdue_after(Duration::ZERO);
                     continue;
                 }
             };
@@ -229,7 +268,7 @@ impl Child {
                     ..end
                 });
             }
-            Report::Started { .. } | Report::Refused { .. } => {}
+            Report::Ready | Report::Started { .. } | Report::Refused { .. } => {}
         }
     }
 

@@ -21,7 +21,7 @@ use super::output::{Output, OutputEnd};
 use super::spec::CommandSpec;
 use super::surroundings::Surroundings;
 use super::tree;
-use super::wire::{EndedBy, Exit, Limits};
+use super::wire::{EndedBy, Exit, Limits, StartStep};
 
 /// Runs jobs as processes.
 #[derive(Debug)]
@@ -52,11 +52,16 @@ impl Executor for JobExecutor {
             .await
             .map_err(|error| fail(&error))?;
         let spec = spec(&run.job.command, env, run.job.grace, alive_for);
-        let mut child = self
-            .processes
-            .start(&spec)
-            .await
-            .map_err(|error| fail(&error))?;
+        let mut child = match self.processes.start(&spec).await {
+            Ok(child) => child,
+            Err(error) => {
+                if error.step == StartStep::Unknown {
+                    // Its spawner ends what it left, unless that was killed too.
+                    end_unsupervised("SANDCLOCK_RUN_ID", run.id.as_str()).await;
+                }
+                return Err(fail(&error));
+            }
+        };
         let control = child.control();
         let mut pipes = Vec::new();
         for (channel, pipe) in std::mem::take(&mut child.outputs) {
@@ -198,11 +203,11 @@ fn fault(tree: &TreeEnd) -> Option<Fault> {
         ),
         EndedBy::WorkerGone => Fault::NoContact("ended because its worker let go of it".to_owned()),
         EndedBy::SupervisorLost => Fault::Executor(format!(
-            "its supervisor was killed from outside; {} processes that it left were ended",
+            "its supervisor was stopped or killed from outside; {} processes that it left were ended",
             tree.leftovers
         )),
         EndedBy::SpawnerLost => Fault::Executor(format!(
-            "its supervisor and the spawner were killed from outside; {} processes of it were found and ended",
+            "its supervisor and the spawner were stopped or killed from outside; {} processes of it were found and ended",
             tree.leftovers
         )),
     })

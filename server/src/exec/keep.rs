@@ -5,28 +5,35 @@
 //! read the run's pipes, a kept daemon that prints a line would be ended by SIGPIPE or block for
 //! ever.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl;
 
 use super::reap::{Reaped, reap};
 use super::spawner::sigchld;
 
-/// Returns when the last child has ended.
+/// What a supervisor is called that stays for kept processes; at most 15 bytes.
+pub(super) const KEEPER_NAME: &str = "sandclock-keep";
+
+/// Returns when the last child has ended. Whoever looks for what a dead worker left sees by the name
+/// that these processes may stay.
 ///
 /// What the pipes held when the run ended is still the worker's to read; so they are left alone
 /// until it has let go of the run's control socket.
 pub(super) fn outlast(control: &UnixStream, mut pipes: Vec<OwnedFd>) -> io::Result<()> {
+    prctl::set_name(&CString::new(KEEPER_NAME)?)?;
     let signals = sigchld()?;
     let mut worker = Some(control);
     let mut discarded = [0; 4096];
     loop {
         loop {
             match reap() {
-                Reaped::Ended(..) => {}
+                Reaped::Ended(..) | Reaped::Stopped(_) => {}
                 Reaped::NoneYet => break,
                 Reaped::Childless => return Ok(()),
             }

@@ -127,7 +127,7 @@ impl Plan {
         let out = pipes.first().ok_or_else(|| process(Errno::EBADF))?;
         dup2_stdout(out).map_err(process)?;
         dup2_stderr(pipes.get(1).unwrap_or(out)).map_err(process)?;
-        set_limits(&request.limits)?;
+        set_limits(&request.limits, request.soft_open_files)?;
         umask(Mode::from_bits_truncate(request.umask));
         if let Some((user, groups)) = &self.user {
             assume(user, groups)?;
@@ -204,7 +204,15 @@ fn assume(user: &User, groups: &[Gid]) -> Result<(), Failure> {
 
 /// Sets soft and hard limit alike, so that the command cannot raise it again; but a second more for
 /// the hard limit of processor time, at which SIGKILL comes, so that SIGXCPU comes first.
-fn set_limits(limits: &Limits) -> Result<(), Failure> {
+///
+/// Open files are different where the job sets no limit of them: the worker has raised its own soft
+/// limit, and takes that back here.
+fn set_limits(limits: &Limits, soft_open_files: Option<u64>) -> Result<(), Failure> {
+    if let Some(soft) = soft_open_files {
+        let failed = failed(StartStep::Limit, "open_files");
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(&failed)?;
+        setrlimit(Resource::RLIMIT_NOFILE, soft.min(hard), hard).map_err(&failed)?;
+    }
     let table = [
         ("memory", Resource::RLIMIT_AS, limits.memory_bytes),
         ("cpu", Resource::RLIMIT_CPU, limits.cpu_s),

@@ -13,7 +13,7 @@
 //! stopped or killed (L2, and the executor's share of S5). Making processes is the price of a run,
 //! so a supervisor whose run left nothing is used again ([`mod@line`]).
 //!
-//! [`link`], [`mod@line`] and [`child`] are the worker's side, on tokio. [`job`] is the executor that the
+//! [`link`], [`mod@line`], [`mod@start`] and [`child`] are the worker's side, on tokio. [`job`] is the executor that the
 //! scheduler calls: it makes a command of a job ([`surroundings`]) and carries its output
 //! ([`output`]) from the pipe ([`intake`]) through redaction into bounded space ([`window`]) and
 //! the run log, which is also where a live run is followed ([`transcript`]).
@@ -30,6 +30,7 @@ mod launch;
 mod line;
 mod link;
 mod mutant;
+pub mod open_files;
 mod orphans;
 mod output;
 mod passing;
@@ -37,6 +38,7 @@ mod reap;
 mod roster;
 mod spawner;
 mod spec;
+mod start;
 mod supervisor;
 mod surroundings;
 mod timer;

@@ -20,6 +20,10 @@ pub enum Mutant {
     GroupOnly,
     /// The dead man's deadline is not looked at.
     NoDeadline,
+    /// A supervisor that was stopped stays so.
+    LeaveStopped,
+    /// A supervisor is killed when it has started a command and has not said so.
+    DieUnheard,
     /// An order is obeyed whatever run it is for.
     AnyRun,
 }
@@ -32,6 +36,8 @@ impl Mutant {
             Mutant::NoSubreaper => "no-subreaper",
             Mutant::GroupOnly => "group-only",
             Mutant::NoDeadline => "no-deadline",
+            Mutant::LeaveStopped => "leave-stopped",
+            Mutant::DieUnheard => "die-unheard",
             Mutant::AnyRun => "any-run",
         }
     }

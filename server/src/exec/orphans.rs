@@ -1,8 +1,10 @@
-//! The last resort: processes whose supervisor and spawner were both killed.
+//! The last resort: processes that nobody looks after any more.
 //!
-//! They have left no trace but their environment, which names the run and the worker (a job that
-//! wipes it cannot be found). A supervisor above a process means that somebody looks after it: it
-//! is being ended in order, or may stay.
+//! Supervisor and spawner were both killed, or stopped before their worker was. What they leave has
+//! left no trace but its environment, which names the run and the worker (a job that wipes it cannot
+//! be found). Who looks after a process is the nearest of ours above it: a supervisor whose worker
+//! lives, or one that stays for what may be kept, is left alone. One whose worker is gone ends its
+//! run by itself, and soon; one that is stopped will never.
 
 use std::fs;
 use std::time::Duration;
@@ -11,13 +13,24 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::time::{Instant, sleep};
 
+use super::keep::KEEPER_NAME;
+use super::start::CONTACT_GRACE;
 use super::supervisor::SUPERVISOR_NAME;
 use super::tree;
 
 /// How long they may resist SIGKILL.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Kills every process that has this variable in its environment and no supervisor above it, until
+/// The variable by which a spawner, and each supervisor it forks, names its worker.
+const WORKER_MARK: &str = "SANDCLOCK_SPAWNER_OF";
+
+/// This process, as its spawner names it.
+pub(super) fn mark_of_worker() -> Option<(&'static str, String)> {
+    let own = tree::incarnation(nix::unistd::getpid())?;
+    Some((WORKER_MARK, own))
+}
+
+/// Kills every process that has this variable in its environment and that nobody looks after, until
 /// there is none.
 ///
 /// A worker calls it with `SANDCLOCK_WORKER` and its own name before it opens a session, so that
@@ -25,44 +38,87 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// left (another user's, or in an uninterruptible call).
 pub async fn end_unsupervised(variable: &str, value: &str) -> (usize, usize) {
     let wanted = format!("{variable}={value}");
-    let give_up_at = Instant::now() + PATIENCE;
+    let began = Instant::now();
     let mut ended = 0;
     loop {
         let found = unsupervised(&wanted);
-        if found.is_empty() || Instant::now() >= give_up_at {
+        if found.is_empty() || began.elapsed() >= PATIENCE {
             return (ended, found.len());
         }
-        for pid in &found {
-            ended += usize::from(kill(*pid, Signal::SIGKILL).is_ok());
+        for (pid, care) in found {
+            if let Care::Stopped(supervisor) = care {
+                let _ = kill(supervisor, Signal::SIGKILL);
+            }
+            if care != Care::Ending || began.elapsed() >= CONTACT_GRACE {
+                ended += usize::from(kill(pid, Signal::SIGKILL).is_ok());
+            }
         }
         sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// Living processes with this entry in their environment and no supervisor above them.
-fn unsupervised(wanted: &str) -> Vec<Pid> {
-    let has_entry = |pid: &Pid| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment
-            .split(|byte| *byte == 0)
-            .any(|entry| entry == wanted.as_bytes())
-    };
+/// Who looks after a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Care {
+    Nobody,
+    /// This supervisor, which is stopped.
+    Stopped(Pid),
+    /// A supervisor whose worker is gone, and which is ending its run.
+    Ending,
+    /// Whoever should.
+    InOrder,
+}
+
+/// Living processes with this entry in their environment that will not be ended in order.
+fn unsupervised(wanted: &str) -> Vec<(Pid, Care)> {
     let own = nix::unistd::getpid();
     tree::all_processes()
-        .filter(|pid| *pid != own && has_entry(pid) && !is_supervised(*pid))
+        .filter(|pid| *pid != own && has_entry(*pid, wanted))
+        .map(|pid| (pid, care(pid, wanted)))
+        .filter(|(_, care)| *care != Care::InOrder)
         .collect()
 }
 
-fn is_supervised(pid: Pid) -> bool {
+fn care(pid: Pid, wanted: &str) -> Care {
     let mut above = tree::parent(pid);
     while let Some(pid) = above {
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         // One that was killed closes its descriptors, which is how its worker knows, before its
-        // children get another parent.
-        if name.trim_end() == SUPERVISOR_NAME && !tree::is_exiting(pid) {
-            return true;
+        // children get another parent. And a job may call itself anything, but has the entry.
+        if !tree::is_exiting(pid) && !has_entry(pid, wanted) {
+            match name.trim_end() {
+                KEEPER_NAME => return Care::InOrder,
+                SUPERVISOR_NAME if tree::is_stopped(pid) => return Care::Stopped(pid),
+                SUPERVISOR_NAME if has_worker(pid) => return Care::InOrder,
+                SUPERVISOR_NAME => return Care::Ending,
+                _ => {}
+            }
         }
         above = tree::parent(pid);
     }
-    false
+    Care::Nobody
+}
+
+/// Whether the worker that this supervisor belongs to is alive.
+fn has_worker(supervisor: Pid) -> bool {
+    let environment = environment(supervisor);
+    let mut entries = environment.split(|byte| *byte == 0);
+    let worker = entries.find_map(|entry| {
+        let (name, worker) = std::str::from_utf8(entry).ok()?.split_once('=')?;
+        (name == WORKER_MARK).then_some(worker)
+    });
+    let pid = |worker: &str| worker.split('-').next()?.parse().ok();
+    let incarnation = |worker| tree::incarnation(Pid::from_raw(pid(worker)?));
+    worker.is_some_and(|worker| incarnation(worker).as_deref() == Some(worker))
+}
+
+fn has_entry(pid: Pid, wanted: &str) -> bool {
+    let environment = environment(pid);
+    let mut entries = environment.split(|byte| *byte == 0);
+    entries.any(|entry| entry == wanted.as_bytes())
+}
+
+/// What a process was started with; nothing for a zombie.
+fn environment(pid: Pid) -> Vec<u8> {
+    fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()
 }

@@ -14,21 +14,25 @@ use super::wire::{Exit, Usage};
 pub(super) enum Reaped {
     /// This one ended so; it and the children it waited for used this.
     Ended(Pid, Exit, Usage),
+    /// This one was stopped (SIGSTOP and the like).
+    Stopped(Pid),
     /// Children live, and none has ended.
     NoneYet,
     /// There is no child.
     Childless,
 }
 
-/// Takes one ended child off the kernel's hands, without waiting.
+/// Takes one ended child off the kernel's hands, without waiting. A stop is told once, too.
 pub(super) fn reap() -> Reaped {
     let mut status = 0;
     // SAFETY: all members of the structure are numbers, for which zero is a value.
     let mut used: rusage = unsafe { std::mem::zeroed() };
     // SAFETY: both places are valid for writes, for as long as the call.
-    let answer = unsafe { libc::wait4(-1, &mut status, libc::WNOHANG, &mut used) };
+    let answer =
+        unsafe { libc::wait4(-1, &mut status, libc::WNOHANG | libc::WUNTRACED, &mut used) };
     match Errno::result(answer) {
         Ok(0) | Err(Errno::EINTR) => Reaped::NoneYet,
+        Ok(pid) if libc::WIFSTOPPED(status) => Reaped::Stopped(Pid::from_raw(pid)),
         Ok(pid) => Reaped::Ended(Pid::from_raw(pid), exit(status), usage(&used)),
         Err(_) => Reaped::Childless,
     }
@@ -42,7 +46,7 @@ fn exit(status: i32) -> Exit {
             core_dumped: libc::WCOREDUMP(status),
         };
     }
-    // Without WUNTRACED and WCONTINUED there is nothing else to be told of.
+    // A stop was told apart, and without WCONTINUED there is nothing else to be told of.
     Exit::Code(libc::WEXITSTATUS(status))
 }
 

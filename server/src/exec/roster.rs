@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid};
 
 use super::cgroup::{Group, Groups};
 use super::frames;
+use super::mutant::Mutant;
 use super::reap::{Reaped, reap};
 use super::tree;
 use super::wire::{BootMillis, Exit, Report};
@@ -83,18 +85,27 @@ impl Roster {
     }
 
     /// Takes ended children off the kernel's hands, and notices which of them were supervisors that
-    /// failed.
-    pub(super) fn reap(&mut self, kept: &UnixDatagram) {
-        while let Reaped::Ended(pid, exit, _) = reap() {
-            self.read_kept(kept);
-            self.adopted.remove(&pid);
-            let in_order = exit == Exit::Code(0);
-            match (self.keepers.remove(&pid), self.runs.remove(&pid)) {
-                (Some(run), _) | (None, Some(run)) if in_order => self.reuse(run.group),
-                (Some(_), _) => self.adopted.extend(self.strangers()),
-                (None, Some(run)) => self.lost.push(run),
-                (None, None) => {}
+    /// failed or were stopped.
+    pub(super) fn reap(&mut self, kept: &UnixDatagram, has_worker: bool) {
+        loop {
+            match reap() {
+                Reaped::Ended(pid, exit, _) => self.on_end(pid, exit, kept),
+                Reaped::Stopped(pid) if self.runs.contains_key(&pid) => go_on(pid, has_worker),
+                Reaped::Stopped(_) => {}
+                Reaped::NoneYet | Reaped::Childless => return,
             }
+        }
+    }
+
+    fn on_end(&mut self, pid: Pid, exit: Exit, kept: &UnixDatagram) {
+        self.read_kept(kept);
+        self.adopted.remove(&pid);
+        let in_order = exit == Exit::Code(0);
+        match (self.keepers.remove(&pid), self.runs.remove(&pid)) {
+            (Some(run), _) | (None, Some(run)) if in_order => self.reuse(run.group),
+            (Some(_), _) => self.adopted.extend(self.strangers()),
+            (None, Some(run)) => self.lost.push(run),
+            (None, None) => {}
         }
     }
 
@@ -159,4 +170,18 @@ impl Roster {
             }
         }
     }
+}
+
+/// A stopped supervisor would miss its deadlines, so it is made to go on. Once no worker watches
+/// over it any more it is not trusted with that: it is killed, and what it leaves is ended here.
+fn go_on(supervisor: Pid, has_worker: bool) {
+    if Mutant::LeaveStopped.is_on() {
+        return;
+    }
+    let signal = if has_worker {
+        Signal::SIGCONT
+    } else {
+        Signal::SIGKILL
+    };
+    let _ = kill(supervisor, signal);
 }

@@ -98,7 +98,7 @@ impl Spawner {
             self.wait()?;
             while let Ok(Some(_)) = self.signals.read_signal() {}
             self.roster.read_kept(&self.kept.0);
-            self.roster.reap(&self.kept.0);
+            self.roster.reap(&self.kept.0, self.worker.is_some());
             self.roster.end_orphans();
             while let Some(worker) = &self.worker {
                 // One byte asked for is one message.
@@ -129,14 +129,15 @@ impl Spawner {
         }
     }
 
-    /// Forks a supervisor. Where there are no descriptors left for it, the worker reads the end of
-    /// the control socket.
+    /// Forks a supervisor. Where there was no descriptor left for the control socket itself, the
+    /// worker reads the end of it.
     fn add_supervisor(&mut self, descriptors: Vec<OwnedFd>) {
         let Some(control) = descriptors.into_iter().next().map(UnixStream::from) else {
             return;
         };
-        let (Ok(copy), Ok(kept)) = (control.try_clone(), self.kept.1.try_clone()) else {
-            return;
+        let (copy, kept) = match (control.try_clone(), self.kept.1.try_clone()) {
+            (Ok(copy), Ok(kept)) => (copy, kept),
+            (Err(error), _) | (_, Err(error)) => return refuse(&control, &error),
         };
         let group = self.roster.group();
         let child = self.single.fork(|single| {
@@ -161,20 +162,25 @@ impl Spawner {
                 },
             ),
             Err(errno) => {
-                let (step, subject) = (StartStep::Process, String::new());
-                let refused = Report::Refused {
-                    step,
-                    subject,
-                    errno: errno as i32,
-                };
-                let _ = frames::send(&copy, &refused);
+                refuse(&copy, &errno.into());
                 self.roster.reuse(group);
             }
         }
     }
 }
 
-/// A descriptor that is readable when a child has ended.
+/// Tells the worker that there will be no supervisor on this line.
+fn refuse(control: &UnixStream, error: &io::Error) {
+    let refused = Report::Refused {
+        step: StartStep::Process,
+        subject: String::new(),
+        errno: error.raw_os_error().unwrap_or_default(),
+    };
+    // The worker may be gone.
+    let _ = frames::send(control, &refused);
+}
+
+/// A descriptor that is readable when a child has ended or was stopped.
 pub(super) fn sigchld() -> io::Result<SignalFd> {
     let mut mask = SigSet::empty();
     mask.add(Signal::SIGCHLD);

@@ -3,6 +3,9 @@
 use std::io;
 use std::time::Duration;
 
+use nix::errno::Errno;
+
+use super::open_files;
 use super::wire::{Limits, StartStep};
 
 /// What to run and in which surroundings.
@@ -30,9 +33,10 @@ pub struct CommandSpec {
     pub alive_for: Duration,
 }
 
-/// Why a command did not start. Nothing of it is left.
+/// Why a command did not start, or why nobody knows whether it did. Nothing of it is left, or what
+/// is left is being ended.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot start: {}", describe(*step, subject))]
+#[error("{}", describe(*step, subject))]
 pub struct SpawnError {
     /// What failed.
     pub step: StartStep,
@@ -43,14 +47,59 @@ pub struct SpawnError {
     pub source: io::Error,
 }
 
+impl SpawnError {
+    /// The spawner could not be reached, unless it is this process that has no descriptor left for
+    /// it. Nothing was started.
+    pub(super) fn of_spawner(source: io::Error) -> SpawnError {
+        let (step, subject) = match source.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EMFILE) => (StartStep::Descriptors, open_files::current().to_string()),
+            _ => (StartStep::Spawner, String::new()),
+        };
+        SpawnError {
+            step,
+            subject,
+            source,
+        }
+    }
+
+    /// The request went out, and its answer is lost.
+    pub(super) fn unknown(source: io::Error) -> SpawnError {
+        SpawnError {
+            step: StartStep::Unknown,
+            subject: String::new(),
+            source,
+        }
+    }
+
+    /// Whether another spawner might do better.
+    pub(super) fn is_about_the_spawner(&self) -> bool {
+        self.step == StartStep::Spawner
+    }
+}
+
 fn describe(step: StartStep, subject: &str) -> String {
-    match step {
-        StartStep::Spawner => "the spawner does not answer".to_owned(),
+    let what = match step {
+        StartStep::Unknown => {
+            return "it is unknown whether the command began: its supervisor was stopped or killed \
+                    while it started the command, and what had begun was ended"
+                .to_owned();
+        }
+        StartStep::Spawner => {
+            "the process that starts commands (the spawner) does not answer".to_owned()
+        }
+        StartStep::Descriptors => format!(
+            "this worker has open all of the {subject} files that its limit allows; raise the limit \
+             (LimitNOFILE of its service, or ulimit -n), or lower worker.max_concurrent_runs"
+        ),
+        StartStep::Nul => {
+            format!("{subject} holds a NUL byte, which no process can be given; take it out")
+        }
         StartStep::Lookup => format!("program {subject:?} is in no directory of PATH"),
         StartStep::User => format!("user {subject:?}"),
         StartStep::Limit => format!("limit {subject}"),
         StartStep::Workdir => format!("workdir {subject:?}"),
         StartStep::Process => "no process or descriptor".to_owned(),
         StartStep::Exec => format!("program {subject:?}"),
-    }
+    };
+    format!("cannot start: {what}")
 }

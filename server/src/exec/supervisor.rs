@@ -22,6 +22,7 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::time::Duration;
 
 use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid};
 
 use super::cgroup::Group;
@@ -66,6 +67,8 @@ fn try_supervise(from: Inheritance<'_>, single: &SingleThreaded) -> io::Result<(
     prctl::set_child_subreaper(!Mutant::NoSubreaper.is_on())?;
     prctl::set_name(&CString::new(SUPERVISOR_NAME)?)?;
     let mut desk = Desk::new(from.control, from.group)?;
+    desk.say(&Report::Ready)?;
+    desk.flush();
     while let Some((request, pipes)) = desk.next_request()? {
         if !supervise_run(&mut desk, &request, pipes, &from.kept, single)? {
             break;
@@ -98,6 +101,9 @@ fn supervise_run(
         }
     };
     drop(pipes);
+    if Mutant::DieUnheard.is_on() {
+        kill(getpid(), Signal::SIGKILL)?;
+    }
     desk.say(&Report::Started {
         supervisor: getpid().as_raw(),
         pid: main.as_raw(),
@@ -210,6 +216,8 @@ impl<'a, 'b> Supervision<'a, 'b> {
             match reap() {
                 Reaped::NoneYet => return Ok(false),
                 Reaped::Childless => return Ok(true),
+                // The job may do that to itself.
+                Reaped::Stopped(_) => {}
                 Reaped::Ended(pid, exit, used) => {
                     self.used += used;
                     if pid == self.main {

@@ -56,6 +56,9 @@ struct Stat {
     parent: Pid,
     group: Pid,
     exiting: bool,
+    stopped: bool,
+    /// When it started, in clock ticks since the machine did.
+    started: u64,
 }
 
 /// `PF_EXITING` of the kernel's `sched.h`: on its way out, but perhaps still a parent.
@@ -87,6 +90,8 @@ impl Stat {
             parent: Pid::from_raw(parent.parse().ok()?),
             group: Pid::from_raw(group.parse().ok()?),
             exiting: flags.parse::<u32>().ok()? & EXITING != 0,
+            stopped: matches!(state, "T" | "t"),
+            started: fields.get(19)?.parse().ok()?,
         })
     }
 }
@@ -137,6 +142,18 @@ pub(super) fn parent(of: Pid) -> Option<Pid> {
 /// Whether a process has begun to end, by its own will or not.
 pub(super) fn is_exiting(pid: Pid) -> bool {
     Stat::of(pid).is_none_or(|stat| stat.exiting)
+}
+
+/// Whether a process stands still, by SIGSTOP or a tracer.
+pub(super) fn is_stopped(pid: Pid) -> bool {
+    Stat::of(pid).is_some_and(|stat| stat.stopped)
+}
+
+/// A process, as nothing else that bears its number was or will be called: `<pid>-<start>`. `None`
+/// if it has ended.
+pub(super) fn incarnation(pid: Pid) -> Option<String> {
+    let stat = Stat::of(pid).filter(|stat| !stat.zombie && !stat.exiting)?;
+    Some(format!("{pid}-{}", stat.started))
 }
 
 /// Sends a signal to the given processes and to their groups, never to this process's own group.
@@ -202,13 +219,15 @@ mod tests {
 
     #[test]
     fn stat_is_read_behind_any_name() {
-        let line = "42 (a) Z 7) S 41 40 39 0 -1 4194564 110 0";
+        let line = "42 (a) Z 7) S 41 40 39 0 -1 4194564 110 0 0 0 1 2 0 0 20 0 1 0 5678 99";
         let (parent, group) = (Pid::from_raw(41), Pid::from_raw(40));
         let expected = Stat {
             zombie: false,
             parent,
             group,
             exiting: true,
+            stopped: false,
+            started: 5678,
         };
         assert_eq!(Stat::parse(line), Some(expected));
         assert_eq!(Stat::parse("42 (cut"), None);

@@ -99,6 +99,8 @@ pub(super) struct Request {
     pub(super) user: Option<String>,
     pub(super) umask: u32,
     pub(super) limits: Limits,
+    /// The soft limit of open descriptors where `limits` sets none; `None` leaves the worker's.
+    pub(super) soft_open_files: Option<u64>,
     /// Two pipes rather than one.
     pub(super) split: bool,
     /// Processes that outlive the command may stay.
@@ -123,8 +125,15 @@ pub(super) enum Order {
 /// The step of a start that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StartStep {
-    /// The worker could not reach the spawner or make the run's descriptors.
+    /// The worker could not reach the spawner.
     Spawner,
+    /// A string of the command holds a NUL byte.
+    Nul,
+    /// The worker has no descriptor left for the run.
+    Descriptors,
+    /// The supervisor was given the command and ended or fell silent before it said what became of
+    /// it. The command may have begun.
+    Unknown,
     /// The program's name has no slash and no directory of `PATH` holds it.
     Lookup,
     /// The user does not exist or cannot be assumed.
@@ -186,6 +195,8 @@ pub struct Usage {
 /// Supervisor (or, for `Lost`, spawner) to worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Report {
+    /// There is a supervisor, and it waits for its first request.
+    Ready,
     /// The command runs.
     Started {
         supervisor: i32,

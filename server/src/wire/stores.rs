@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use sandclock_backend_embedded::{Embedded, EmbeddedConfig};
 use sandclock_backend_etcd::{EtcdConfig, GoKeys, Login, Tls};
 use sandclock_backend_mongo::MongoConfig;
+use sandclock_core::ErrorKind;
 use sandclock_core::backend::{Coordination, Records};
 
 use crate::config::{
@@ -31,8 +32,10 @@ pub struct Stores {
 pub async fn open(config: &Config, data: &Path) -> anyhow::Result<Stores> {
     let file = || {
         let path = data.join("sandclock.db");
-        Embedded::open(EmbeddedConfig { path: path.clone() })
-            .with_context(|| format!("open {}", path.display()))
+        Embedded::open(EmbeddedConfig { path: path.clone() }).map_err(|error| {
+            let what = format!("open {}{}", path.display(), remedy(error.kind));
+            anyhow::Error::new(error).context(what)
+        })
     };
     Ok(match (&config.coordination, &config.run_log) {
         (CoordinationSection::Embedded {}, RunLogSection::Embedded {}) => {
@@ -55,6 +58,18 @@ pub async fn open(config: &Config, data: &Path) -> anyhow::Result<Stores> {
             bail!("a fleet needs a run log that it shares")
         }
     })
+}
+
+/// What to do about a file that cannot be opened, where the error itself does not say it.
+fn remedy(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Corrupt => {
+            " (it is damaged: put a backup in its place, or save what is left with \"sqlite3 FILE .recover\"; \
+             or move it and the files beside it whose names begin like its own away to begin with an empty one)"
+        }
+        ErrorKind::Denied => " (give this user the right to read and write it and its folder)",
+        _ => "",
+    }
 }
 
 async fn coordination(section: &EtcdSection) -> anyhow::Result<Coordination> {

@@ -9,6 +9,8 @@ mod broken;
 #[cfg(test)]
 mod dev;
 #[cfg(test)]
+mod door;
+#[cfg(test)]
 mod exec;
 #[cfg(test)]
 mod fleet;
@@ -16,3 +18,5 @@ mod fleet;
 mod product;
 #[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod refusals;

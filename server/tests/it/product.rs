@@ -16,6 +16,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
+/// The product's binary.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_sandclock");
+
 /// A running `sandclock dev` or `sandclock server`. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Product {
@@ -32,6 +35,16 @@ impl Product {
         let home = TempDir::new().unwrap();
         let arguments = Self::dev_arguments(&home, args);
         Self::launch(home, String::new(), &arguments)
+    }
+
+    /// Starts `sandclock dev` with these limits of open files, soft and hard.
+    pub(crate) fn start_limited(soft: u32, hard: u32) -> Self {
+        let home = TempDir::new().unwrap();
+        let limited = format!("ulimit -Sn {soft}; ulimit -Hn {hard}; exec \"$0\" \"$@\"");
+        let shell = ["/bin/sh", "-c", &limited, PROGRAM].map(OsString::from);
+        let dev = Self::dev_arguments(&home, &["--no-examples"]);
+        let line: Vec<_> = shell.into_iter().chain(dev).collect();
+        Self::launch_line(home, String::new(), &line)
     }
 
     /// Starts `sandclock server` on empty folders, over the stores that this configuration names.
@@ -54,14 +67,22 @@ impl Product {
     }
 
     fn launch(home: TempDir, known_token: String, arguments: &[OsString]) -> Self {
+        let line: Vec<_> = [PROGRAM.into()]
+            .into_iter()
+            .chain(arguments.to_vec())
+            .collect();
+        Self::launch_line(home, known_token, &line)
+    }
+
+    fn launch_line(home: TempDir, known_token: String, line: &[OsString]) -> Self {
         sandclock_server::tls();
         let log = File::options()
             .create(true)
             .append(true)
             .open(home.path().join("log"))
             .unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_sandclock"))
-            .args(arguments)
+        let mut process = Command::new(&line[0])
+            .args(&line[1..])
             .env("HOME", home.path())
             .env("XDG_CONFIG_HOME", home.path().join("config"))
             .env("TZ", "UTC")
@@ -203,7 +224,7 @@ impl Product {
 
     /// The client commands against this server.
     pub(crate) fn cli(&self, args: &[&str]) -> std::process::Output {
-        Command::new(env!("CARGO_BIN_EXE_sandclock"))
+        Command::new(PROGRAM)
             .args(args)
             .env("SANDCLOCK_URL", &self.url)
             .env("SANDCLOCK_TOKEN", &self.token)

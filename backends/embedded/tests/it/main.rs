@@ -11,6 +11,7 @@ use sandclock_testkit::conformance;
 
 mod crash;
 mod damage;
+mod displaced;
 mod durability;
 mod faults;
 mod fresh;

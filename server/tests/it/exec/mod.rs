@@ -4,6 +4,7 @@
 //! can be killed, stopped and measured. What a run leaves behind is found by a mark in its
 //! environment, which every descendant inherits.
 
+mod neglect;
 mod output;
 mod reuse;
 mod start;

@@ -352,7 +352,7 @@ async fn a_run_that_lost_supervisor_and_spawner_is_found_and_ended() {
         panic!("{:?}", end.fault);
     };
     assert!(
-        fault.starts_with("its supervisor and the spawner were killed from outside"),
+        fault.starts_with("its supervisor and the spawner were stopped or killed from outside"),
         "{fault}"
     );
     assert!(end.leftovers_ended >= 2, "{fault}");

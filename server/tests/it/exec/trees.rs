@@ -320,17 +320,6 @@ async fn a_killed_supervisor_takes_its_tree_along() {
 }
 
 #[tokio::test]
-async fn a_stopped_supervisor_cannot_keep_a_killed_run_alive() {
-    let processes = processes();
-    let (mut child, mark) = stubborn(&processes).await;
-    kill(Pid::from_raw(child.supervisor), Signal::SIGSTOP).unwrap();
-    child.control().kill_now();
-    let end = child.wait().await;
-    assert_eq!(end.by, EndedBy::SupervisorLost);
-    assert_eq!(alive(&mark).len(), 0);
-}
-
-#[tokio::test]
 async fn forgetting_a_run_ends_it() {
     let processes = processes();
     let (child, mark) = stubborn(&processes).await;

@@ -8,9 +8,10 @@ use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use sandclock_server::exec::{EndedBy, Exit, TreeEnd, Usage};
+use sandclock_server::exec::{CommandSpec, EndedBy, Exit, TreeEnd, Usage};
 
 use super::{MARK, mark, marked, processes, shell};
 
@@ -24,6 +25,14 @@ const SEPARATOR: char = '\u{1f}';
 pub(super) fn hold(alive_for: Duration, mark: &str, command: &str) -> String {
     ["hold", &alive_for.as_millis().to_string(), mark, command].join(&SEPARATOR.to_string())
 }
+
+/// Orders to run a command whose leftovers may stay, and then to end.
+pub(super) fn keep(mark: &str, command: &str) -> String {
+    ["keep", mark, command].join(&SEPARATOR.to_string())
+}
+
+/// Orders to use up all descriptors, and then to start something.
+pub(super) const EXHAUST: &str = "exhaust";
 
 /// A running worker process. What it says are lines that begin with `@`.
 pub(super) struct Worker {
@@ -62,6 +71,12 @@ impl Worker {
             signal,
         )
         .unwrap();
+    }
+
+    /// Ends it with SIGKILL and waits until it is gone.
+    pub(super) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
     }
 
     /// The next line that begins with this.
@@ -131,6 +146,17 @@ fn worker_process() {
                 )
                 .await;
             }
+            ["keep", mark, command] => {
+                let spec = CommandSpec {
+                    keep_leftovers: true,
+                    ..marked(shell(command), mark)
+                };
+                let processes = processes();
+                let mut child = processes.start(&spec).await.unwrap();
+                println!("@started {}", processes.spawner_pid());
+                println!("@ended {:?}", child.wait().await.by);
+            }
+            ["exhaust"] => exhaust().await,
             ["flood", mebibytes] => super::output::flood(mebibytes.parse().unwrap()).await,
             _ => panic!("unknown orders {orders:?}"),
         }
@@ -154,4 +180,17 @@ async fn hold_run(alive_for: Duration, mark: &str, command: &str) {
         }
     };
     println!("@ended {:?}", end.by);
+}
+
+async fn exhaust() {
+    let processes = processes();
+    println!("@started {}", processes.spawner_pid());
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 100, hard).unwrap();
+    let mut open = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        open.push(file);
+    }
+    let error = processes.start(&shell("true")).await.unwrap_err();
+    println!("@refused {:?} {error}", error.step);
 }

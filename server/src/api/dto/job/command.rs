@@ -32,17 +32,8 @@ pub struct LimitsDto {
 
 impl JobDto {
     pub(super) fn program(&self) -> Result<Program, FieldError> {
-        let nul = |field: &str, text: &str| match text.find('\0') {
-            Some(_) => Err(FieldError::new(
-                field,
-                text.escape_debug(),
-                "text without NUL bytes",
-            )),
-            None => Ok(()),
-        };
         match (&self.command, &self.argv) {
             (Some(text), None) if !text.trim().is_empty() => {
-                nul("command", text)?;
                 let default = || vec!["/bin/bash".to_owned(), "-c".to_owned()];
                 let shell = self.shell.clone().unwrap_or_else(default);
                 if shell.first().is_none_or(String::is_empty) {
@@ -58,7 +49,6 @@ impl JobDto {
                 })
             }
             (None, Some(argv)) if argv.first().is_some_and(|program| !program.is_empty()) => {
-                argv.iter().try_for_each(|word| nul("argv", word))?;
                 if self.shell.is_some() {
                     return Err(FieldError::new("shell", "given", "only with 'command'"));
                 }

@@ -180,6 +180,7 @@ impl JobDto {
         job.labels = self.labels.clone();
         job.description = self.description.clone();
         job.owner = self.owner.clone();
+        job.check()?;
         Ok(job)
     }
 

@@ -3,6 +3,8 @@
 //! A [`Job`] in memory is always valid: the only way to one from text is through the server's
 //! wire types or [`crate::stored`], and both check. Every field's default is stated here once.
 
+mod check;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -10,6 +12,11 @@ use std::time::Duration;
 use crate::policy::{ConcurrencyPolicy, LostRunPolicy, Misfire, RetryPolicy};
 use crate::schedule::{Dialect, DstPolicy};
 use crate::time::Timestamp;
+
+pub use check::{
+    MAX_EXEC_BYTES, MAX_HOOK_CONFIG_BYTES, MAX_HOOKS, MAX_NAME_BYTES, MAX_PATH_BYTES,
+    MAX_TEXT_BYTES, Unfit,
+};
 
 /// A job's name, which is its identity.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

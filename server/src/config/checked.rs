@@ -1,0 +1,32 @@
+//! Values that are checked where they are read, so that a refusal shows the line.
+
+use sandclock_core::schedule::parse_zone;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+/// A time zone that exists.
+pub(super) fn zone<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let name = Option::<String>::deserialize(from)?;
+    if let Some(name) = &name {
+        parse_zone(name).map_err(D::Error::custom)?;
+    }
+    Ok(name)
+}
+
+/// An address that a webhook can be sent to.
+pub(super) fn webhook_url<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    let url = reqwest::Url::parse(&text);
+    let why = match &url {
+        Err(error) => error.to_string(),
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+            format!("its scheme is {}", url.scheme())
+        }
+        Ok(url) if !url.has_host() => "it names no host".to_owned(),
+        Ok(_) => return Ok(text),
+    };
+    Err(D::Error::custom(format!(
+        "url {text:?} is not accepted ({why}): an http or https address with a host, such as \
+         https://hooks.example.org/alerts"
+    )))
+}

@@ -1,0 +1,96 @@
+//! The API's door: how many clients may be connected at once, and how long each may be idle.
+//!
+//! Connections and runs share the descriptors of one process, and clients cost nothing to whoever
+//! opens them. So they get a share of the descriptors, and one that does not say what it wants is
+//! closed.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::exec::open_files;
+
+/// How long a client may take for the head of a request, from the connection or the last answer on.
+const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The most clients at once, streams among them; further ones wait in the kernel's queue.
+const MAX_CONNECTIONS: u64 = 4096;
+
+/// Clients may hold one of so many descriptors; the others are for runs and stores.
+const SHARE: u64 = 4;
+
+/// How long to wait when the kernel does not hand out a connection.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
+
+/// Answers requests until `closing`, then ends each connection after the answer it is about.
+/// Dropping the future closes all of them at once.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    closing: impl Future<Output = ()>,
+) {
+    let places = (open_files::current() / SHARE).clamp(1, MAX_CONNECTIONS);
+    let places = Arc::new(Semaphore::new(usize::try_from(places).unwrap_or(1)));
+    let (close, _) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    let mut closing = std::pin::pin!(closing);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut closing => break,
+            Some(_) = connections.join_next() => {}
+            accepted = accept(&listener, &places) => match accepted {
+                Ok((stream, place)) => {
+                    let answering = answer(stream, router.clone(), close.subscribe());
+                    connections.spawn(async move {
+                        answering.await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    sleep(ACCEPT_AGAIN).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    close.send_replace(true);
+    while connections.join_next().await.is_some() {}
+}
+
+/// The next connection, once there is a place for it.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await;
+    let place = place.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
+}
+
+/// Answers the requests of one connection.
+async fn answer(stream: TcpStream, router: Router, mut closing: watch::Receiver<bool>) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        // A client that goes away or says nothing is no fault of this process.
+        _ = connection.as_mut() => return,
+        _ = closing.wait_for(|closing| *closing) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
+}
