@@ -12,6 +12,7 @@ pub mod dto;
 pub mod health;
 pub mod input;
 pub mod jobs;
+pub mod lookup;
 pub mod metrics;
 pub mod operate;
 pub mod plugins;

@@ -15,6 +15,7 @@ use super::auth::TokenInfo;
 use super::dto::from_json;
 use super::dto::run::{ListDto, WorkerDto};
 use super::input::{Name, Run};
+use super::lookup::find;
 use super::problem::{FieldError, Problem};
 use super::{broken, jobs};
 
@@ -130,9 +131,8 @@ pub async fn kill_run(
     body: Bytes,
 ) -> Result<StatusCode, Problem> {
     let kill = kill_of(id, &who, &body)?;
-    if let Some(run) = api.records.runs.get(&kill.run).await?
-        && run.state.is_terminal()
-    {
+    let run = find(&api, &kill.run).await?;
+    if run.state.is_terminal() {
         return Err(Problem::conflict(format!(
             "run {} has ended: it {}",
             kill.run, run.state

@@ -20,8 +20,9 @@ use serde::{Deserialize, Serialize};
 use super::Api;
 use super::dto::run::RunDto;
 use super::input::Run;
+use super::lookup::find;
 use super::problem::Problem;
-use super::runs::{READ_BYTES, find};
+use super::runs::READ_BYTES;
 use crate::exec::{Part, Transcript};
 
 /// How often the run log is asked for more.

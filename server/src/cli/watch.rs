@@ -7,7 +7,7 @@ use super::Told;
 use super::client::Client;
 use super::table::{self, text};
 
-/// Prints a run's output until it ends. A run that is not in the run log yet is waited for.
+/// Prints a run's output until it ends.
 ///
 /// # Errors
 /// If the run does not succeed, or the server goes away.
@@ -28,15 +28,7 @@ pub(super) async fn until_end(client: &Client, run: &str) -> anyhow::Result<()> 
 /// If the server goes away.
 pub(super) async fn follow(client: &Client, run: &str) -> anyhow::Result<Value> {
     let path = format!("/runs/{run}/stream");
-    let response = loop {
-        match client.open(&path).await {
-            Ok(response) => break response,
-            Err(error) if error.to_string().starts_with("not found") => {
-                tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-            }
-            Err(error) => return Err(error),
-        }
-    };
+    let response = client.open(&path).await?;
     let mut events = Events::default();
     let mut body = response.bytes_stream();
     while let Some(piece) = body.next().await {

@@ -15,4 +15,6 @@ mod fleet;
 #[cfg(test)]
 mod product;
 #[cfg(test)]
+mod progress;
+#[cfg(test)]
 mod readme;
