@@ -9,7 +9,8 @@ use serde::Deserialize;
 use super::Api;
 use super::dto::run::{AlertDto, ListDto};
 use super::input::{Paging, Query};
-use super::problem::{FieldError, Problem};
+use super::problem::Problem;
+use crate::document::FieldError;
 
 /// The query of `GET /alerts`.
 #[derive(Debug, Deserialize)]

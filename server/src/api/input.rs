@@ -8,7 +8,8 @@ use sandclock_core::job::JobName;
 use sandclock_core::run::RunId;
 use serde::de::DeserializeOwned;
 
-use super::problem::{FieldError, Problem};
+use super::problem::Problem;
+use crate::document::{self, FieldError};
 
 /// The most items of a list.
 pub const MAX_LIMIT: u32 = 1000;
@@ -61,12 +62,31 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let query = axum::extract::Query::<T>::try_from_uri(&parts.uri).map_err(|error| {
-            let what = std::error::Error::source(&error)
-                .map_or_else(|| error.to_string(), ToString::to_string);
-            FieldError::new("(the query)", parts.uri.query().unwrap_or_default(), what)
+        let pairs = axum::extract::Query::try_from_uri(&parts.uri).map_err(|error| {
+            let query = parts.uri.query().unwrap_or_default();
+            FieldError::new("(the query)", query, format!("name=value&…; {error}"))
         })?;
-        Ok(Self(query.0))
+        Ok(Self(document::read_text(pairs.0)?))
+    }
+}
+
+/// The body of a request.
+///
+/// # Errors
+/// Names the field that is not accepted.
+pub fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FieldError> {
+    document::read(&document::parse_json(bytes)?)
+}
+
+/// The body of a request that may have none.
+///
+/// # Errors
+/// As [`body`].
+pub fn optional_body<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, FieldError> {
+    if bytes.is_empty() {
+        Ok(T::default())
+    } else {
+        body(bytes)
     }
 }
 

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use super::Api;
 use super::bindings;
 use super::broken;
-use super::dto::from_json;
 use super::dto::job::JobDto;
 use super::dto::run::ListDto;
 use super::input::{Name, Paging, Query, etag, precondition};
-use super::problem::{FieldError, Problem};
+use super::problem::Problem;
+use crate::document::{self, FieldError};
 
 /// How often a change without a precondition is tried again when others change the job meanwhile.
 const RACES: u32 = 10;
@@ -42,6 +42,10 @@ pub struct JobView {
 }
 
 impl JobView {
+    /// The members beside the document. A PUT takes and ignores them, so that what was read can be written
+    /// back; nothing that a person could mean by them is lost, since they follow from the rest.
+    const SHOWN_ONLY: [&str; 5] = ["version", "schedule_text", "next", "warnings", "broken"];
+
     fn of(api: &Api, stored: &StoredJob) -> Self {
         let spec = stored.job.schedule.as_ref();
         let (table, broken) = match spec.map(crate::timetable::of).transpose() {
@@ -110,14 +114,20 @@ pub async fn get(State(api): State<Api>, Name(name): Name) -> Result<Response, P
     Ok(shown(&api, StatusCode::OK, &stored))
 }
 
-/// `PUT /jobs/{name}`: creates or replaces.
+/// `PUT /jobs/{name}`: creates or replaces. Takes what `GET` shows, too.
 pub async fn put(
     State(api): State<Api>,
     Name(name): Name,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let dto: JobDto = from_json(&body)?;
+    let mut document = document::parse_json(&body)?;
+    if let Some(members) = document.as_object_mut() {
+        for name in JobView::SHOWN_ONLY {
+            members.remove(name);
+        }
+    }
+    let dto: JobDto = document::read(&document)?;
     let mut job = dto.to_core(name.as_str(), &api.default_time_zone)?;
     bindings::check(&api, &job).await?;
     save(&api, &mut job, precondition(&headers)?).await
@@ -130,17 +140,16 @@ pub async fn patch(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let patch: serde_json::Value = from_json(&body)?;
+    let patch = document::parse_json(&body)?;
     if !patch.is_object() {
-        return Err(FieldError::new("(the document)", &patch, "a JSON object of changes").into());
+        return Err(FieldError::new(document::WHOLE, &patch, "a JSON object of changes").into());
     }
     let pre = precondition(&headers)?;
     change(&api, &name, pre, |stored| {
         let mut document = serde_json::to_value(JobDto::from_core(&stored.job))
             .map_err(|error| Problem::malformed(error.to_string()))?;
         merge(&mut document, &patch);
-        let bytes = document.to_string();
-        let dto: JobDto = from_json(bytes.as_bytes())?;
+        let dto: JobDto = document::read(&document)?;
         Ok(dto.to_core(name.as_str(), &api.default_time_zone)?)
     })
     .await

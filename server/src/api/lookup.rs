@@ -9,7 +9,8 @@ use sandclock_core::backend::{InProgress, Page, PageToken, RunFilter, RunRecord,
 use sandclock_core::run::RunId;
 
 use super::Api;
-use super::problem::{FieldError, Problem};
+use super::problem::Problem;
+use crate::document::FieldError;
 
 /// How many runs are looked up in the run log at the same time.
 const AT_ONCE: usize = 16;

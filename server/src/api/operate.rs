@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Api;
 use super::auth::TokenInfo;
-use super::dto::from_json;
 use super::dto::run::{ListDto, WorkerDto};
-use super::input::{Name, Run};
+use super::input::{Name, Run, optional_body};
 use super::lookup::find;
-use super::problem::{FieldError, Problem};
+use super::problem::Problem;
 use super::{broken, jobs};
+use crate::document::FieldError;
 
 /// The body of `POST /jobs/{name}/run`; may be empty.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -52,11 +52,7 @@ pub async fn run(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let body: RunBody = if body.is_empty() {
-        RunBody::default()
-    } else {
-        from_json(&body)?
-    };
+    let body: RunBody = optional_body(&body)?;
     let id = request_id(&headers)?;
     let request = Request {
         id,
@@ -107,11 +103,7 @@ pub struct KillBody {
 }
 
 fn kill_of(run: RunId, who: &TokenInfo, body: &Bytes) -> Result<Kill, FieldError> {
-    let body: KillBody = if body.is_empty() {
-        KillBody::default()
-    } else {
-        from_json(body)?
-    };
+    let body: KillBody = optional_body(body)?;
     let why = body.reason.unwrap_or_else(|| "no reason given".to_owned());
     if why.len() > 1000 {
         return Err(FieldError::new("reason", why, "at most 1000 bytes"));

@@ -10,36 +10,7 @@ use axum::response::{IntoResponse, Response};
 use sandclock_core::{BackendError, ErrorKind};
 use serde::Serialize;
 
-/// A field of a request that cannot be accepted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {value} is not accepted: {accepted}")]
-pub struct FieldError {
-    /// The path of the field, such as `retry.backoff.factor`.
-    pub field: String,
-    /// The value as given, shortened.
-    pub value: String,
-    /// What is wrong with it and what would be accepted.
-    pub accepted: String,
-}
-
-impl FieldError {
-    /// A field with this value is refused because of `accepted`.
-    pub fn new(
-        field: impl Into<String>,
-        value: impl ToString,
-        accepted: impl Into<String>,
-    ) -> Self {
-        let mut value = value.to_string();
-        if value.chars().count() > 200 {
-            value = value.chars().take(200).chain("…".chars()).collect();
-        }
-        Self {
-            field: field.into(),
-            value,
-            accepted: accepted.into(),
-        }
-    }
-}
+use crate::document::FieldError;
 
 /// A refusal, ready to be sent.
 #[derive(Debug)]
@@ -117,6 +88,16 @@ impl Problem {
             "/problems/not-found",
             "not found",
             what.into(),
+        )
+    }
+
+    /// 404: no route has this path.
+    pub fn no_route(path: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "/problems/no-route",
+            "there is no such route",
+            format!("this server has no {path}"),
         )
     }
 

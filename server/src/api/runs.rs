@@ -15,7 +15,8 @@ use super::Api;
 use super::dto::run::{HookNoteDto, ListDto, RunDto};
 use super::input::{Paging, Query, Run};
 use super::lookup::{self, find};
-use super::problem::{FieldError, Problem};
+use super::problem::Problem;
+use crate::document::FieldError;
 use crate::exec::Transcript;
 
 /// How much of an output is read from the run log at a time, in bytes.

@@ -180,7 +180,7 @@ impl Tail {
 }
 
 /// How many of the bytes do not belong to a character that the end cuts in two.
-fn whole_characters(bytes: &[u8]) -> usize {
+pub(crate) fn whole_characters(bytes: &[u8]) -> usize {
     let tail = bytes.len().saturating_sub(3);
     let last = bytes.get(tail..).unwrap_or_default();
     for (at, byte) in last.iter().enumerate().rev() {

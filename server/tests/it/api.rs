@@ -95,6 +95,23 @@ fn refused_jobs() -> Vec<(Value, &'static str, &'static str)> {
             "time_zone",
             "Europe/Berlin",
         ),
+        (
+            json!({ "command": "true", "schedule": "@daily", "starts_at": "2031-01-01T00:00:00Z",
+                "ends_at": "2030-01-01T00:00:00Z" }),
+            "ends_at",
+            "ends_at: 2030-01-01T00:00:00Z is not accepted: it is too early; use an instant after starts_at",
+        ),
+        (
+            json!({ "command": "true", "schedule": "@at 2030-01-01T00:00:00Z",
+                "starts_at": "2031-01-01T00:00:00Z" }),
+            "schedule",
+            "it never fires between 2031-01-01T00:00:00Z",
+        ),
+        (
+            json!({ "command": "true", "schedule": "@daily", "ends_at": "tomorrow" }),
+            "ends_at",
+            "RFC 3339",
+        ),
         (json!({ "argv": [] }), "argv", "program"),
         (json!({}), "command", "argv"),
         (
@@ -105,7 +122,7 @@ fn refused_jobs() -> Vec<(Value, &'static str, &'static str)> {
         (
             json!({ "command": "true", "timeout_s": "soon" }),
             "timeout_s",
-            "f64",
+            "\"soon\" is not accepted: a number",
         ),
         (
             json!({ "command": "true", "concurrency": "maybe" }),
@@ -125,7 +142,47 @@ fn refused_jobs() -> Vec<(Value, &'static str, &'static str)> {
         (
             json!({ "command": "true", "targets": {} }),
             "targets",
-            "unknown field",
+            "there is no such field",
+        ),
+        (
+            json!({ "command": "true", "on_lost": ["rerun"] }),
+            "on_lost",
+            r#"on_lost: ["rerun"] is not accepted: "record", "rerun" or {"rerun": {"max": 3}}"#,
+        ),
+        (
+            json!({ "command": "true", "on_lost": { "rerun": [3] } }),
+            "on_lost.rerun",
+            "on_lost.rerun: [3] is not accepted: an object with fields out of max",
+        ),
+        (
+            json!({ "command": "true", "on_lost": { "rerun": { "max": "x" } } }),
+            "on_lost.rerun.max",
+            "on_lost.rerun.max: \"x\" is not accepted: a whole number",
+        ),
+        (
+            json!({ "command": "true", "misfire": ["once", null, 5] }),
+            "misfire",
+            r#"misfire: ["once",null,5] is not accepted: an object with fields out of policy, max and deadline_s"#,
+        ),
+        (
+            json!({ "command": "true", "retry": { "max": 1, "on": { "exit_codes": [1, "x"] } } }),
+            "retry.on.exit_codes[1]",
+            "retry.on.exit_codes[1]: \"x\" is not accepted: a whole number",
+        ),
+        (
+            json!({ "command": "true", "hooks": [["redact-secrets"]] }),
+            "hooks[0]",
+            "an object with fields out of plugin and config",
+        ),
+        (
+            json!({ "command": "true", "secrets": { "A": { "file": "/a", "env": "B" } } }),
+            "secrets.A",
+            "either 'file'",
+        ),
+        (
+            json!(["a", "true"]),
+            "(the document)",
+            "an object with fields out of name, ",
         ),
     ]
 }
@@ -180,6 +237,9 @@ async fn a_refusal_names_the_field_and_what_would_be_accepted() {
             problem["detail"].as_str().unwrap().contains(accepted),
             "{job}: {problem}"
         );
+        for inner in ["struct", "untagged", "serde", "Dto", "this member"] {
+            assert!(!problem.to_string().contains(inner), "{job}: {problem}");
+        }
     }
     let broken = product
         .request(Method::PUT, "/jobs/the-job")
@@ -258,6 +318,28 @@ async fn writes_are_guarded_by_versions() {
         .await
         .unwrap();
     assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
+}
+
+/// What GET shows can be put back, as it is and changed.
+#[tokio::test]
+async fn what_is_read_can_be_written_back() {
+    let product = Product::start(&["--no-examples"]);
+    let job = json!({ "command": "true", "schedule": "@daily", "on_lost": "rerun",
+        "secrets": { "KEY": { "env": "KEY" } } });
+    product.put_job("a", &job).await;
+    let mut shown = product.get("/jobs/a").await;
+    let again = product.put_job("a", &shown).await;
+    let without_version = |mut job: Value| {
+        job["version"] = Value::Null;
+        job
+    };
+    assert_eq!(without_version(again), without_version(shown.clone()));
+    shown["schedule"] = json!("@hourly");
+    let changed = product.put_job("a", &shown).await;
+    assert_ne!(changed["schedule_text"], shown["schedule_text"]);
+    shown["status"] = json!("ready");
+    let refused = product.send(Method::PUT, "/jobs/a", &shown).await;
+    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
 }
 
 #[tokio::test]
@@ -347,6 +429,11 @@ async fn a_schedule_that_is_over_is_kept_with_a_warning() {
         &product.put_job("ended", &ended).await,
         "ends_at is 2021-05-05T00:00:00Z",
     );
+    let once = json!({ "command": "true", "schedule": "@at 2022-02-02T00:00:00Z" });
+    over(
+        &product.put_job("once", &once).await,
+        "'@at' names one instant",
+    );
     let alive = json!({ "command": "true", "schedule": "@daily" });
     assert_eq!(
         product.put_job("alive", &alive).await["warnings"],
@@ -375,10 +462,17 @@ async fn preview_shows_fire_times_words_and_warnings() {
         "2026-10-27T08:30:00Z",
     ];
     assert_eq!(preview["fires"], json!(expected));
-    let unknown = product
-        .request(Method::GET, "/schedule/preview?expr=@daily&zone=UTC")
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(unknown.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    for (query, field) in [
+        ("expr=@daily&zone=UTC", "zone"),
+        ("expr=@daily&n=many", "n"),
+        ("expr=@daily&dst=never", "dst"),
+        ("expr=@daily&expr=@hourly", "expr"),
+        ("tz=UTC", "expr"),
+    ] {
+        let path = format!("/schedule/preview?{query}");
+        let refused = product.request(Method::GET, &path).send().await.unwrap();
+        assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+        let problem: Value = refused.json().await.unwrap();
+        assert_eq!(problem["field"], field, "{problem}");
+    }
 }
