@@ -5,6 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::client::{Client, query};
+use super::harmless::Shown;
 use super::table::{self, age, text};
 use super::{Output, watch};
 
@@ -28,7 +29,8 @@ pub(super) enum RunCommand {
         /// The run's id
         id: String,
     },
-    /// Show what a run printed
+    /// Show what a run printed. A terminal gets control characters as `less` shows them, such as ^[; a pipe or
+    /// a file gets every byte as it is
     Logs {
         /// The run's id
         id: String,
@@ -76,8 +78,9 @@ pub(super) async fn main(
         }
         RunCommand::Logs { id, follow: false } => {
             let mut response = client.open(&format!("/runs/{id}/output")).await?;
+            let mut shown = Shown::new();
             while let Some(piece) = response.chunk().await? {
-                table::raw(&piece);
+                shown.print(&piece);
             }
         }
         RunCommand::Kill { id, reason } => {

@@ -1,12 +1,14 @@
 //! What people see on a terminal: tables that fit its width, and complaints.
 #![expect(clippy::print_stderr, reason = "the one place that prints")]
 
+use std::io::IsTerminal as _;
+
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use sandclock_core::Timestamp;
 use sandclock_core::time::Clock as _;
 use serde_json::Value;
 
-use super::{Output, Told};
+use super::{Output, harmless};
 
 /// Prints rows under a header, within the terminal's width or 80 columns. The first column is what
 /// people copy, so it is never broken.
@@ -50,29 +52,20 @@ pub(super) fn either(output: Output, value: &Value, people: impl FnOnce(&Value))
 /// Prints a line.
 pub(crate) fn say(line: &str) {
     use std::io::Write as _;
-    // A closed pipe (`| head`) is no failure of ours.
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
-}
-
-/// Prints text as it is.
-pub(super) fn raw(bytes: &[u8]) {
-    use std::io::Write as _;
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(bytes).and_then(|()| out.flush());
+    let line = harmless::line(line, out.is_terminal());
+    // A closed pipe (`| head`) is no failure of ours.
+    let _ = writeln!(out, "{line}");
 }
 
 /// Prints a line beside the output proper.
 pub(super) fn aside(line: &str) {
-    eprintln!("{line}");
+    eprintln!("{}", harmless::line(line, std::io::stderr().is_terminal()));
 }
 
-/// Prints why a command failed: the cause alone if it was meant for people, else the whole chain.
+/// Prints why a command failed, with the whole chain of causes.
 pub(super) fn complain(error: &anyhow::Error) {
-    if let Some(told) = error.downcast_ref::<Told>() {
-        eprintln!("sandclock: {told}");
-    } else {
-        eprintln!("sandclock: {error:#}");
-    }
+    aside(&format!("sandclock: {error:#}"));
 }
 
 /// A member as text; `-` if it is absent.

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Told;
 use super::client::Client;
+use super::harmless::Shown;
 use super::table::{self, text};
 
 /// Prints a run's output until it ends.
@@ -30,6 +31,7 @@ pub(super) async fn follow(client: &Client, run: &str) -> anyhow::Result<Value> 
     let path = format!("/runs/{run}/stream");
     let response = client.open(&path).await?;
     let mut events = Events::default();
+    let mut shown = Shown::new();
     let mut body = response.bytes_stream();
     while let Some(piece) = body.next().await {
         for (kind, data) in events.push(&piece?) {
@@ -39,9 +41,9 @@ pub(super) async fn follow(client: &Client, run: &str) -> anyhow::Result<Value> 
             }
             if kind == "cut" {
                 let bytes = data["bytes"].as_u64().unwrap_or_default();
-                table::raw(crate::exec::cut_marker(bytes).as_bytes());
+                shown.print(crate::exec::cut_marker(bytes).as_bytes());
             }
-            table::raw(data["text"].as_str().unwrap_or_default().as_bytes());
+            shown.print(data["text"].as_str().unwrap_or_default().as_bytes());
         }
     }
     Err(Told("the server closed the stream before the run ended".to_owned()).into())

@@ -441,6 +441,7 @@ async fn a_schedule_that_is_over_is_kept_with_a_warning() {
     );
     for command in [
         &["job", "next", "past"][..],
+        &["job", "enable", "past"],
         &["schedule", "next", "0 0 0 1 1 * 2020"],
     ] {
         let said = String::from_utf8(product.cli(command).stdout).unwrap();

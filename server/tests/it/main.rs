@@ -7,6 +7,8 @@ mod api;
 #[cfg(test)]
 mod broken;
 #[cfg(test)]
+mod client;
+#[cfg(test)]
 mod dev;
 #[cfg(test)]
 mod exec;
