@@ -115,7 +115,7 @@ fn list(runs: &Value) {
 
 fn explain(run: &Value) {
     let line = |name: &str, member: &str| {
-        if !run[member].is_null() {
+        if !run[member].is_null() && run[member] != "" {
             table::say(&format!("{name:<10} {}", text(run, member)));
         }
     };
@@ -129,6 +129,7 @@ fn explain(run: &Value) {
     line("worker", "worker");
     line("started", "started_at");
     line("ended", "ended_at");
+    line("next", "next_attempt_at");
     line("exit code", "exit_code");
     line("signal", "signal");
     line("output", "output_bytes");

@@ -93,7 +93,7 @@ macro_rules! whole_numbers {
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
             match self.number::<$type>() {
                 Some(number) => self.place(visitor.$visit(number)),
-                None if <$type>::MAX as u128 >= i64::MAX as u128 => {
+                None if <$type>::BITS >= 64 => {
                     self.refused(format!("a whole number from {}", <$type>::MIN))
                 }
                 None => self.refused(format!(

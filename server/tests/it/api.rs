@@ -120,16 +120,6 @@ fn refused_jobs() -> Vec<(Value, &'static str, &'static str)> {
             "seconds",
         ),
         (
-            json!({ "command": "true", "timeout_s": "soon" }),
-            "timeout_s",
-            "\"soon\" is not accepted: a number",
-        ),
-        (
-            json!({ "command": "true", "concurrency": "maybe" }),
-            "concurrency",
-            "forbid",
-        ),
-        (
             json!({ "command": "true", "retry": { "max": 3, "backoff": { "factr": 2 } } }),
             "retry.backoff",
             "factor",
@@ -143,6 +133,22 @@ fn refused_jobs() -> Vec<(Value, &'static str, &'static str)> {
             json!({ "command": "true", "targets": {} }),
             "targets",
             "there is no such field",
+        ),
+    ]
+}
+
+/// The same for values of another type than is asked for, at any depth.
+fn refused_types() -> Vec<(Value, &'static str, &'static str)> {
+    vec![
+        (
+            json!({ "command": "true", "timeout_s": "soon" }),
+            "timeout_s",
+            "\"soon\" is not accepted: a number",
+        ),
+        (
+            json!({ "command": "true", "concurrency": "maybe" }),
+            "concurrency",
+            "forbid",
         ),
         (
             json!({ "command": "true", "on_lost": ["rerun"] }),
@@ -219,7 +225,8 @@ fn refused_hooks() -> Vec<(Value, &'static str, &'static str)> {
 #[tokio::test]
 async fn a_refusal_names_the_field_and_what_would_be_accepted() {
     let product = Product::start(&["--no-examples"]);
-    for (job, field, accepted) in refused_jobs().into_iter().chain(refused_hooks()) {
+    let cases = [refused_jobs(), refused_types(), refused_hooks()].concat();
+    for (job, field, accepted) in cases {
         let response = product.send(Method::PUT, "/jobs/the-job", &job).await;
         let status = response.status();
         assert_eq!(

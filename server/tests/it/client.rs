@@ -4,7 +4,6 @@
     reason = "tests start the binary as a user does"
 )]
 
-use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
@@ -155,23 +154,6 @@ async fn a_server_that_cannot_be_reached_is_told_with_the_cause_and_the_remedy()
     }
 }
 
-/// Runs a command with a terminal as its output, and returns what the terminal got.
-fn on_a_terminal(product: &Product, args: &[&str]) -> String {
-    let pty = nix::pty::openpty(None, None).unwrap();
-    let mut process = Command::new(env!("CARGO_BIN_EXE_sandclock"))
-        .args(args)
-        .env("SANDCLOCK_URL", &product.url)
-        .env("SANDCLOCK_TOKEN", &product.token)
-        .stdout(Stdio::from(pty.slave))
-        .spawn()
-        .unwrap();
-    let mut said = Vec::new();
-    // When nobody has the other end any more, reading fails.
-    let _ = File::from(pty.master).read_to_end(&mut said);
-    assert!(process.wait().unwrap().success());
-    String::from_utf8_lossy(&said).into_owned()
-}
-
 #[tokio::test]
 async fn a_terminal_obeys_no_job_and_a_pipe_gets_every_byte() {
     let product = Product::start(&["--no-examples"]);
@@ -182,7 +164,42 @@ async fn a_terminal_obeys_no_job_and_a_pipe_gets_every_byte() {
     let plain = product.cli(&["run", "logs", id]).stdout;
     assert_eq!(plain, b"\x1b]0;owned\x07a\xc2\x9b2J\xff\n");
     for args in [&["run", "logs", id][..], &["run", "logs", "-f", id]] {
-        let shown = on_a_terminal(&product, args);
+        let shown = product.on_a_terminal(args);
         assert_eq!(shown, "^[]0;owned^Ga<U+009B>2J\u{fffd}\r\n", "{args:?}");
     }
+}
+
+/// One line each, within 80 columns, and what is cut says so; a pipe gets everything.
+#[tokio::test]
+async fn tables_fit_a_terminal_and_are_whole_in_a_pipe() {
+    let product = Product::start(&["--no-examples"]);
+    let name = format!("reports/{}/yearly", "finance-".repeat(10));
+    let job =
+        json!({ "command": "true", "schedule": "7,13,21,34,48 2-5,9-17/2 1,15 jan-jun mon-fri" });
+    product.put_job(&name.replace('/', "%2F"), &job).await;
+    let run = product.run_job(&name.replace('/', "%2F")).await;
+    let id = run["id"].as_str().unwrap();
+    for (args, whole) in [(["job", "ls"], "reports/finance-"), (["run", "ls"], id)] {
+        let shown = product.on_a_terminal(&args);
+        let lines: Vec<_> = shown.lines().collect();
+        assert_eq!(lines.len(), 2, "{shown}");
+        assert!(
+            lines.iter().all(|line| line.chars().count() <= 80),
+            "{shown}"
+        );
+        assert!(
+            lines[1].starts_with(whole) && lines[1].contains('…'),
+            "{shown}"
+        );
+        let piped = String::from_utf8(product.cli(&args).stdout).unwrap();
+        assert!(piped.contains(&name) && !piped.contains('…'), "{piped}");
+    }
+    let meaning = product
+        .get(&format!("/jobs/{}", name.replace('/', "%2F")))
+        .await;
+    let piped = String::from_utf8(product.cli(&["job", "ls"]).stdout).unwrap();
+    assert!(
+        piped.contains(meaning["schedule_text"].as_str().unwrap()),
+        "{piped}"
+    );
 }

@@ -217,6 +217,10 @@ impl Stage {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the server of a test ends with the test"
+)]
 async fn serve(router: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
