@@ -1,11 +1,13 @@
 //! How requests are read: paths, queries, preconditions and bodies, with errors that name the field.
 
-use axum::extract::{FromRequestParts, RawPathParams};
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use sandclock_core::backend::{Precondition, Version};
 use sandclock_core::job::JobName;
 use sandclock_core::run::RunId;
+use sandclock_core::{BackendError, ErrorKind};
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
@@ -13,6 +15,9 @@ use crate::document::{self, FieldError};
 
 /// The most items of a list.
 pub const MAX_LIMIT: u32 = 1000;
+
+/// What a list's cursor may be.
+pub const CURSOR: &str = "what 'next' of the page before says";
 
 /// The `{name}` of a route: any name that may exist, percent-decoded; the empty one where a route has none.
 #[derive(Debug)]
@@ -42,6 +47,37 @@ impl<S: Send + Sync> FromRequestParts<S> for Run {
     }
 }
 
+/// The `{id}` of any other route.
+#[derive(Debug)]
+pub struct Id(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let id = segment(parts, state, "id").await?;
+        Ok(Self(id.unwrap_or_default()))
+    }
+}
+
+/// The bytes of a body.
+#[derive(Debug)]
+pub struct Body(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match Bytes::from_request(request, state).await {
+            Ok(bytes) => Ok(Self(bytes)),
+            Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(Problem::too_large(super::MAX_BODY_BYTES))
+            }
+            Err(_) => Err(Problem::malformed("the body did not arrive whole")),
+        }
+    }
+}
+
 async fn segment<S: Send + Sync>(
     parts: &mut Parts,
     state: &S,
@@ -49,7 +85,10 @@ async fn segment<S: Send + Sync>(
 ) -> Result<Option<String>, Problem> {
     let params = RawPathParams::from_request_parts(parts, state)
         .await
-        .map_err(|error| Problem::malformed(error.to_string()))?;
+        .map_err(|_| {
+            let path = parts.uri.path();
+            Problem::malformed(format!("{path} is not UTF-8 behind its percent signs"))
+        })?;
     let found = params.iter().find(|(key, _)| *key == name);
     Ok(found.map(|(_, value)| value.to_owned()))
 }
@@ -123,6 +162,16 @@ impl Paging {
     /// Where the list continues.
     pub fn cursor(&self) -> Option<&str> {
         self.cursor.as_deref()
+    }
+}
+
+/// Why a list could not be read from `cursor` on.
+pub fn unreadable(cursor: Option<&str>, error: BackendError) -> Problem {
+    match (error.kind, cursor) {
+        (ErrorKind::InvalidConfig, Some(cursor)) => {
+            FieldError::new("cursor", cursor, CURSOR).into()
+        }
+        _ => error.into(),
     }
 }
 

@@ -1,12 +1,12 @@
 //! Job management: list, read, write, delete, and when a job is due next.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sandclock_core::backend::{Generation, JobRecord, Precondition, StoredJob, Version};
 use sandclock_core::job::{Job, JobName};
+use sandclock_core::{BackendError, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 use super::Api;
@@ -14,7 +14,7 @@ use super::bindings;
 use super::broken;
 use super::dto::job::JobDto;
 use super::dto::run::ListDto;
-use super::input::{Name, Paging, Query, etag, precondition};
+use super::input::{Body, Name, Paging, Query, etag, precondition};
 use super::problem::Problem;
 use crate::document::{self, FieldError};
 
@@ -119,7 +119,7 @@ pub async fn put(
     State(api): State<Api>,
     Name(name): Name,
     headers: HeaderMap,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<Response, Problem> {
     let mut document = document::parse_json(&body)?;
     if let Some(members) = document.as_object_mut() {
@@ -138,7 +138,7 @@ pub async fn patch(
     State(api): State<Api>,
     Name(name): Name,
     headers: HeaderMap,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<Response, Problem> {
     let patch = document::parse_json(&body)?;
     if !patch.is_object() {
@@ -189,8 +189,8 @@ pub async fn delete(
         .delete(&name, pre)
         .await
         .map_err(|error| match error.kind {
-            sandclock_core::ErrorKind::NotFound => no_job(&name),
-            _ => Problem::from(error),
+            ErrorKind::NotFound => no_job(&name),
+            _ => conflict(&name, None, error),
         })?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -264,6 +264,17 @@ fn changed(name: &JobName, version: Version) -> Problem {
     Problem::precondition(format!("job {name} is at version {} now", version.0))
 }
 
+/// Why a write did not happen; `old` is what was there when it was asked for.
+fn conflict(name: &JobName, old: Option<&JobRecord>, error: BackendError) -> Problem {
+    match (error.kind, old) {
+        (ErrorKind::Conflict, Some(old)) => changed(name, old.version()),
+        (ErrorKind::Conflict, None) => Problem::precondition(format!(
+            "job {name} is not at the version that If-Match names; read it again"
+        )),
+        _ => error.into(),
+    }
+}
+
 /// Saves a job. `schedule_since` moves to now if anything that decides about ticks has changed, so that
 /// ticks of the time before are not owed under the new definition. Of a record that cannot be read nobody
 /// knows that nothing has changed.
@@ -287,7 +298,8 @@ async fn save(api: &Api, job: &mut Job, pre: Precondition) -> Result<Response, P
         (Precondition::Absent, Some(old)) => return Err(changed(&job.name, old.version())),
         (pre, _) => pre,
     };
-    let put = api.coordination.jobs.put(job, pre).await?;
+    let put = api.coordination.jobs.put(job, pre).await;
+    let put = put.map_err(|error| conflict(&job.name, old.as_ref(), error))?;
     let status = if old.is_some() {
         StatusCode::OK
     } else {

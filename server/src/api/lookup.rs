@@ -9,6 +9,7 @@ use sandclock_core::backend::{InProgress, Page, PageToken, RunFilter, RunRecord,
 use sandclock_core::run::RunId;
 
 use super::Api;
+use super::input::{CURSOR, unreadable};
 use super::problem::Problem;
 use crate::document::FieldError;
 
@@ -48,7 +49,7 @@ impl Place {
             Some(("log", rest)) => Some(Self::Log(PageToken(rest.to_owned()))),
             _ => None,
         }
-        .ok_or_else(|| FieldError::new("cursor", text, "what 'next' of the page before says"))
+        .ok_or_else(|| FieldError::new("cursor", text, CURSOR))
     }
 
     fn text(&self) -> PageToken {
@@ -86,7 +87,8 @@ pub async fn page(
         }
     };
     let left = limit.saturating_sub(u32::try_from(items.len()).unwrap_or(limit));
-    let page = api.records.runs.list(filter, token.as_ref(), left).await?;
+    let page = api.records.runs.list(filter, token.as_ref(), left).await;
+    let page = page.map_err(|error| unreadable(cursor, error))?;
     let twice = |run: &RunRecord| items.iter().any(|item: &RunRecord| item.id == run.id);
     let logged: Vec<_> = page
         .items

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Api;
 use super::auth::TokenInfo;
 use super::dto::run::{ListDto, WorkerDto};
-use super::input::{Name, Run, optional_body};
+use super::input::{Body, Name, Run, optional_body};
 use super::lookup::find;
 use super::problem::Problem;
 use super::{broken, jobs};
@@ -50,7 +50,7 @@ pub async fn run(
     Extension(who): Extension<TokenInfo>,
     Name(name): Name,
     headers: HeaderMap,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<Response, Problem> {
     let body: RunBody = optional_body(&body)?;
     let id = request_id(&headers)?;
@@ -120,7 +120,7 @@ pub async fn kill_run(
     State(api): State<Api>,
     Extension(who): Extension<TokenInfo>,
     Run(id): Run,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<StatusCode, Problem> {
     let kill = kill_of(id, &who, &body)?;
     let run = find(&api, &kill.run).await?;
@@ -139,7 +139,7 @@ pub async fn kill_job(
     State(api): State<Api>,
     Extension(who): Extension<TokenInfo>,
     Name(name): Name,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<Response, Problem> {
     if broken::look(&api, &name).await?.is_none() {
         return Err(jobs::no_job(&name));

@@ -146,6 +146,16 @@ impl Problem {
         )
     }
 
+    /// 413: the body is larger than this.
+    pub fn too_large(most_bytes: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "/problems/too-large",
+            "the body is too large",
+            format!("a body may have {most_bytes} bytes at most"),
+        )
+    }
+
     /// The status.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
@@ -196,7 +206,11 @@ impl From<BackendError> for Problem {
         };
         let known = status != StatusCode::INTERNAL_SERVER_ERROR;
         let detail = if known {
-            error.to_string()
+            // The operation is ours, not the caller's.
+            let told = error.to_string();
+            let own = told.strip_prefix(error.op);
+            let own = own.and_then(|told| told.strip_prefix(": "));
+            own.unwrap_or(&told).to_owned()
         } else {
             "the instance names the entry in the server's log".to_owned()
         };

@@ -89,12 +89,17 @@ impl Client {
         Err(reach::refusal(&self.url, response).await.into())
     }
 
+    /// Why an answer ended before its end.
+    pub(super) fn broken_off(&self, error: &reqwest::Error) -> anyhow::Error {
+        Told(reach::why_not(&self.url, error)).into()
+    }
+
     /// The answer's body.
     async fn json(&self, response: Response) -> anyhow::Result<Value> {
         let text = response
             .text()
             .await
-            .map_err(|error| Told(reach::why_not(&self.url, &error)))?;
+            .map_err(|error| self.broken_off(&error))?;
         if text.is_empty() {
             return Ok(Value::Null);
         }

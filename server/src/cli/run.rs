@@ -79,7 +79,11 @@ pub(super) async fn main(
         RunCommand::Logs { id, follow: false } => {
             let mut response = client.open(&format!("/runs/{id}/output")).await?;
             let mut shown = Shown::new();
-            while let Some(piece) = response.chunk().await? {
+            while let Some(piece) = response
+                .chunk()
+                .await
+                .map_err(|error| client.broken_off(&error))?
+            {
                 shown.print(&piece);
             }
         }

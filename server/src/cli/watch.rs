@@ -34,7 +34,8 @@ pub(super) async fn follow(client: &Client, run: &str) -> anyhow::Result<Value> 
     let mut shown = Shown::new();
     let mut body = response.bytes_stream();
     while let Some(piece) = body.next().await {
-        for (kind, data) in events.push(&piece?) {
+        let piece = piece.map_err(|error| client.broken_off(&error))?;
+        for (kind, data) in events.push(&piece) {
             let data: Value = serde_json::from_str(&data)?;
             if kind == "end" {
                 return Ok(data);

@@ -484,3 +484,63 @@ async fn preview_shows_fire_times_words_and_warnings() {
         assert_eq!(problem["field"], field, "{problem}");
     }
 }
+
+/// Whatever goes wrong, the answer is a problem document in words for people.
+#[tokio::test]
+async fn every_refusal_is_a_problem_document() {
+    let product = Product::start(&["--no-examples"]);
+    product.put_job("a", &json!({ "command": "true" })).await;
+    let large = "x".repeat(sandclock_server::api::MAX_BODY_BYTES + 1);
+    let put = |name: &str| product.request(Method::PUT, &format!("/jobs/{name}"));
+    let job = json!({ "command": "true" });
+    let get = |path: &str| product.request(Method::GET, path);
+    let post = |path: &str| product.request(Method::POST, path);
+    let cases = [
+        (put("a").body(large), "too-large", "1048576 bytes at most"),
+        (get("/jobs/%ff"), "malformed", "/jobs/%ff is not UTF-8"),
+        (post("/alerts/%ff/ack"), "malformed", "is not UTF-8"),
+        (
+            get("/runs?cursor=log-x"),
+            "invalid-field",
+            "cursor: log-x is not accepted: what 'next'",
+        ),
+        (
+            get("/alerts?cursor=x"),
+            "invalid-field",
+            "cursor: x is not accepted: what 'next'",
+        ),
+        (
+            put("a").header("if-match", "\"7\"").json(&job),
+            "precondition",
+            "job a is at version ",
+        ),
+        (
+            put("b").header("if-match", "\"7\"").json(&job),
+            "precondition",
+            "job b is not at the version that If-Match names",
+        ),
+        (
+            product
+                .request(Method::DELETE, "/jobs/a")
+                .header("if-match", "\"7\""),
+            "precondition",
+            "job a is not at the version that If-Match names",
+        ),
+        (post("/jobs"), "method-not-allowed", "does not answer"),
+        (get("/nowhere"), "no-route", "has no /api/v1/nowhere"),
+    ];
+    for (request, kind, said) in cases {
+        let response = request.send().await.unwrap();
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/problem+json",
+            "{kind}"
+        );
+        let problem: Value = response.json().await.unwrap();
+        assert_eq!(problem["type"], format!("/problems/{kind}"), "{problem}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains(said),
+            "{problem}"
+        );
+    }
+}
