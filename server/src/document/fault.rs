@@ -1,6 +1,6 @@
 //! What is wrong with a document, first without and then with the place where it stands.
 //!
-//! Whoever reads a value says what is wrong; the [`Member`](super::read::Member) that it read from knows the
+//! Whoever reads a value says what is wrong; the [`Member`](super::reader::Member) that it read from knows the
 //! place. The innermost place stays.
 
 use std::fmt;

@@ -7,7 +7,7 @@
 
 mod fault;
 mod json;
-mod read;
+mod reader;
 mod toml;
 
 use serde::de::DeserializeOwned;
@@ -55,7 +55,7 @@ impl FieldError {
 /// # Errors
 /// Names the first field that is not accepted.
 pub fn read<T: DeserializeOwned>(tree: &Value) -> Result<T, FieldError> {
-    T::deserialize(read::Member::whole(tree)).map_err(Into::into)
+    T::deserialize(reader::Member::whole(tree)).map_err(Into::into)
 }
 
 /// Reads names with values that are all text, such as a query's: `"3"` is a number where one is asked for.
@@ -69,7 +69,7 @@ pub fn read_text<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Result<T,
             return Err(FieldError::new(name, first, "once, not twice"));
         }
     }
-    T::deserialize(read::Member::text(&Value::Object(tree))).map_err(Into::into)
+    T::deserialize(reader::Member::text(&Value::Object(tree))).map_err(Into::into)
 }
 
 /// The path of a member of what stands at `path`.
