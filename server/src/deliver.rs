@@ -11,7 +11,7 @@ use std::time::Duration;
 use sandclock_core::backend::{Alert, AlertOutbox, ClaimedAlert};
 use tokio::time::sleep;
 
-use crate::config::Target;
+use crate::config::{Target, WebhookTarget};
 
 /// How long a claim holds: longer than a try can take.
 const CLAIM: Duration = Duration::from_secs(60);
@@ -106,7 +106,7 @@ impl Delivery {
                 tracing::warn!(alert = %alert.id, job = %alert.job, run = %alert.run, "alert: {body}");
                 Ok(())
             }
-            Some(Target::Webhook { url, headers }) => {
+            Some(Target::Webhook(WebhookTarget { url, headers })) => {
                 let mut request = self
                     .http
                     .post(url)

@@ -23,7 +23,7 @@ pub fn main(args: &DevArgs) -> anyhow::Result<()> {
     let mut config = Config::load(args.config.as_deref(), &environment)?;
     if let Some(listen) = args.listen {
         config.listen = listen;
-        config.check()?;
+        config.check().context("--listen")?;
     }
     if !matches!(config.coordination, CoordinationSection::Embedded {}) {
         bail!(

@@ -10,6 +10,7 @@ pub mod config;
 pub mod console;
 pub mod deliver;
 pub mod dev;
+pub mod document;
 pub mod examples;
 pub mod exec;
 mod folders;

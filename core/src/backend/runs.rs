@@ -213,6 +213,21 @@ pub struct RunFilter {
     pub until: Option<Timestamp>,
 }
 
+impl RunFilter {
+    /// Whether a run is one of these. One that has not started is after every instant.
+    pub fn admits(&self, run: &RunRecord) -> bool {
+        let recorded = run.ended_at.or(run.started_at);
+        self.job.as_ref().is_none_or(|job| *job == run.job)
+            && (self.states.is_empty() || self.states.contains(&run.state))
+            && self
+                .since
+                .is_none_or(|since| recorded.is_none_or(|at| at >= since))
+            && self
+                .until
+                .is_none_or(|until| recorded.is_some_and(|at| at < until))
+    }
+}
+
 /// Where a list continues. Opaque text; belongs to one backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageToken(pub String);

@@ -89,7 +89,14 @@ impl StoredError {
     /// All that there is to say, for people: one line of bounded length.
     pub fn reason(&self) -> String {
         let text = match self {
-            Self::Malformed { source, .. } => format!("{self}: {source}"),
+            Self::Malformed { source, .. } => {
+                let what = source.to_string();
+                // A line and a column of bytes that no person wrote help nobody.
+                let what = what
+                    .rsplit_once(" at line ")
+                    .map_or(&*what, |(what, _)| what);
+                format!("{self}: {what}")
+            }
             Self::Newer { .. } => self.to_string(),
         };
         one_line(&text)

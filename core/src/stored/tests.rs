@@ -389,4 +389,6 @@ fn a_reason_is_one_short_line() {
     let reason = why.reason();
     assert!(reason.starts_with("stored job is malformed: "), "{reason}");
     assert!(reason.chars().count() <= 300 && !reason.chars().any(char::is_control));
+    let cut = decode::<Job>(b"{").unwrap_err().reason();
+    assert_eq!(cut, "stored job is malformed: EOF while parsing an object");
 }

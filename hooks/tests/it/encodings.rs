@@ -141,13 +141,7 @@ fn wrapped_that_differ(secrets: &KnownSecrets) -> usize {
         for form in [STANDARD.encode(&whole), hex.to_uppercase(), hex] {
             let on_one_line = byte_by_byte(secrets, &form);
             assert!(on_one_line.contains("[secret:S]"), "{form}");
-            for (columns, end) in [
-                (76, "\n"),
-                (64, "\r\n"),
-                (60, "\n"),
-                (19, "\\n"),
-                (7, "\n"),
-            ] {
+            for (columns, end) in [(76, "\n"), (64, "\r\n"), (60, "\n"), (19, "\\n"), (7, "\n")] {
                 let lines: Vec<_> = form.as_bytes().chunks(columns).collect();
                 let text = String::from_utf8(lines.join(end.as_bytes())).expect("ascii");
                 let shown = byte_by_byte(secrets, &text);

@@ -1,15 +1,16 @@
 //! The alert outbox: what was raised, where it went, and a person's word on it.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use sandclock_core::backend::{AlertId, AlertState, PageToken};
 use serde::Deserialize;
 
 use super::Api;
 use super::dto::run::{AlertDto, ListDto};
-use super::input::{Paging, Query};
-use super::problem::{FieldError, Problem};
+use super::input::{Id, Paging, Query, unreadable};
+use super::problem::Problem;
+use crate::document::FieldError;
 
 /// The query of `GET /alerts`.
 #[derive(Debug, Deserialize)]
@@ -37,7 +38,8 @@ pub async fn list(
         .records
         .outbox
         .list(state, token.as_ref(), paging.limit()?)
-        .await?;
+        .await
+        .map_err(|error| unreadable(paging.cursor(), error))?;
     Ok(Json(ListDto {
         items: page.items.into_iter().map(AlertDto::from_core).collect(),
         next: page.next.map(|token| token.0),
@@ -45,15 +47,12 @@ pub async fn list(
 }
 
 /// `POST /alerts/{id}/retry`: sends it (again) now.
-pub async fn retry(State(api): State<Api>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+pub async fn retry(State(api): State<Api>, Id(id): Id) -> Result<StatusCode, Problem> {
     set(&api, id, AlertState::Pending).await
 }
 
 /// `POST /alerts/{id}/ack`: a person has seen it.
-pub async fn acknowledge(
-    State(api): State<Api>,
-    Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
+pub async fn acknowledge(State(api): State<Api>, Id(id): Id) -> Result<StatusCode, Problem> {
     set(&api, id, AlertState::Acknowledged).await
 }
 

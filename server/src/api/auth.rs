@@ -6,6 +6,7 @@
 //! hash, so comparing leaks nothing.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -32,6 +33,17 @@ pub enum Role {
     Editor,
     /// Changes plugins and tokens.
     Admin,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Editor => "editor",
+            Self::Admin => "admin",
+        })
+    }
 }
 
 /// A known token.
@@ -111,7 +123,7 @@ pub async fn require(
         Err(problem) => problem.into_response(),
         Ok(info) if info.role < role => {
             let detail = format!(
-                "{:?} has the role {:?}; {role:?} is needed",
+                "token {:?} has the role {}; {role} is needed",
                 info.name, info.role
             );
             Problem::forbidden(detail).into_response()
@@ -127,7 +139,7 @@ pub async fn require(
 pub async fn unknown_route(State(api): State<Api>, request: Request) -> Problem {
     match authenticate(&api, &request) {
         Err(problem) => problem,
-        Ok(_) => Problem::not_found(format!("there is no route {}", request.uri().path())),
+        Ok(_) => Problem::no_route(request.uri().path()),
     }
 }
 

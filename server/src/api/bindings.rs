@@ -8,7 +8,8 @@ use sandclock_hooks::BindingError;
 use serde_json::Value;
 
 use super::Api;
-use super::problem::{FieldError, Problem};
+use super::problem::Problem;
+use crate::document::FieldError;
 
 /// Every plugin exists and accepts its configuration.
 ///

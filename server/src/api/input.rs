@@ -8,13 +8,18 @@ use futures_util::StreamExt as _;
 use sandclock_core::backend::Version;
 use sandclock_core::job::JobName;
 use sandclock_core::run::RunId;
+use sandclock_core::{BackendError, ErrorKind};
 use serde::de::DeserializeOwned;
 
 use super::MAX_BODY_BYTES;
-use super::problem::{FieldError, Problem};
+use super::problem::Problem;
+use crate::document::{self, FieldError};
 
 /// The most items of a list.
 pub const MAX_LIMIT: u32 = 1000;
+
+/// What a list's cursor may be.
+pub const CURSOR: &str = "what 'next' of the page before says";
 
 /// The `{name}` of a route: any name that may exist, percent-decoded; the empty one where a route has none.
 #[derive(Debug)]
@@ -44,6 +49,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Run {
     }
 }
 
+/// The `{id}` of any other route.
+#[derive(Debug)]
+pub struct Id(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let id = segment(parts, state, "id").await?;
+        Ok(Self(id.unwrap_or_default()))
+    }
+}
+
 async fn segment<S: Send + Sync>(
     parts: &mut Parts,
     state: &S,
@@ -51,7 +69,10 @@ async fn segment<S: Send + Sync>(
 ) -> Result<Option<String>, Problem> {
     let params = RawPathParams::from_request_parts(parts, state)
         .await
-        .map_err(|error| Problem::malformed(error.to_string()))?;
+        .map_err(|_| {
+            let path = parts.uri.path();
+            Problem::malformed(format!("{path} is not UTF-8 behind its percent signs"))
+        })?;
     let found = params.iter().find(|(key, _)| *key == name);
     Ok(found.map(|(_, value)| value.to_owned()))
 }
@@ -64,12 +85,31 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let query = axum::extract::Query::<T>::try_from_uri(&parts.uri).map_err(|error| {
-            let what = std::error::Error::source(&error)
-                .map_or_else(|| error.to_string(), ToString::to_string);
-            FieldError::new("(the query)", parts.uri.query().unwrap_or_default(), what)
+        let pairs = axum::extract::Query::try_from_uri(&parts.uri).map_err(|error| {
+            let query = parts.uri.query().unwrap_or_default();
+            FieldError::new("(the query)", query, format!("name=value&…; {error}"))
         })?;
-        Ok(Self(query.0))
+        Ok(Self(document::read_text(pairs.0)?))
+    }
+}
+
+/// The body of a request.
+///
+/// # Errors
+/// Names the field that is not accepted.
+pub fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FieldError> {
+    document::read(&document::parse_json(bytes)?)
+}
+
+/// The body of a request that may have none.
+///
+/// # Errors
+/// As [`body`].
+pub fn optional_body<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, FieldError> {
+    if bytes.is_empty() {
+        Ok(T::default())
+    } else {
+        body(bytes)
     }
 }
 
@@ -106,6 +146,16 @@ impl Paging {
     /// Where the list continues.
     pub fn cursor(&self) -> Option<&str> {
         self.cursor.as_deref()
+    }
+}
+
+/// Why a list could not be read from `cursor` on.
+pub fn unreadable(cursor: Option<&str>, error: BackendError) -> Problem {
+    match (error.kind, cursor) {
+        (ErrorKind::InvalidConfig, Some(cursor)) => {
+            FieldError::new("cursor", cursor, CURSOR).into()
+        }
+        _ => error.into(),
     }
 }
 

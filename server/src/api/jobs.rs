@@ -6,16 +6,17 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sandclock_core::backend::{Generation, JobRecord, Precondition, StoredJob, Version};
 use sandclock_core::job::{Job, JobName};
+use sandclock_core::{BackendError, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 use super::Api;
 use super::bindings;
 use super::broken;
-use super::dto::from_json;
 use super::dto::job::JobDto;
 use super::dto::run::ListDto;
 use super::input::{Body, Expected, Name, Paging, Query, etag, expected};
-use super::problem::{FieldError, Problem};
+use super::problem::Problem;
+use crate::document::{self, FieldError};
 
 /// How often a change without a precondition is tried again when others change the job meanwhile.
 const RACES: u32 = 10;
@@ -41,6 +42,10 @@ pub struct JobView {
 }
 
 impl JobView {
+    /// The members beside the document. A PUT takes and ignores them, so that what was read can be written
+    /// back; nothing that a person could mean by them is lost, since they follow from the rest.
+    const SHOWN_ONLY: [&str; 5] = ["version", "schedule_text", "next", "warnings", "broken"];
+
     fn of(api: &Api, stored: &StoredJob) -> Self {
         let spec = stored.job.schedule.as_ref();
         let (table, broken) = match spec.map(crate::timetable::of).transpose() {
@@ -109,14 +114,20 @@ pub async fn get(State(api): State<Api>, Name(name): Name) -> Result<Response, P
     Ok(shown(&api, StatusCode::OK, &stored))
 }
 
-/// `PUT /jobs/{name}`: creates or replaces.
+/// `PUT /jobs/{name}`: creates or replaces. Takes what `GET` shows, too.
 pub async fn put(
     State(api): State<Api>,
     Name(name): Name,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let dto: JobDto = from_json(&body)?;
+    let mut document = document::parse_json(&body)?;
+    if let Some(members) = document.as_object_mut() {
+        for name in JobView::SHOWN_ONLY {
+            members.remove(name);
+        }
+    }
+    let dto: JobDto = document::read(&document)?;
     let mut job = dto.to_core(name.as_str(), &api.default_time_zone)?;
     bindings::check(&api, &job).await?;
     save(&api, &mut job, expected(&headers)?).await
@@ -129,17 +140,16 @@ pub async fn patch(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let patch: serde_json::Value = from_json(&body)?;
+    let patch = document::parse_json(&body)?;
     if !patch.is_object() {
-        return Err(FieldError::new("(the document)", &patch, "a JSON object of changes").into());
+        return Err(FieldError::new(document::WHOLE, &patch, "a JSON object of changes").into());
     }
     let pre = expected(&headers)?;
     change(&api, &name, pre, |stored| {
         let mut document = serde_json::to_value(JobDto::from_core(&stored.job))
             .map_err(|error| Problem::malformed(error.to_string()))?;
         merge(&mut document, &patch);
-        let bytes = document.to_string();
-        let dto: JobDto = from_json(bytes.as_bytes())?;
+        let dto: JobDto = document::read(&document)?;
         Ok(dto.to_core(name.as_str(), &api.default_time_zone)?)
     })
     .await
@@ -184,9 +194,9 @@ pub async fn delete(
         .delete(&name, pre)
         .await
         .map_err(|error| match error.kind {
-            sandclock_core::ErrorKind::NotFound if expected == Expected::Present => absent(&name),
-            sandclock_core::ErrorKind::NotFound => no_job(&name),
-            _ => Problem::from(error),
+            ErrorKind::NotFound if expected == Expected::Present => absent(&name),
+            ErrorKind::NotFound => no_job(&name),
+            _ => conflict(&name, None, error),
         })?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -274,6 +284,17 @@ fn changed(name: &JobName, version: Version) -> Problem {
     Problem::precondition(format!("job {name} is at version {} now", version.0))
 }
 
+/// Why a write did not happen; `old` is what was there when it was asked for.
+fn conflict(name: &JobName, old: Option<&JobRecord>, error: BackendError) -> Problem {
+    match (error.kind, old) {
+        (ErrorKind::Conflict, Some(old)) => changed(name, old.version()),
+        (ErrorKind::Conflict, None) => Problem::precondition(format!(
+            "job {name} is not at the version that If-Match names; read it again"
+        )),
+        _ => error.into(),
+    }
+}
+
 /// Saves a job. `schedule_since` moves to now if anything that decides about ticks has changed, so that
 /// ticks of the time before are not owed under the new definition. Of a record that cannot be read nobody
 /// knows that nothing has changed.
@@ -298,7 +319,8 @@ async fn save(api: &Api, job: &mut Job, pre: Expected) -> Result<Response, Probl
         (Expected::Present, None) => return Err(absent(&job.name)),
         (Expected::At(version), _) => Precondition::Matches(version),
     };
-    let put = api.coordination.jobs.put(job, pre).await?;
+    let put = api.coordination.jobs.put(job, pre).await;
+    let put = put.map_err(|error| conflict(&job.name, old.as_ref(), error))?;
     let status = if old.is_some() {
         StatusCode::OK
     } else {

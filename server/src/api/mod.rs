@@ -12,6 +12,7 @@ pub mod dto;
 pub mod health;
 pub mod input;
 pub mod jobs;
+pub mod lookup;
 pub mod metrics;
 pub mod operate;
 pub mod plugins;
@@ -23,7 +24,6 @@ pub mod stream;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use sandclock_core::backend::{Coordination, Records};
@@ -109,7 +109,6 @@ pub fn router(api: Api) -> Router {
         )
         .fallback(auth::unknown_route)
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .merge(open)
         .with_state(api)
 }

@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Api;
 use super::auth::TokenInfo;
-use super::dto::from_json;
 use super::dto::run::{ListDto, WorkerDto};
-use super::input::{Body, Name, Run};
-use super::problem::{FieldError, Problem};
+use super::input::{Body, Name, Run, optional_body};
+use super::lookup::find;
+use super::problem::Problem;
 use super::{broken, jobs};
+use crate::document::FieldError;
 
 /// The body of `POST /jobs/{name}/run`; may be empty.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -51,11 +52,7 @@ pub async fn run(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let body: RunBody = if body.is_empty() {
-        RunBody::default()
-    } else {
-        from_json(&body)?
-    };
+    let body: RunBody = optional_body(&body)?;
     let id = request_id(&headers)?;
     let request = Request {
         id,
@@ -106,11 +103,7 @@ pub struct KillBody {
 }
 
 fn kill_of(run: RunId, who: &TokenInfo, body: &Bytes) -> Result<Kill, FieldError> {
-    let body: KillBody = if body.is_empty() {
-        KillBody::default()
-    } else {
-        from_json(body)?
-    };
+    let body: KillBody = optional_body(body)?;
     let why = body.reason.unwrap_or_else(|| "no reason given".to_owned());
     if why.len() > 1000 {
         return Err(FieldError::new("reason", why, "at most 1000 bytes"));
@@ -130,9 +123,8 @@ pub async fn kill_run(
     Body(body): Body,
 ) -> Result<StatusCode, Problem> {
     let kill = kill_of(id, &who, &body)?;
-    if let Some(run) = api.records.runs.get(&kill.run).await?
-        && run.state.is_terminal()
-    {
+    let run = find(&api, &kill.run).await?;
+    if run.state.is_terminal() {
         return Err(Problem::conflict(format!(
             "run {} has ended: it {}",
             kill.run, run.state

@@ -12,36 +12,7 @@ use sandclock_core::job::Unfit;
 use sandclock_core::{BackendError, ErrorKind};
 use serde::Serialize;
 
-/// A field of a request that cannot be accepted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {value} is not accepted: {accepted}")]
-pub struct FieldError {
-    /// The path of the field, such as `retry.backoff.factor`.
-    pub field: String,
-    /// The value as given, shortened.
-    pub value: String,
-    /// What is wrong with it and what would be accepted.
-    pub accepted: String,
-}
-
-impl FieldError {
-    /// A field with this value is refused because of `accepted`.
-    pub fn new(
-        field: impl Into<String>,
-        value: impl ToString,
-        accepted: impl Into<String>,
-    ) -> Self {
-        let mut value = value.to_string();
-        if value.chars().count() > 200 {
-            value = value.chars().take(200).chain("…".chars()).collect();
-        }
-        Self {
-            field: field.into(),
-            value,
-            accepted: accepted.into(),
-        }
-    }
-}
+use crate::document::FieldError;
 
 /// A refusal, ready to be sent.
 #[derive(Debug)]
@@ -122,6 +93,16 @@ impl Problem {
         )
     }
 
+    /// 404: no route has this path.
+    pub fn no_route(path: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "/problems/no-route",
+            "there is no such route",
+            format!("this server has no {path}"),
+        )
+    }
+
     /// 405: the route exists, but not with this method.
     pub fn method_not_allowed() -> Self {
         let detail = "this route does not answer that method".to_owned();
@@ -167,15 +148,13 @@ impl Problem {
         )
     }
 
-    /// 413: more than `most` bytes.
-    pub fn too_large(most: usize) -> Self {
-        let detail = format!("the body of a request may have {most} bytes at most");
-        let title = "the body is too large";
+    /// 413: the body is larger than this.
+    pub fn too_large(most_bytes: usize) -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "/problems/too-large",
-            title,
-            detail,
+            "the body is too large",
+            format!("a body may have {most_bytes} bytes at most"),
         )
     }
 
@@ -235,7 +214,11 @@ impl From<BackendError> for Problem {
         };
         let known = status != StatusCode::INTERNAL_SERVER_ERROR;
         let detail = if known {
-            error.to_string()
+            // The operation is ours, not the caller's.
+            let told = error.to_string();
+            let own = told.strip_prefix(error.op);
+            let own = own.and_then(|told| told.strip_prefix(": "));
+            own.unwrap_or(&told).to_owned()
         } else {
             "the instance names the entry in the server's log".to_owned()
         };

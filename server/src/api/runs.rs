@@ -6,15 +6,17 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use sandclock_core::Timestamp;
-use sandclock_core::backend::{PageToken, RunFilter, RunRecord};
+use sandclock_core::backend::RunFilter;
 use sandclock_core::job::JobName;
-use sandclock_core::run::{RunId, RunState};
+use sandclock_core::run::RunState;
 use serde::Deserialize;
 
 use super::Api;
 use super::dto::run::{HookNoteDto, ListDto, RunDto};
 use super::input::{Paging, Query, Run};
-use super::problem::{FieldError, Problem};
+use super::lookup::{self, find};
+use super::problem::Problem;
+use crate::document::FieldError;
 use crate::exec::Transcript;
 
 /// How much of an output is read from the run log at a time, in bytes.
@@ -66,12 +68,7 @@ pub async fn list(
 ) -> Result<Json<ListDto<RunDto>>, Problem> {
     let filter = query.filter()?;
     let paging = Paging::new(query.limit, query.cursor);
-    let token = paging.cursor().map(|cursor| PageToken(cursor.to_owned()));
-    let page = api
-        .records
-        .runs
-        .list(&filter, token.as_ref(), paging.limit()?)
-        .await?;
+    let page = lookup::page(&api, &filter, paging.cursor(), paging.limit()?).await?;
     Ok(Json(ListDto {
         items: page.items.into_iter().map(RunDto::from_core).collect(),
         next: page.next.map(|token| token.0),
@@ -93,19 +90,17 @@ pub async fn hooks(
     Ok(Json(ListDto { items, next: None }))
 }
 
-/// One run, or 404.
-pub async fn find(api: &Api, id: &RunId) -> Result<RunRecord, Problem> {
-    let unknown = || Problem::not_found(format!("there is no run {id}"));
-    api.records.runs.get(id).await?.ok_or_else(unknown)
-}
-
 /// `GET /runs/{id}/output`: text, whole or a range of bytes (RFC 9110, one range).
 pub async fn output(
     State(api): State<Api>,
     Run(id): Run,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let run = find(&api, &id).await?;
+    // What ended before this line has all its output in the log.
+    let logged = api.records.runs.get(&id).await?;
+    if logged.is_none() {
+        find(&api, &id).await?;
+    }
     let (mut transcript, mut text) = (Transcript::default(), BytesMut::new());
     let mut after = None;
     loop {
@@ -119,7 +114,7 @@ pub async fn output(
             None => break,
         }
     }
-    if run.state.is_terminal() {
+    if let Some(run) = logged.filter(|run| run.state.is_terminal()) {
         let end = transcript.end(run.attempt, run.output.bytes);
         end.for_each(|part| part.write_to(&mut text));
     }

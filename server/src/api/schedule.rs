@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::Api;
 use super::dto::job::DstDto;
 use super::input::Query;
-use super::problem::{FieldError, Problem};
+use super::problem::Problem;
+use crate::document::FieldError;
 
 /// The most fire times of one preview.
 pub const MAX_FIRES: usize = 1000;

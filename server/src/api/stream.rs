@@ -20,8 +20,9 @@ use serde::{Deserialize, Serialize};
 use super::Api;
 use super::dto::run::RunDto;
 use super::input::Run;
+use super::lookup::find;
 use super::problem::Problem;
-use super::runs::{READ_BYTES, find};
+use super::runs::READ_BYTES;
 use crate::exec::{Part, Transcript};
 
 /// How often the run log is asked for more.
@@ -179,7 +180,7 @@ impl Tail {
 }
 
 /// How many of the bytes do not belong to a character that the end cuts in two.
-fn whole_characters(bytes: &[u8]) -> usize {
+pub(crate) fn whole_characters(bytes: &[u8]) -> usize {
     let tail = bytes.len().saturating_sub(3);
     let last = bytes.get(tail..).unwrap_or_default();
     for (at, byte) in last.iter().enumerate().rev() {

@@ -5,7 +5,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, Response};
 use serde_json::Value;
 
-use super::Told;
+use super::{Told, reach};
 
 /// What a path segment may hold as it is.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
@@ -14,14 +14,15 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     http: reqwest::Client,
-    base: String,
+    /// Without a slash at its end.
+    url: String,
 }
 
 impl Client {
     /// The API at `url`, signed in with `token`.
     ///
     /// # Errors
-    /// If there is no token or it cannot stand in a header.
+    /// If the address is none, there is no token, or it cannot stand in a header.
     pub(super) fn new(url: &str, token: Option<&str>) -> anyhow::Result<Self> {
         let token = token.ok_or_else(|| {
             Told("no token: set SANDCLOCK_TOKEN to the one that `sandclock dev` printed at its first \
@@ -35,10 +36,8 @@ impl Client {
         let http = reqwest::Client::builder()
             .default_headers(headers)
             .build()?;
-        Ok(Self {
-            http,
-            base: format!("{}/api/v1", url.trim_end_matches('/')),
-        })
+        let url = reach::address(url)?;
+        Ok(Self { http, url })
     }
 
     /// `GET`, as JSON.
@@ -46,7 +45,7 @@ impl Client {
     /// # Errors
     /// What the server says, or that it does not answer.
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        json(self.send(Method::GET, path, None).await?).await
+        self.json(self.send(Method::GET, path, None).await?).await
     }
 
     /// Any other method, with an optional body, as JSON; `null` if the answer is empty.
@@ -59,7 +58,7 @@ impl Client {
         path: &str,
         body: Option<Value>,
     ) -> anyhow::Result<Value> {
-        json(self.send(method, path, body).await?).await
+        self.json(self.send(method, path, body).await?).await
     }
 
     /// The answer itself, for text and streams.
@@ -76,40 +75,36 @@ impl Client {
         path: &str,
         body: Option<Value>,
     ) -> anyhow::Result<Response> {
-        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        let mut request = self
+            .http
+            .request(method, format!("{}/api/v1{path}", self.url));
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let response = request.send().await.map_err(|error| {
-            let why = if error.is_connect() {
-                "nobody listens there"
-            } else {
-                "no answer"
-            };
-            Told(format!("cannot reach {}: {why} ({error})", self.base))
-        })?;
+        let unreached = |error| Told(reach::why_not(&self.url, &error));
+        let response = request.send().await.map_err(unreached)?;
         if response.status().is_success() {
             return Ok(response);
         }
-        let status = response.status();
-        let problem: Value = response.json().await.unwrap_or(Value::Null);
-        let detail = problem["detail"].as_str().unwrap_or_default();
-        let title = problem["title"].as_str().unwrap_or(status.as_str());
-        let instance = problem["instance"]
-            .as_str()
-            .filter(|_| status.is_server_error());
-        let id = instance.map(|id| format!(" [{id}]")).unwrap_or_default();
-        Err(Told(format!("{title}: {detail}{id}")).into())
+        Err(reach::refusal(&self.url, response).await.into())
     }
-}
 
-async fn json(response: Response) -> anyhow::Result<Value> {
-    let text = response.text().await?;
-    Ok(if text.is_empty() {
-        Value::Null
-    } else {
-        serde_json::from_str(&text)?
-    })
+    /// Why an answer ended before its end.
+    pub(super) fn broken_off(&self, error: &reqwest::Error) -> anyhow::Error {
+        Told(reach::why_not(&self.url, error)).into()
+    }
+
+    /// The answer's body.
+    async fn json(&self, response: Response) -> anyhow::Result<Value> {
+        let text = response
+            .text()
+            .await
+            .map_err(|error| self.broken_off(&error))?;
+        if text.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(&text).map_err(|_| Told(reach::stranger(&self.url, "a page")).into())
+    }
 }
 
 /// A name as one segment of a path.

@@ -1,16 +1,16 @@
 //! `sandclock job`: list, read, write, run and kill jobs.
 
-use std::io::Read as _;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::client::{Client, query, segment};
+use super::file::JobFile;
+use super::reach::Refused;
 use super::table::{self, short_instant, text};
-use super::{Output, Told, watch};
+use super::{Output, watch};
 
 /// What to do with jobs.
 #[derive(Debug, Subcommand)]
@@ -22,7 +22,8 @@ pub(super) enum JobCommand {
         /// The job
         name: String,
     },
-    /// Create or replace jobs from a file: JSON or TOML, one job or a list under `jobs`
+    /// Create or replace jobs from a file: JSON or TOML, one job or a list under `jobs`; what `job get` shows
+    /// is accepted, too
     Apply {
         /// The file; - reads JSON from standard input
         #[arg(short, long, value_name = "FILE")]
@@ -126,10 +127,13 @@ fn path(name: &str, rest: &str) -> String {
 }
 
 async fn switch(client: &Client, name: &str, to: &str) -> anyhow::Result<()> {
-    client
+    let saved = client
         .call(Method::POST, &path(name, &format!("/{to}")), None)
         .await?;
     table::say(&format!("{to}d {name}"));
+    if to == "enable" {
+        super::schedule::warnings(&saved);
+    }
     Ok(())
 }
 
@@ -170,41 +174,19 @@ fn shown(job: &Value) -> String {
     }
 }
 
-async fn apply(client: &Client, file: &std::path::Path) -> anyhow::Result<()> {
-    let document = read(file)?;
-    let jobs = match document.get("jobs") {
-        Some(Value::Array(jobs)) => jobs.clone(),
-        Some(_) => return Err(Told("'jobs' must be a list of jobs".to_owned()).into()),
-        None => vec![document],
-    };
-    for job in jobs {
-        let name = job["name"]
-            .as_str()
-            .ok_or_else(|| Told("every job in the file needs a 'name'".to_owned()))?
-            .to_owned();
-        let saved = client.call(Method::PUT, &path(&name, ""), Some(job)).await;
-        let saved = saved.with_context(|| format!("job {name}"))?;
-        table::say(&format!("saved {name}, version {}", saved["version"]));
+async fn apply(client: &Client, path: &std::path::Path) -> anyhow::Result<()> {
+    let file = JobFile::read(path)?;
+    for job in file.jobs()? {
+        let route = self::path(&job.name, "");
+        let call = client.call(Method::PUT, &route, Some(job.document));
+        let saved = call.await.map_err(|error| {
+            let field = error.downcast_ref::<Refused>();
+            let field = field.and_then(|refused| refused.field.clone());
+            let place = file.place(&job.path, field.as_deref());
+            error.context(format!("{place}: job {}", job.name))
+        })?;
+        table::say(&format!("saved {}, version {}", job.name, saved["version"]));
         super::schedule::warnings(&saved);
     }
     Ok(())
-}
-
-fn read(file: &std::path::Path) -> anyhow::Result<Value> {
-    let what = || format!("read {}", file.display());
-    if file.as_os_str() == "-" {
-        let mut text = String::new();
-        std::io::stdin()
-            .read_to_string(&mut text)
-            .with_context(what)?;
-        return serde_json::from_str(&text).context("standard input is not JSON");
-    }
-    let text = std::fs::read_to_string(file).with_context(what)?;
-    if file
-        .extension()
-        .is_some_and(|extension| extension == "toml")
-    {
-        return toml::from_str(&text).with_context(|| format!("{} is not TOML", file.display()));
-    }
-    serde_json::from_str(&text).with_context(|| format!("{} is not JSON", file.display()))
 }

@@ -11,7 +11,10 @@
 
 mod alert;
 mod client;
+mod file;
+mod harmless;
 mod job;
+mod reach;
 mod run;
 mod schedule;
 mod table;
@@ -125,7 +128,7 @@ struct WorkerArgs {
     command: Option<alert::WorkerCommand>,
 }
 
-/// A failure that is told as it is: without a chain of causes, with exit status 1.
+/// A failure in words for people.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Told(pub String);

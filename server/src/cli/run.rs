@@ -5,6 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::client::{Client, query};
+use super::harmless::Shown;
 use super::table::{self, age, text};
 use super::{Output, watch};
 
@@ -28,7 +29,8 @@ pub(super) enum RunCommand {
         /// The run's id
         id: String,
     },
-    /// Show what a run printed
+    /// Show what a run printed. A terminal gets control characters as `less` shows them, such as ^[; a pipe or
+    /// a file gets every byte as it is
     Logs {
         /// The run's id
         id: String,
@@ -76,8 +78,13 @@ pub(super) async fn main(
         }
         RunCommand::Logs { id, follow: false } => {
             let mut response = client.open(&format!("/runs/{id}/output")).await?;
-            while let Some(piece) = response.chunk().await? {
-                table::raw(&piece);
+            let mut shown = Shown::new();
+            while let Some(piece) = response
+                .chunk()
+                .await
+                .map_err(|error| client.broken_off(&error))?
+            {
+                shown.print(&piece);
             }
         }
         RunCommand::Kill { id, reason } => {
@@ -112,7 +119,7 @@ fn list(runs: &Value) {
 
 fn explain(run: &Value) {
     let line = |name: &str, member: &str| {
-        if !run[member].is_null() {
+        if !run[member].is_null() && run[member] != "" {
             table::say(&format!("{name:<10} {}", text(run, member)));
         }
     };
@@ -126,6 +133,7 @@ fn explain(run: &Value) {
     line("worker", "worker");
     line("started", "started_at");
     line("ended", "ended_at");
+    line("next", "next_attempt_at");
     line("exit code", "exit_code");
     line("signal", "signal");
     line("output", "output_bytes");

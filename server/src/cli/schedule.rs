@@ -65,7 +65,7 @@ impl ScheduleArgs {
 /// # Errors
 /// If the expression is refused.
 pub(super) fn main(command: ScheduleCommand, output: Output) -> anyhow::Result<()> {
-    let told = |error: crate::api::problem::FieldError| Told(error.to_string());
+    let told = |error: crate::document::FieldError| Told(error.to_string());
     match command {
         ScheduleCommand::Next { schedule, n, from } => {
             let from = match from {

@@ -1,37 +1,83 @@
 //! What people see on a terminal: tables that fit its width, and complaints.
 #![expect(clippy::print_stderr, reason = "the one place that prints")]
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
+use std::io::IsTerminal as _;
+
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use sandclock_core::Timestamp;
 use sandclock_core::time::Clock as _;
 use serde_json::Value;
 
-use super::{Output, Told};
+use super::{Output, harmless};
+use crate::clock::SystemClock;
 
-/// Prints rows under a header, within the terminal's width or 80 columns. The first column is what
-/// people copy, so it is never broken.
+/// What a column but the first keeps of its content before the first is cut, in columns of the terminal.
+const LEAST: usize = 16;
+/// What stands behind each column.
+const GAP: u16 = 2;
+
+/// Prints rows under a header, one line each. A terminal gets what fits its width, with an ellipsis where
+/// something is cut; a pipe or a file gets everything. The first column is what people copy, so it is cut last.
 pub(super) fn print(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+    let one_line = |cell: String| cell.replace(|c: char| c.is_control(), " ");
+    let rows: Vec<Vec<_>> = rows
+        .into_iter()
+        .map(|row| row.into_iter().map(one_line).collect())
+        .collect();
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(width()).set_header(header).add_rows(rows);
-    if let Some(first) = table.column_mut(0) {
-        first.set_constraint(ColumnConstraint::ContentWidth);
-    }
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(header)
+        .add_rows(rows);
     for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+        column.set_padding((0, GAP));
+    }
+    if let Some(width) = width() {
+        let content = table.column_max_content_widths();
+        table
+            .set_width(width)
+            .set_content_arrangement(ContentArrangement::Dynamic);
+        for row in table.row_iter_mut() {
+            row.max_height(1);
+        }
+        let kept = fit(&content, width);
+        for (column, kept) in table.column_iter_mut().zip(kept) {
+            column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(kept + GAP)));
+        }
     }
     say(&table.trim_fmt());
 }
 
-/// The terminal's columns, 80 if it does not say or there is none.
-fn width() -> u16 {
-    let size = rustix::termios::tcgetwinsize(std::io::stdout());
-    size.ok()
-        .map(|size| size.ws_col)
-        .filter(|columns| *columns >= 40)
-        .unwrap_or(80)
+/// How much each column keeps of its content so that a line fits: all but the first at least [`LEAST`], then
+/// the first what it can, and the others what is left, the widest giving up most.
+fn fit(content: &[u16], width: u16) -> Vec<u16> {
+    let content: Vec<_> = content.iter().copied().map(usize::from).collect();
+    let gaps = content.len() * usize::from(GAP);
+    let room = usize::from(width).saturating_sub(gaps);
+    let capped = |cap: usize| -> usize { content.iter().skip(1).map(|own| (*own).min(cap)).sum() };
+    let whole = content.first().copied().unwrap_or(0);
+    let first = whole.min(room.saturating_sub(capped(LEAST)).max(1));
+    let left = room.saturating_sub(first);
+    let cap = (1..=room)
+        .rev()
+        .find(|cap| capped(*cap) <= left)
+        .unwrap_or(1);
+    let others = content.iter().skip(1).map(|own| (*own).min(cap));
+    std::iter::once(first)
+        .chain(others)
+        .map(|kept| u16::try_from(kept).unwrap_or(width))
+        .collect()
+}
+
+/// The terminal's columns, 80 if it does not say; `None` without a terminal.
+fn width() -> Option<u16> {
+    let stdout = std::io::stdout();
+    let columns = || rustix::termios::tcgetwinsize(&stdout).map_or(0, |size| size.ws_col);
+    let said = |columns: &u16| *columns >= 40;
+    stdout
+        .is_terminal()
+        .then(|| Some(columns()).filter(said).unwrap_or(80))
 }
 
 /// Prints a document as it came.
@@ -50,29 +96,20 @@ pub(super) fn either(output: Output, value: &Value, people: impl FnOnce(&Value))
 /// Prints a line.
 pub(crate) fn say(line: &str) {
     use std::io::Write as _;
-    // A closed pipe (`| head`) is no failure of ours.
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
-}
-
-/// Prints text as it is.
-pub(super) fn raw(bytes: &[u8]) {
-    use std::io::Write as _;
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(bytes).and_then(|()| out.flush());
+    let line = harmless::line(line, out.is_terminal());
+    // A closed pipe (`| head`) is no failure of ours.
+    let _ = writeln!(out, "{line}");
 }
 
 /// Prints a line beside the output proper.
 pub(super) fn aside(line: &str) {
-    eprintln!("{line}");
+    eprintln!("{}", harmless::line(line, std::io::stderr().is_terminal()));
 }
 
-/// Prints why a command failed: the cause alone if it was meant for people, else the whole chain.
+/// Prints why a command failed, with the whole chain of causes.
 pub(super) fn complain(error: &anyhow::Error) {
-    if let Some(told) = error.downcast_ref::<Told>() {
-        eprintln!("sandclock: {told}");
-    } else {
-        eprintln!("sandclock: {error:#}");
-    }
+    aside(&format!("sandclock: {error:#}"));
 }
 
 /// A member as text; `-` if it is absent.
@@ -84,11 +121,15 @@ pub(super) fn text(value: &Value, member: &str) -> String {
     }
 }
 
-/// An instant without the parts that everybody knows: `2026-11-20T18:04:05Z` as `11-20 18:04:05`.
+/// An instant without the parts that everybody knows: `2026-11-20T18:04:05Z` is `11-20 18:04:05` within its
+/// year, and `2026-11-20 18:04` in another.
 pub(super) fn short_instant(value: &Value, member: &str) -> String {
-    let full = text(value, member);
-    match (full.get(5..10), full.get(11..19)) {
-        (Some(day), Some(time)) => format!("{day} {time}"),
+    let (full, now) = (text(value, member), SystemClock.now().to_string());
+    match (full.get(..10), full.get(11..16), full.get(11..19)) {
+        (Some(day), _, Some(time)) if full.get(..4) == now.get(..4) => {
+            format!("{} {time}", day.get(5..).unwrap_or(day))
+        }
+        (Some(day), Some(time), _) => format!("{day} {time}"),
         _ => full,
     }
 }
@@ -98,10 +139,29 @@ pub(super) fn age(value: &Value, member: &str) -> String {
     let Some(at) = value[member].as_str().and_then(Timestamp::parse) else {
         return "-".to_owned();
     };
-    match crate::clock::SystemClock.now().since(at).as_secs() {
+    match SystemClock.now().since(at).as_secs() {
         seconds @ 0..120 => format!("{seconds}s"),
         seconds @ 120..7200 => format!("{}m", seconds / 60),
         seconds @ 7200..172_800 => format!("{}h", seconds / 3600),
         seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fit;
+
+    #[test]
+    fn a_line_fits_and_the_first_column_is_cut_last() {
+        let cases: [(&[u16], u16, &[u16]); 5] = [
+            (&[8, 9, 10], 80, &[8, 9, 10]),
+            (&[32, 78, 9, 3], 80, &[32, 28, 9, 3]),
+            (&[78, 40, 14, 200], 80, &[26, 16, 14, 16]),
+            (&[20, 60, 14, 60], 80, &[20, 19, 14, 19]),
+            (&[32, 32, 32, 32], 40, &[1, 10, 10, 10]),
+        ];
+        for (content, width, kept) in cases {
+            assert_eq!(fit(content, width), kept, "{content:?} in {width}");
+        }
     }
 }

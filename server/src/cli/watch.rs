@@ -5,9 +5,10 @@ use serde_json::Value;
 
 use super::Told;
 use super::client::Client;
+use super::harmless::Shown;
 use super::table::{self, text};
 
-/// Prints a run's output until it ends. A run that is not in the run log yet is waited for.
+/// Prints a run's output until it ends.
 ///
 /// # Errors
 /// If the run does not succeed, or the server goes away.
@@ -28,28 +29,22 @@ pub(super) async fn until_end(client: &Client, run: &str) -> anyhow::Result<()> 
 /// If the server goes away.
 pub(super) async fn follow(client: &Client, run: &str) -> anyhow::Result<Value> {
     let path = format!("/runs/{run}/stream");
-    let response = loop {
-        match client.open(&path).await {
-            Ok(response) => break response,
-            Err(error) if error.to_string().starts_with("not found") => {
-                tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-            }
-            Err(error) => return Err(error),
-        }
-    };
+    let response = client.open(&path).await?;
     let mut events = Events::default();
+    let mut shown = Shown::new();
     let mut body = response.bytes_stream();
     while let Some(piece) = body.next().await {
-        for (kind, data) in events.push(&piece?) {
+        let piece = piece.map_err(|error| client.broken_off(&error))?;
+        for (kind, data) in events.push(&piece) {
             let data: Value = serde_json::from_str(&data)?;
             if kind == "end" {
                 return Ok(data);
             }
             if kind == "cut" {
                 let bytes = data["bytes"].as_u64().unwrap_or_default();
-                table::raw(crate::exec::cut_marker(bytes).as_bytes());
+                shown.print(crate::exec::cut_marker(bytes).as_bytes());
             }
-            table::raw(data["text"].as_str().unwrap_or_default().as_bytes());
+            shown.print(data["text"].as_str().unwrap_or_default().as_bytes());
         }
     }
     Err(Told("the server closed the stream before the run ended".to_owned()).into())

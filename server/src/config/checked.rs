@@ -1,8 +1,17 @@
-//! Values that are checked where they are read, so that a refusal shows the line.
+//! Values that are checked where they are read, so that a refusal shows field and line.
+
+use std::net::SocketAddr;
 
 use sandclock_core::schedule::parse_zone;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+
+/// An address to listen on.
+pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let accepted = "an address and a port, such as 127.0.0.1:8070";
+    text.parse().map_err(|_| D::Error::custom(accepted))
+}
 
 /// A time zone that exists.
 pub(super) fn zone<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
@@ -26,7 +35,6 @@ pub(super) fn webhook_url<'de, D: Deserializer<'de>>(from: D) -> Result<String, 
         Ok(_) => return Ok(text),
     };
     Err(D::Error::custom(format!(
-        "url {text:?} is not accepted ({why}): an http or https address with a host, such as \
-         https://hooks.example.org/alerts"
+        "{why}; give an http or https address with a host, such as https://hooks.example.org/alerts"
     )))
 }

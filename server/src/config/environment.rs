@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub struct Environment(pub(super) BTreeMap<String, String>);
 
 impl Environment {
-    pub(super) const PREFIX: &'static str = "SANDCLOCK__";
+    const PREFIX: &'static str = "SANDCLOCK__";
 
     /// This process's.
     pub fn of_process() -> Self {
@@ -22,6 +22,18 @@ impl Environment {
     /// All of it.
     pub fn variables(&self) -> &BTreeMap<String, String> {
         &self.0
+    }
+
+    /// The field that a variable sets.
+    pub(super) fn field_of(name: &str) -> String {
+        let path = name.trim_start_matches(Self::PREFIX);
+        path.to_lowercase().replace("__", ".")
+    }
+
+    /// The variable that sets a field, if there is one.
+    pub(super) fn variable_of(&self, field: &str) -> Option<String> {
+        let mut settings = self.settings().map(|(name, _)| name);
+        settings.find(|name| Self::field_of(name) == field)
     }
 
     pub(super) fn settings(&self) -> impl Iterator<Item = (String, &str)> {

@@ -4,17 +4,21 @@
 //! value is read as TOML where it is TOML, else as text. This is the only place that reads the
 //! environment.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
+use crate::document::FieldError;
+
+mod alerts;
 mod checked;
 mod environment;
+mod kinds;
+mod load;
 mod stores;
 
+pub use alerts::{AlertSection, Target, WebhookTarget};
 pub use environment::Environment;
 pub use stores::{
     CoordinationSection, EtcdSection, EtcdTls, GoKeysSection, MongodbSection, RunLogSection,
@@ -25,6 +29,7 @@ pub use stores::{
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where the API listens.
+    #[serde(deserialize_with = "checked::address")]
     pub listen: SocketAddr,
     /// A proxy in front ends TLS: only then may `listen` be other than loopback.
     pub behind_proxy: bool,
@@ -90,41 +95,6 @@ impl Default for WorkerSection {
     }
 }
 
-/// `[alerts]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AlertSection {
-    /// Where alerts can go, by the name that plugins use.
-    pub targets: BTreeMap<String, Target>,
-}
-
-impl Default for AlertSection {
-    /// Without configuration every alert still goes somewhere: into the log.
-    fn default() -> Self {
-        let log = |name: &str| (name.to_owned(), Target::Log {});
-        Self {
-            targets: BTreeMap::from([log("default"), log("log")]),
-        }
-    }
-}
-
-/// `[alerts.targets.NAME]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Target {
-    /// The process's own log.
-    Log {},
-    /// An HTTP POST.
-    Webhook {
-        /// Where to.
-        #[serde(deserialize_with = "checked::webhook_url")]
-        url: String,
-        /// Headers besides those of the alert.
-        #[serde(default)]
-        headers: BTreeMap<String, String>,
-    },
-}
-
 /// `[retention]`
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -140,78 +110,30 @@ impl Default for RetentionSection {
 }
 
 impl Config {
-    /// From a file, if there is one, and the environment.
-    ///
-    /// # Errors
-    /// Names the file and line, or the variable, and what would be accepted.
-    pub fn load(file: Option<&Path>, environment: &Environment) -> anyhow::Result<Self> {
-        let mut tree = toml::Table::new();
-        if let Some(path) = file {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("read configuration {}", path.display()))?;
-            // Read as it is first, so that an error shows the file's line.
-            let _: Self = toml::from_str(&text)
-                .with_context(|| format!("configuration {}", path.display()))?;
-            tree = toml::from_str(&text)?;
-        }
-        for (name, value) in environment.settings() {
-            let set = set(&mut tree, &name, value);
-            let read = |()| Ok(tree.clone().try_into::<Self>().map(|_| ())?);
-            set.and_then(read)
-                .with_context(|| format!("environment variable {name}"))?;
-        }
-        let config: Self = tree.try_into()?;
-        config.check()?;
-        Ok(config)
-    }
-
     /// Checks what no single member can say.
     ///
     /// # Errors
     /// Says which members do not fit, and what would.
-    pub fn check(&self) -> anyhow::Result<()> {
+    pub fn check(&self) -> Result<(), FieldError> {
         if !self.listen.ip().is_loopback() && !self.behind_proxy {
-            bail!(
-                "listen = \"{}\" is open to other hosts: put a proxy that ends TLS in front and set \
-                 behind_proxy = true, or listen on 127.0.0.1",
-                self.listen
-            );
+            let accepted = "it is open to other hosts: put a proxy that ends TLS in front and set behind_proxy = \
+                            true, or listen on 127.0.0.1";
+            return Err(FieldError::new("listen", self.listen, accepted));
         }
         if matches!(
             (&self.coordination, &self.run_log),
             (CoordinationSection::Etcd(_), RunLogSection::Embedded {})
         ) {
-            bail!(
-                "run_log.type = \"embedded\" does not go with coordination.type = \"etcd\": a file of one process \
-                 cannot hold the runs of a fleet; set run_log.type = \"mongodb\""
-            );
+            let accepted = "a file of one process cannot hold the runs of a fleet; with coordination.type = \
+                            \"etcd\" set run_log.type = \"mongodb\"";
+            return Err(FieldError::new("run_log.type", "\"embedded\"", accepted));
         }
         if self.worker.max_concurrent_runs == 0 {
-            bail!("worker.max_concurrent_runs = 0 is not accepted: a number from 1");
+            let accepted = "a number from 1";
+            return Err(FieldError::new("worker.max_concurrent_runs", 0, accepted));
         }
         Ok(())
     }
-}
-
-fn set(tree: &mut toml::Table, name: &str, value: &str) -> anyhow::Result<()> {
-    let path = name.trim_start_matches(Environment::PREFIX).to_lowercase();
-    let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
-        .ok()
-        .and_then(|mut table| table.remove("value"))
-        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
-    let mut keys: Vec<_> = path.split("__").collect();
-    let last = keys.pop().unwrap_or_default();
-    let mut table = tree;
-    for key in keys {
-        let section = table
-            .entry(key)
-            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        table = section
-            .as_table_mut()
-            .with_context(|| format!("{key} is no section"))?;
-    }
-    table.insert(last.to_owned(), value);
-    Ok(())
 }
 
 #[cfg(test)]
@@ -255,7 +177,7 @@ mod tests {
             ("\ndefault_time_zone = \"Mars/Base\"\n", "line 2"),
             (
                 "default_time_zone = \"Mars/Base\"\n",
-                "default_time_zone = \"Mars/Base\"",
+                "default_time_zone: \"Mars/Base\" is not accepted: ",
             ),
             (
                 "default_time_zone = \"Europe/Berln\"\n",
@@ -267,7 +189,7 @@ mod tests {
             ),
             (
                 "[alerts.targets.ops]\ntype = \"webhook\"\nurl = \"hooks/secret\"\n",
-                "url \"hooks/secret\"",
+                "line 1: alerts.targets.ops.url: (not shown) is not accepted: ",
             ),
             (
                 "[alerts.targets.ops]\ntype = \"webhook\"\nurl = \"http://\"\n",
@@ -287,11 +209,49 @@ mod tests {
             let error = format!("{:#}", load(text, &[]).unwrap_err());
             assert!(error.contains(expected), "{text}: {error}");
         }
-        let error = load("", &[("SANDCLOCK__WORKER__DRAIN_S", "soon")]).unwrap_err();
-        assert!(
-            format!("{error:#}").contains("SANDCLOCK__WORKER__DRAIN_S"),
-            "{error:#}"
-        );
+    }
+
+    #[test]
+    fn errors_name_the_line_or_the_variable() {
+        let cases = [
+            (
+                "\n[worker]\ndrain_s = \"soon\"\n",
+                "line 3: worker.drain_s: \"soon\" is not accepted: a whole number from 0",
+            ),
+            (
+                "[worker]\nname = \"w\"\ndrain = 3\n",
+                "line 3: worker.drain: 3 is not accepted: there is no such field; known are name, ",
+            ),
+            (
+                "[run_log]\ntype = \"mongodb\"\nuri = [\"mongodb://ann:hunter2@m\"]\n",
+                "line 3: run_log.uri: (not shown) is not accepted: text",
+            ),
+            (
+                "[alerts.targets.ops]\ntype = \"webhook\"\n",
+                "line 1: alerts.targets.ops.url: (not shown) is not accepted: url must be given",
+            ),
+            (
+                "listen = \"0.0.0.0:8070\"\n",
+                "line 1: listen: 0.0.0.0:8070 is not",
+            ),
+            ("listen = [\n", "line 1 is not TOML: "),
+        ];
+        for (text, expected) in cases {
+            let error = format!("{:#}", load(text, &[]).unwrap_err());
+            assert!(error.contains(expected), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        for (name, value) in [
+            ("SANDCLOCK__WORKER__DRAIN_S", "soon"),
+            ("SANDCLOCK__LISTEN", "0.0.0.0:1"),
+            ("SANDCLOCK__LISTEN__PORT", "1"),
+            ("SANDCLOCK__WORKERS", "1"),
+        ] {
+            let error = load("listen = \"127.0.0.1:1\"", &[(name, value)]).unwrap_err();
+            let error = format!("{error:#}");
+            let place = format!("environment variable {name}: ");
+            assert!(error.starts_with(&place), "{error}");
+        }
     }
 
     #[test]

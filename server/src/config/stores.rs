@@ -3,16 +3,44 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+
+use super::kinds::{self, Kinds, Nothing};
 
 /// `[coordination]`: where workers agree.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub enum CoordinationSection {
     /// One file in `data`, for one process.
     Embedded {},
     /// A cluster of etcd, for any number of servers and workers.
     Etcd(Box<EtcdSection>),
+}
+
+/// What `type` may say.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum CoordinationKind {
+    Embedded,
+    Etcd,
+}
+
+impl<'de> Kinds<'de> for CoordinationSection {
+    type Kind = CoordinationKind;
+
+    fn read<D: Deserializer<'de>>(kind: CoordinationKind, rest: D) -> Result<Self, D::Error> {
+        match kind {
+            CoordinationKind::Embedded => Nothing::deserialize(rest).map(|_| Self::Embedded {}),
+            CoordinationKind::Etcd => {
+                EtcdSection::deserialize(rest).map(|etcd| Self::Etcd(Box::new(etcd)))
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for CoordinationSection {
+    fn deserialize<D: Deserializer<'de>>(section: D) -> Result<Self, D::Error> {
+        kinds::read(section)
+    }
 }
 
 impl Default for CoordinationSection {
@@ -121,13 +149,37 @@ impl Default for GoKeysSection {
 }
 
 /// `[run_log]`: where runs and their output are kept.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub enum RunLogSection {
     /// One file in `data`, for one process.
     Embedded {},
     /// MongoDB, as the Go fleet's log.
     Mongodb(MongodbSection),
+}
+
+/// What `type` may say.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RunLogKind {
+    Embedded,
+    Mongodb,
+}
+
+impl<'de> Kinds<'de> for RunLogSection {
+    type Kind = RunLogKind;
+
+    fn read<D: Deserializer<'de>>(kind: RunLogKind, rest: D) -> Result<Self, D::Error> {
+        match kind {
+            RunLogKind::Embedded => Nothing::deserialize(rest).map(|_| Self::Embedded {}),
+            RunLogKind::Mongodb => MongodbSection::deserialize(rest).map(Self::Mongodb),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for RunLogSection {
+    fn deserialize<D: Deserializer<'de>>(section: D) -> Result<Self, D::Error> {
+        kinds::read(section)
+    }
 }
 
 impl Default for RunLogSection {

@@ -95,22 +95,29 @@ fn refused_jobs() -> Vec<(Value, &'static str, &'static str)> {
             "time_zone",
             "Europe/Berlin",
         ),
+        (
+            json!({ "command": "true", "schedule": "@daily", "starts_at": "2031-01-01T00:00:00Z",
+                "ends_at": "2030-01-01T00:00:00Z" }),
+            "ends_at",
+            "ends_at: 2030-01-01T00:00:00Z is not accepted: it is too early; use an instant after starts_at",
+        ),
+        (
+            json!({ "command": "true", "schedule": "@at 2030-01-01T00:00:00Z",
+                "starts_at": "2031-01-01T00:00:00Z" }),
+            "schedule",
+            "it never fires between 2031-01-01T00:00:00Z",
+        ),
+        (
+            json!({ "command": "true", "schedule": "@daily", "ends_at": "tomorrow" }),
+            "ends_at",
+            "RFC 3339",
+        ),
         (json!({ "argv": [] }), "argv", "program"),
         (json!({}), "command", "argv"),
         (
             json!({ "command": "true", "timeout_s": -1 }),
             "timeout_s",
             "seconds",
-        ),
-        (
-            json!({ "command": "true", "timeout_s": "soon" }),
-            "timeout_s",
-            "f64",
-        ),
-        (
-            json!({ "command": "true", "concurrency": "maybe" }),
-            "concurrency",
-            "forbid",
         ),
         (
             json!({ "command": "true", "retry": { "max": 3, "backoff": { "factr": 2 } } }),
@@ -125,7 +132,63 @@ fn refused_jobs() -> Vec<(Value, &'static str, &'static str)> {
         (
             json!({ "command": "true", "targets": {} }),
             "targets",
-            "unknown field",
+            "there is no such field",
+        ),
+    ]
+}
+
+/// The same for values of another type than is asked for, at any depth.
+fn refused_types() -> Vec<(Value, &'static str, &'static str)> {
+    vec![
+        (
+            json!({ "command": "true", "timeout_s": "soon" }),
+            "timeout_s",
+            "\"soon\" is not accepted: a number",
+        ),
+        (
+            json!({ "command": "true", "concurrency": "maybe" }),
+            "concurrency",
+            "forbid",
+        ),
+        (
+            json!({ "command": "true", "on_lost": ["rerun"] }),
+            "on_lost",
+            r#"on_lost: ["rerun"] is not accepted: "record", "rerun" or {"rerun": {"max": 3}}"#,
+        ),
+        (
+            json!({ "command": "true", "on_lost": { "rerun": [3] } }),
+            "on_lost.rerun",
+            "on_lost.rerun: [3] is not accepted: an object with fields out of max",
+        ),
+        (
+            json!({ "command": "true", "on_lost": { "rerun": { "max": "x" } } }),
+            "on_lost.rerun.max",
+            "on_lost.rerun.max: \"x\" is not accepted: a whole number",
+        ),
+        (
+            json!({ "command": "true", "misfire": ["once", null, 5] }),
+            "misfire",
+            r#"misfire: ["once",null,5] is not accepted: an object with fields out of policy, max and deadline_s"#,
+        ),
+        (
+            json!({ "command": "true", "retry": { "max": 1, "on": { "exit_codes": [1, "x"] } } }),
+            "retry.on.exit_codes[1]",
+            "retry.on.exit_codes[1]: \"x\" is not accepted: a whole number",
+        ),
+        (
+            json!({ "command": "true", "hooks": [["redact-secrets"]] }),
+            "hooks[0]",
+            "an object with fields out of plugin and config",
+        ),
+        (
+            json!({ "command": "true", "secrets": { "A": { "file": "/a", "env": "B" } } }),
+            "secrets.A",
+            "either 'file'",
+        ),
+        (
+            json!(["a", "true"]),
+            "(the document)",
+            "an object with fields out of name, ",
         ),
     ]
 }
@@ -162,7 +225,8 @@ fn refused_hooks() -> Vec<(Value, &'static str, &'static str)> {
 #[tokio::test]
 async fn a_refusal_names_the_field_and_what_would_be_accepted() {
     let product = Product::start(&["--no-examples"]);
-    for (job, field, accepted) in refused_jobs().into_iter().chain(refused_hooks()) {
+    let cases = [refused_jobs(), refused_types(), refused_hooks()].concat();
+    for (job, field, accepted) in cases {
         let response = product.send(Method::PUT, "/jobs/the-job", &job).await;
         let status = response.status();
         assert_eq!(
@@ -180,6 +244,9 @@ async fn a_refusal_names_the_field_and_what_would_be_accepted() {
             problem["detail"].as_str().unwrap().contains(accepted),
             "{job}: {problem}"
         );
+        for inner in ["struct", "untagged", "serde", "Dto", "this member"] {
+            assert!(!problem.to_string().contains(inner), "{job}: {problem}");
+        }
     }
     let broken = product
         .request(Method::PUT, "/jobs/the-job")
@@ -258,6 +325,28 @@ async fn writes_are_guarded_by_versions() {
         .await
         .unwrap();
     assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
+}
+
+/// What GET shows can be put back, as it is and changed.
+#[tokio::test]
+async fn what_is_read_can_be_written_back() {
+    let product = Product::start(&["--no-examples"]);
+    let job = json!({ "command": "true", "schedule": "@daily", "on_lost": "rerun",
+        "secrets": { "KEY": { "env": "KEY" } } });
+    product.put_job("a", &job).await;
+    let mut shown = product.get("/jobs/a").await;
+    let again = product.put_job("a", &shown).await;
+    let without_version = |mut job: Value| {
+        job["version"] = Value::Null;
+        job
+    };
+    assert_eq!(without_version(again), without_version(shown.clone()));
+    shown["schedule"] = json!("@hourly");
+    let changed = product.put_job("a", &shown).await;
+    assert_ne!(changed["schedule_text"], shown["schedule_text"]);
+    shown["status"] = json!("ready");
+    let refused = product.send(Method::PUT, "/jobs/a", &shown).await;
+    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
 }
 
 #[tokio::test]
@@ -347,6 +436,11 @@ async fn a_schedule_that_is_over_is_kept_with_a_warning() {
         &product.put_job("ended", &ended).await,
         "ends_at is 2021-05-05T00:00:00Z",
     );
+    let once = json!({ "command": "true", "schedule": "@at 2022-02-02T00:00:00Z" });
+    over(
+        &product.put_job("once", &once).await,
+        "'@at' names one instant",
+    );
     let alive = json!({ "command": "true", "schedule": "@daily" });
     assert_eq!(
         product.put_job("alive", &alive).await["warnings"],
@@ -354,6 +448,7 @@ async fn a_schedule_that_is_over_is_kept_with_a_warning() {
     );
     for command in [
         &["job", "next", "past"][..],
+        &["job", "enable", "past"],
         &["schedule", "next", "0 0 0 1 1 * 2020"],
     ] {
         let said = String::from_utf8(product.cli(command).stdout).unwrap();
@@ -375,10 +470,77 @@ async fn preview_shows_fire_times_words_and_warnings() {
         "2026-10-27T08:30:00Z",
     ];
     assert_eq!(preview["fires"], json!(expected));
-    let unknown = product
-        .request(Method::GET, "/schedule/preview?expr=@daily&zone=UTC")
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(unknown.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    for (query, field) in [
+        ("expr=@daily&zone=UTC", "zone"),
+        ("expr=@daily&n=many", "n"),
+        ("expr=@daily&dst=never", "dst"),
+        ("expr=@daily&expr=@hourly", "expr"),
+        ("tz=UTC", "expr"),
+    ] {
+        let path = format!("/schedule/preview?{query}");
+        let refused = product.request(Method::GET, &path).send().await.unwrap();
+        assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+        let problem: Value = refused.json().await.unwrap();
+        assert_eq!(problem["field"], field, "{problem}");
+    }
+}
+
+/// Whatever goes wrong, the answer is a problem document in words for people.
+#[tokio::test]
+async fn every_refusal_is_a_problem_document() {
+    let product = Product::start(&["--no-examples"]);
+    product.put_job("a", &json!({ "command": "true" })).await;
+    let large = "x".repeat(sandclock_server::api::MAX_BODY_BYTES + 1);
+    let put = |name: &str| product.request(Method::PUT, &format!("/jobs/{name}"));
+    let job = json!({ "command": "true" });
+    let get = |path: &str| product.request(Method::GET, path);
+    let post = |path: &str| product.request(Method::POST, path);
+    let cases = [
+        (put("a").body(large), "too-large", "1048576 bytes at most"),
+        (get("/jobs/%ff"), "malformed", "/jobs/%ff is not UTF-8"),
+        (post("/alerts/%ff/ack"), "malformed", "is not UTF-8"),
+        (
+            get("/runs?cursor=log-x"),
+            "invalid-field",
+            "cursor: log-x is not accepted: what 'next'",
+        ),
+        (
+            get("/alerts?cursor=x"),
+            "invalid-field",
+            "cursor: x is not accepted: what 'next'",
+        ),
+        (
+            put("a").header("if-match", "\"7\"").json(&job),
+            "precondition",
+            "job a is at version ",
+        ),
+        (
+            put("b").header("if-match", "\"7\"").json(&job),
+            "precondition",
+            "job b is not at the version that If-Match names",
+        ),
+        (
+            product
+                .request(Method::DELETE, "/jobs/a")
+                .header("if-match", "\"7\""),
+            "precondition",
+            "job a is not at the version that If-Match names",
+        ),
+        (post("/jobs"), "method-not-allowed", "does not answer"),
+        (get("/nowhere"), "no-route", "has no /api/v1/nowhere"),
+    ];
+    for (request, kind, said) in cases {
+        let response = request.send().await.unwrap();
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/problem+json",
+            "{kind}"
+        );
+        let problem: Value = response.json().await.unwrap();
+        assert_eq!(problem["type"], format!("/problems/{kind}"), "{problem}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains(said),
+            "{problem}"
+        );
+    }
 }

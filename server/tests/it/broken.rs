@@ -82,7 +82,7 @@ async fn a_broken_job_is_shown_and_stops_no_other() {
     let metrics = metrics.send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("sandclock_jobs_broken 1"), "{metrics}");
 
-    let table = String::from_utf8(product.cli(&["job", "ls"]).stdout).unwrap();
+    let table = product.on_a_terminal(&["job", "ls"]);
     let row = table.lines().find(|line| line.starts_with("m ")).unwrap();
     assert!(row.contains("broken"), "{table}");
     assert!(

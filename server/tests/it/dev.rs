@@ -115,7 +115,7 @@ async fn ended_with_its_tree(product: &Product, stuck: &Value) {
 
 /// The runs' states are in the table, which fits 80 columns.
 fn the_command_line_shows(product: &Product, states: &[&str]) {
-    let table = String::from_utf8(product.cli(&["run", "ls", "-n", "200"]).stdout).unwrap();
+    let table = product.on_a_terminal(&["run", "ls", "-n", "200"]);
     for state in states {
         assert!(table.contains(state), "{table}");
     }

@@ -7,6 +7,8 @@ mod api;
 #[cfg(test)]
 mod broken;
 #[cfg(test)]
+mod client;
+#[cfg(test)]
 mod dev;
 #[cfg(test)]
 mod door;
@@ -16,6 +18,8 @@ mod exec;
 mod fleet;
 #[cfg(test)]
 mod product;
+#[cfg(test)]
+mod progress;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -230,6 +230,25 @@ impl Product {
             .env("SANDCLOCK_TOKEN", &self.token)
             .output()
             .unwrap()
+    }
+}
+
+impl Product {
+    /// A client command with a terminal as its output: what the terminal got.
+    pub(crate) fn on_a_terminal(&self, args: &[&str]) -> String {
+        let pty = nix::pty::openpty(None, None).unwrap();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_sandclock"))
+            .args(args)
+            .env("SANDCLOCK_URL", &self.url)
+            .env("SANDCLOCK_TOKEN", &self.token)
+            .stdout(Stdio::from(pty.slave))
+            .spawn()
+            .unwrap();
+        let mut said = Vec::new();
+        // When nobody has the other end any more, reading fails.
+        let _ = File::from(pty.master).read_to_end(&mut said);
+        assert!(process.wait().unwrap().success());
+        String::from_utf8_lossy(&said).into_owned()
     }
 }
 

@@ -101,7 +101,7 @@ impl RunLog {
     fn list(&self, filter: &RunFilter, before: u64, limit: usize) -> Page<RunRecord> {
         let mut found = self
             .newest(before)
-            .filter(|(_, run)| matches(filter, run))
+            .filter(|(_, run)| filter.admits(run))
             .peekable();
         let mut items = Vec::new();
         let mut next = None;
@@ -167,17 +167,6 @@ impl RunLog {
         }
         old.len()
     }
-}
-
-fn matches(filter: &RunFilter, run: &RunRecord) -> bool {
-    let recorded = run.ended_at.or(run.started_at);
-    let within = |bound: Option<Timestamp>, holds: fn(Timestamp, Timestamp) -> bool| {
-        bound.is_none_or(|bound| recorded.is_some_and(|at| holds(at, bound)))
-    };
-    filter.job.as_ref().is_none_or(|job| *job == run.job)
-        && (filter.states.is_empty() || filter.states.contains(&run.state))
-        && within(filter.since, |at, since| at >= since)
-        && within(filter.until, |at, until| at < until)
 }
 
 #[async_trait]

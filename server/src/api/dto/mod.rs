@@ -9,38 +9,7 @@ pub mod run;
 
 use std::time::Duration;
 
-use super::problem::FieldError;
-
-/// Reads JSON into a wire type; the error names the path of the member at fault.
-///
-/// # Errors
-/// With what is accepted there, in serde's words.
-pub fn from_json<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, FieldError> {
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        let field = if path == "." {
-            "(the document)".to_owned()
-        } else {
-            path
-        };
-        let inner = error.into_inner();
-        let what = if inner.is_data() {
-            "this member"
-        } else {
-            "the body"
-        };
-        FieldError::new(field, what, inner.to_string())
-    })?;
-    json.end().map_err(|error| {
-        FieldError::new(
-            "(the document)",
-            "the body",
-            format!("one JSON document: {error}"),
-        )
-    })?;
-    Ok(value)
-}
+use crate::document::FieldError;
 
 /// A duration given in seconds, in whole milliseconds.
 ///

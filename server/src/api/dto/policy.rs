@@ -1,11 +1,14 @@
 //! The policies of a job on the wire: misfire, retry and lost runs.
 
+use std::fmt;
 use std::time::Duration;
 
 use sandclock_core::policy::{
     Backoff, LostRunPolicy, Misfire, MisfirePolicy, RetryOn, RetryPolicy,
 };
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{FieldError, as_seconds, seconds};
 
@@ -229,20 +232,17 @@ impl BackoffDto {
 }
 
 /// `on_lost`: `"record"`, `"rerun"` (three times at most) or `{"rerun": {"max": n}}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", untagged)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum OnLostDto {
     /// A name.
     Name(OnLostName),
     /// With a bound.
-    Bounded {
-        /// The bound.
-        rerun: RerunDto,
-    },
+    Bounded(BoundedDto),
 }
 
 /// The names of the policies for lost runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnLostName {
     /// Recorded as lost: at most once.
@@ -251,11 +251,47 @@ pub enum OnLostName {
     Rerun,
 }
 
+/// The policy with a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoundedDto {
+    rerun: RerunDto,
+}
+
 /// The bound of reruns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RerunDto {
     max: u32,
+}
+
+impl<'de> Deserialize<'de> for OnLostDto {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NameOrBound)
+    }
+}
+
+/// Reads one form or the other by what stands there, so that what is wrong inside is told inside.
+struct NameOrBound;
+
+impl<'de> Visitor<'de> for NameOrBound {
+    type Value = OnLostDto;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"record\", \"rerun\" or {\"rerun\": {\"max\": 3}}")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<OnLostDto, E> {
+        match name {
+            "record" => Ok(OnLostDto::Name(OnLostName::Record)),
+            "rerun" => Ok(OnLostDto::Name(OnLostName::Rerun)),
+            other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<OnLostDto, A::Error> {
+        BoundedDto::deserialize(MapAccessDeserializer::new(members)).map(OnLostDto::Bounded)
+    }
 }
 
 impl OnLostDto {
@@ -267,16 +303,14 @@ impl OnLostDto {
         match self {
             Self::Name(OnLostName::Record) => Ok(LostRunPolicy::Record),
             Self::Name(OnLostName::Rerun) => Ok(LostRunPolicy::Rerun { max: 3 }),
-            Self::Bounded {
-                rerun: RerunDto {
-                    max: max @ 1..=1000,
-                },
-            } => Ok(LostRunPolicy::Rerun { max: *max }),
-            Self::Bounded { rerun } => Err(FieldError::new(
-                "on_lost.rerun.max",
-                rerun.max,
-                "a number from 1 to 1000",
-            )),
+            Self::Bounded(BoundedDto { rerun }) => match rerun.max {
+                max @ 1..=1000 => Ok(LostRunPolicy::Rerun { max }),
+                max => Err(FieldError::new(
+                    "on_lost.rerun.max",
+                    max,
+                    "a number from 1 to 1000",
+                )),
+            },
         }
     }
 
@@ -284,9 +318,9 @@ impl OnLostDto {
     pub fn from_core(policy: LostRunPolicy) -> Self {
         match policy {
             LostRunPolicy::Record => Self::Name(OnLostName::Record),
-            LostRunPolicy::Rerun { max } => Self::Bounded {
+            LostRunPolicy::Rerun { max } => Self::Bounded(BoundedDto {
                 rerun: RerunDto { max },
-            },
+            }),
         }
     }
 }

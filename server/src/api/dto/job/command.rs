@@ -4,16 +4,18 @@ use sandclock_core::job::{Command, Limits, Program, SecretSource};
 use serde::{Deserialize, Serialize};
 
 use super::JobDto;
-use crate::api::problem::FieldError;
+use crate::document::FieldError;
 
-/// A member of `secrets`: where the worker finds the value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub enum SecretDto {
+/// A member of `secrets`: where the worker finds the value. One of the two is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SecretDto {
     /// The content of this file.
-    File(String),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
     /// This variable of the worker's environment.
-    Env(String),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    env: Option<String>,
 }
 
 /// `limits`.
@@ -89,8 +91,8 @@ impl JobDto {
             secrets: self
                 .secrets
                 .iter()
-                .map(|(name, source)| (name.clone(), source.clone().into()))
-                .collect(),
+                .map(|(name, source)| Ok((name.clone(), source.to_core(name)?)))
+                .collect::<Result<_, FieldError>>()?,
             workdir: self.workdir.clone(),
             user: self.user.clone(),
             umask,
@@ -168,20 +170,24 @@ impl LimitsDto {
     }
 }
 
-impl From<SecretDto> for SecretSource {
-    fn from(dto: SecretDto) -> Self {
-        match dto {
-            SecretDto::File(path) => Self::File(path),
-            SecretDto::Env(name) => Self::Env(name),
+impl SecretDto {
+    fn to_core(&self, name: &str) -> Result<SecretSource, FieldError> {
+        match (&self.file, &self.env) {
+            (Some(path), None) => Ok(SecretSource::File(path.clone())),
+            (None, Some(name)) => Ok(SecretSource::Env(name.clone())),
+            (file, _) => {
+                let value = if file.is_some() { "both" } else { "nothing" };
+                let accepted = "either 'file' with a path or 'env' with a variable of the worker";
+                Err(FieldError::new(format!("secrets.{name}"), value, accepted))
+            }
         }
     }
-}
 
-impl From<SecretSource> for SecretDto {
-    fn from(source: SecretSource) -> Self {
-        match source {
-            SecretSource::File(path) => Self::File(path),
-            SecretSource::Env(name) => Self::Env(name),
-        }
+    pub(super) fn from_core(source: &SecretSource) -> Self {
+        let (file, env) = match source {
+            SecretSource::File(path) => (Some(path.clone()), None),
+            SecretSource::Env(name) => (None, Some(name.clone())),
+        };
+        Self { file, env }
     }
 }

@@ -255,7 +255,7 @@ impl JobDto {
                 .command
                 .secrets
                 .iter()
-                .map(|(name, source)| (name.clone(), source.clone().into()))
+                .map(|(name, source)| (name.clone(), SecretDto::from_core(source)))
                 .collect(),
             workdir: job.command.workdir.clone(),
             user: job.command.user.clone(),

@@ -1,0 +1,115 @@
+//! Files of jobs, JSON or TOML, and where in them a job or a field stands.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+use serde_json::Value;
+
+use crate::document::{self, FieldError, Lines};
+
+/// A file as it was read.
+#[derive(Debug)]
+pub(super) struct JobFile {
+    shown: String,
+    tree: Value,
+    /// Known of TOML only.
+    lines: Lines,
+}
+
+/// A job in a file.
+#[derive(Debug)]
+pub(super) struct JobInFile {
+    pub(super) name: String,
+    /// Where it stands, such as `jobs[2]`; empty for the only one.
+    pub(super) path: String,
+    pub(super) document: Value,
+}
+
+impl JobFile {
+    /// Reads a file; `-` is JSON on standard input.
+    ///
+    /// # Errors
+    /// If it cannot be read or is not what its ending says.
+    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+        let mut text = String::new();
+        let shown = if path.as_os_str() == "-" {
+            let read = std::io::stdin().read_to_string(&mut text);
+            read.context("read standard input")?;
+            "standard input".to_owned()
+        } else {
+            let read = std::fs::read_to_string(path);
+            text = read.with_context(|| format!("read {}", path.display()))?;
+            path.display().to_string()
+        };
+        let is_toml = path.extension().is_some_and(|ending| ending == "toml");
+        let parsed = if is_toml {
+            document::parse_toml(&text)
+        } else {
+            document::parse_json(text.as_bytes()).map(|tree| (tree, Lines::default()))
+        };
+        let (tree, lines) = parsed.map_err(|error| anyhow!("{shown}: {error}"))?;
+        Ok(Self { shown, tree, lines })
+    }
+
+    /// Its jobs.
+    ///
+    /// # Errors
+    /// If it holds something else, or a job without a name.
+    pub(super) fn jobs(&self) -> anyhow::Result<Vec<JobInFile>> {
+        let jobs = match self.tree.get("jobs") {
+            Some(Value::Array(jobs)) => {
+                let others = self.tree.as_object().into_iter().flatten();
+                if let Some((name, value)) = others.clone().find(|(name, _)| *name != "jobs") {
+                    let accepted =
+                        "only 'jobs', the list of jobs; a job's fields stand in its item";
+                    return Err(self.refused(FieldError::new(name, value, accepted)));
+                }
+                let item = |(at, job)| (format!("jobs[{at}]"), job);
+                jobs.iter().enumerate().map(item).collect()
+            }
+            Some(jobs) => {
+                let error = FieldError::new("jobs", jobs, "a list of jobs");
+                return Err(self.refused(error));
+            }
+            None => vec![(String::new(), &self.tree)],
+        };
+        jobs.into_iter()
+            .map(|(path, job)| self.job(path, job))
+            .collect()
+    }
+
+    fn job(&self, path: String, job: &Value) -> anyhow::Result<JobInFile> {
+        let field = field(&path, Some("name"));
+        match &job["name"] {
+            Value::String(name) => Ok(JobInFile {
+                name: name.clone(),
+                path,
+                document: job.clone(),
+            }),
+            Value::Null => Err(self.refused(FieldError::new(
+                field,
+                "nothing",
+                "every job in a file has a name",
+            ))),
+            other => Err(self.refused(FieldError::new(field, other, "text"))),
+        }
+    }
+
+    fn refused(&self, error: FieldError) -> anyhow::Error {
+        anyhow!("{}: {error}", self.place("", Some(&error.field)))
+    }
+
+    /// Where a field of the job at `path` stands, or the job.
+    pub(super) fn place(&self, path: &str, name: Option<&str>) -> String {
+        match self.lines.of(&field(path, name)) {
+            Some(line) => format!("{}, line {line}", self.shown),
+            None => self.shown.clone(),
+        }
+    }
+}
+
+fn field(path: &str, name: Option<&str>) -> String {
+    let parts = [Some(path).filter(|path| !path.is_empty()), name];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(".")
+}
