@@ -170,7 +170,10 @@ mod tests {
     fn errors_name_the_key_and_what_is_accepted() {
         let cases = [
             ("[worker]\nmax_runs = 3\n", "max_runs"),
-            ("listen = \"everywhere\"\n", "listen"),
+            (
+                "listen = \"everywhere\"\n",
+                "line 1: listen: \"everywhere\" is not",
+            ),
             ("listen = \"0.0.0.0:8070\"\n", "behind_proxy"),
             ("[alerts.targets.ops]\ntype = \"pager\"\n", "webhook"),
             ("[coordination]\ntype = \"zookeeper\"\n", "etcd"),
@@ -189,7 +192,7 @@ mod tests {
             ),
             (
                 "[alerts.targets.ops]\ntype = \"webhook\"\nurl = \"hooks/secret\"\n",
-                "line 1: alerts.targets.ops.url: (not shown) is not accepted: ",
+                "line 3: alerts.targets.ops.url: (not shown) is not accepted: ",
             ),
             (
                 "[alerts.targets.ops]\ntype = \"webhook\"\nurl = \"http://\"\n",

@@ -255,7 +255,12 @@ impl<'a> MapAccess<'a> for Members<'_, 'a> {
 
     fn next_value_seed<V: DeserializeSeed<'a>>(&mut self, seed: V) -> Result<V::Value, Fault> {
         match self.value.take() {
-            Some(value) => seed.deserialize(value),
+            Some(member) => {
+                // What was read may be refused afterwards: the complaint is about this member then.
+                let (path, value) = (member.path.clone(), member.value);
+                let read = seed.deserialize(member);
+                read.map_err(|fault| fault.at(&path, value))
+            }
             None => Err(Fault::accepted("a name before each value")),
         }
     }
