@@ -1,4 +1,4 @@
-//! The system's wall clock and randomness: what core takes as arguments.
+//! The system's wall clock, which core takes as an argument, and its time zone.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,4 +21,11 @@ impl Clock for SystemClock {
         };
         Timestamp::from_millis(millis)
     }
+}
+
+/// The host's own zone; UTC if it does not say.
+pub fn local_zone() -> String {
+    let zone = iana_time_zone::get_timezone().ok();
+    zone.filter(|zone| sandclock_core::schedule::parse_zone(zone).is_ok())
+        .unwrap_or_else(|| "UTC".to_owned())
 }

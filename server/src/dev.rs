@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 
 use crate::cli::DevArgs;
-use crate::clock::SystemClock;
+use crate::clock::{self, SystemClock};
 use crate::config::{Config, CoordinationSection, Environment};
 use crate::exec::{Spawner, open_files};
 use crate::folders::Folders;
@@ -41,7 +41,10 @@ async fn run(
     folders: &Folders,
     spawner: Spawner,
 ) -> anyhow::Result<()> {
-    let zone = config.default_time_zone.clone().unwrap_or_else(local_zone);
+    let zone = config
+        .default_time_zone
+        .clone()
+        .unwrap_or_else(clock::local_zone);
     let secrets = roles::log(environment);
     let stores = wire::open_stores(config, &folders.data).await?;
     let parts = Parts::new(stores, secrets.clone()).await?;
@@ -61,11 +64,4 @@ async fn run(
         delivery: Some(delivery),
     };
     running.serve().await
-}
-
-/// The host's own zone; UTC if it does not say.
-fn local_zone() -> String {
-    let zone = iana_time_zone::get_timezone().ok();
-    zone.filter(|zone| sandclock_core::schedule::parse_zone(zone).is_ok())
-        .unwrap_or_else(|| "UTC".to_owned())
 }

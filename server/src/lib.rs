@@ -23,6 +23,11 @@ pub mod roles;
 pub mod timetable;
 pub mod wire;
 
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
 /// The program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -30,4 +35,15 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub fn tls() {
     // An error says that it was chosen before.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// A whole program: arguments in, exit status out. `reading` turns what was typed into what [`cli::Cli`] reads.
+pub fn start(reading: fn(Vec<OsString>) -> Vec<OsString>) -> ExitCode {
+    // The binary is also the small process that starts jobs, when it is called by that name.
+    if exec::is_spawner() {
+        return exec::spawner_main();
+    }
+    tls();
+    let arguments = reading(std::env::args_os().collect());
+    cli::main(cli::Cli::parse_from(cli::with_go_flags(arguments)))
 }

@@ -27,7 +27,14 @@ use crate::{api, log as process_log};
 pub fn server(config: &Path) -> anyhow::Result<()> {
     open_files::raise();
     let environment = Environment::of_process();
-    let config = of_a_fleet(config, &environment)?;
+    let file = config;
+    let config = of_a_fleet(file, &environment)?;
+    if config.from_go {
+        bail!(
+            "{} configures a worker of a Go fleet: name a configuration of ours, or run sandclock-worker with it",
+            file.display()
+        );
+    }
     let folders = Folders::of(None, &config)?;
     run(async {
         let secrets = log(&environment);

@@ -10,6 +10,7 @@
 )]
 
 mod alert;
+mod arguments;
 mod client;
 mod file;
 mod harmless;
@@ -27,6 +28,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use client::Client;
 
+pub use arguments::{as_worker, with_go_flags};
 pub(crate) use table::say;
 
 /// A job scheduler for fleets, extended with WebAssembly.

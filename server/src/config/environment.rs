@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub struct Environment(pub(super) BTreeMap<String, String>);
 
 impl Environment {
-    const PREFIX: &'static str = "SANDCLOCK__";
+    pub(crate) const PREFIX: &'static str = "SANDCLOCK__";
 
     /// This process's.
     pub fn of_process() -> Self {

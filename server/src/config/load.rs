@@ -5,11 +5,11 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use serde_json::{Map, Value};
 
-use super::{Config, Environment};
+use super::{Config, Environment, go};
 use crate::document::{self, FieldError, Lines};
 
 /// Fields that may hold a password: a refusal names them without their value.
-const CONFIDENTIAL: [&str; 4] = ["password", "uri", "headers", "url"];
+const CONFIDENTIAL: [&str; 5] = ["password", "uri", "mongodbUri", "headers", "url"];
 
 impl Config {
     /// From a file, if there is one, and the environment.
@@ -19,6 +19,7 @@ impl Config {
     pub fn load(file: Option<&Path>, environment: &Environment) -> anyhow::Result<Self> {
         let mut tree = Value::Object(Map::new());
         let mut lines = Lines::default();
+        let mut from_go = false;
         let in_file = |error: FieldError, lines: &Lines| match file {
             Some(path) => refused(&place(path, lines, &error), error),
             None => refused("the configuration", error),
@@ -26,7 +27,11 @@ impl Config {
         if let Some(path) = file {
             let text = std::fs::read_to_string(path)
                 .with_context(|| format!("read configuration {}", path.display()))?;
-            let parsed = document::parse_toml(&text);
+            from_go = go::is_go(&text);
+            let parsed = match from_go {
+                true => go::tree(&text).map(|tree| (tree, Lines::default())),
+                false => document::parse_toml(&text),
+            };
             (tree, lines) = parsed.map_err(|error| in_file(error, &Lines::default()))?;
             let read: Result<Self, _> = document::read(&tree);
             read.map_err(|error| in_file(error, &lines))?;
@@ -35,7 +40,8 @@ impl Config {
             let set = set(&mut tree, &name, value).and_then(|()| document::read::<Self>(&tree));
             set.map_err(|error| refused(&format!("environment variable {name}"), error))?;
         }
-        let config: Self = document::read(&tree).map_err(|error| in_file(error, &lines))?;
+        let mut config: Self = document::read(&tree).map_err(|error| in_file(error, &lines))?;
+        config.from_go = from_go;
         config
             .check()
             .map_err(|error| match environment.variable_of(&error.field) {

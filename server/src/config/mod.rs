@@ -14,6 +14,7 @@ use crate::document::FieldError;
 mod alerts;
 mod checked;
 mod environment;
+mod go;
 mod kinds;
 mod load;
 mod stores;
@@ -21,7 +22,7 @@ mod stores;
 pub use alerts::{AlertSection, Target, WebhookTarget};
 pub use environment::Environment;
 pub use stores::{
-    CoordinationSection, EtcdSection, EtcdTls, GoKeysSection, MongodbSection, RunLogSection,
+    CoordinationSection, EtcdSection, EtcdTls, GoSection, MongodbSection, RunLogSection,
 };
 
 /// The whole tree.
@@ -35,7 +36,7 @@ pub struct Config {
     pub behind_proxy: bool,
     /// Where data is kept; `None` is the user's data directory.
     pub data: Option<PathBuf>,
-    /// For jobs that name no zone; `None` is UTC, or with `dev` the local zone.
+    /// For jobs that name no zone; `None` is UTC, or with `dev` or a Go fleet's `worker.json` the local zone.
     #[serde(deserialize_with = "checked::zone")]
     pub default_time_zone: Option<String>,
     /// Where workers agree.
@@ -48,6 +49,9 @@ pub struct Config {
     pub alerts: AlertSection,
     /// How long records are kept.
     pub retention: RetentionSection,
+    /// It was read from the Go fleet's `worker.json`.
+    #[serde(skip)]
+    pub from_go: bool,
 }
 
 impl Default for Config {
@@ -62,6 +66,7 @@ impl Default for Config {
             worker: WorkerSection::default(),
             alerts: AlertSection::default(),
             retention: RetentionSection::default(),
+            from_go: false,
         }
     }
 }
@@ -74,8 +79,10 @@ pub struct WorkerSection {
     pub name: Option<String>,
     /// How many runs it takes at once.
     pub max_concurrent_runs: u32,
-    /// Variables of its environment that commands see.
+    /// Variables of its environment that commands see; `*` is all but those that configure Sandclock.
     pub pass_env: Vec<String>,
+    /// Where commands start that name no folder; `None` is the home of the user that they run as.
+    pub workdir: Option<PathBuf>,
     /// The limit of a run that neither its job nor a plugin limits, in seconds; `None` is no limit.
     pub default_timeout_s: Option<u64>,
     /// How long running jobs may take to end when the worker stops, in seconds.
@@ -89,6 +96,7 @@ impl Default for WorkerSection {
             name,
             max_concurrent_runs: 64,
             pass_env: Vec::new(),
+            workdir: None,
             default_timeout_s,
             drain_s: 30,
         }

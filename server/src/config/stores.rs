@@ -72,11 +72,12 @@ pub struct EtcdSection {
     pub prefix: String,
     /// What the Go fleet's keys begin with.
     #[serde(default)]
-    pub go: GoKeysSection,
+    pub go: GoSection,
     /// Go workers run the same jobs: claims take their lock, and every job admits one run at a time.
     #[serde(default)]
     pub beside_go: bool,
-    /// As which address workers register for Go masters; `None` registers nowhere.
+    /// As which address workers register for Go masters: an address of IPv4, or `auto` for this host's first one that
+    /// is not loopback; `None` registers nowhere.
     #[serde(default)]
     pub register_as: Option<String>,
     /// How long a call may take, in milliseconds.
@@ -123,10 +124,10 @@ pub struct EtcdTls {
     pub server_name: Option<String>,
 }
 
-/// `[coordination.go]`: prefixes of the Go fleet's keys.
+/// `[coordination.go]`: what the Go fleet agreed on.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct GoKeysSection {
+pub struct GoSection {
     /// Jobs.
     pub jobs: String,
     /// Locks.
@@ -135,15 +136,18 @@ pub struct GoKeysSection {
     pub kills: String,
     /// Registered workers.
     pub workers: String,
+    /// What runs the command of a job that a Go master has saved.
+    pub shell: String,
 }
 
-impl Default for GoKeysSection {
+impl Default for GoSection {
     fn default() -> Self {
         Self {
             jobs: "/cron/jobs/".to_owned(),
             locks: "/cron/lock/".to_owned(),
             kills: "/cron/killer/".to_owned(),
             workers: "/cron/workers/".to_owned(),
+            shell: "/bin/bash".to_owned(),
         }
     }
 }

@@ -51,7 +51,8 @@ impl Executor for JobExecutor {
             .of_run(run)
             .await
             .map_err(|error| fail(&error))?;
-        let spec = spec(&run.job.command, env, run.job.grace, alive_for);
+        let workdir = self.surroundings.workdir();
+        let spec = spec(&run.job.command, env, workdir, run.job.grace, alive_for);
         let mut child = match self.processes.start(&spec).await {
             Ok(child) => child,
             Err(error) => {
@@ -146,6 +147,7 @@ async fn follow(mut child: Child, run: RunId, end_output: watch::Sender<bool>) -
 fn spec(
     command: &Command,
     env: Vec<(String, String)>,
+    workdir: Option<&str>,
     grace: Duration,
     alive_for: Duration,
 ) -> CommandSpec {
@@ -156,7 +158,7 @@ fn spec(
     CommandSpec {
         argv,
         env,
-        workdir: command.workdir.clone(),
+        workdir: command.workdir.as_deref().or(workdir).map(str::to_owned),
         user: command.user.clone(),
         umask: command.umask,
         limits: Limits {

@@ -17,8 +17,13 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
+use crate::config::Environment;
+
 /// `PATH` where the worker has none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// In `worker.pass_env`: every variable but those that configure Sandclock, which may hold passwords.
+const ALL: &str = "*";
 
 /// How long a file system may take to hand out a secret; one that hangs must not hold a run for ever.
 const FILE_PATIENCE: Duration = Duration::from_secs(10);
@@ -39,6 +44,8 @@ pub struct Surroundings {
     /// The worker's own environment, the source of passed variables and of secrets.
     worker: BTreeMap<String, String>,
     base: BTreeMap<String, String>,
+    /// Where a command starts that names no folder; `None` is its user's home.
+    workdir: Option<String>,
     /// What is masked everywhere: a value is known here before a command can print it (S14).
     known: KnownSecrets,
 }
@@ -83,13 +90,30 @@ impl Surroundings {
             ("LOGNAME".to_owned(), name),
             ("SHELL".to_owned(), shell),
         ]);
-        let passed = worker.iter().filter(|(name, _)| pass_env.contains(name));
+        let all = pass_env.iter().any(|name| name == ALL);
+        let is_passed = |name: &String| match all {
+            true => !name.starts_with(Environment::PREFIX),
+            false => pass_env.contains(name),
+        };
+        let passed = worker.iter().filter(|(name, _)| is_passed(name));
         base.extend(passed.map(|(name, value)| (name.clone(), value.clone())));
         Surroundings {
             worker,
             base,
+            workdir: None,
             known,
         }
+    }
+
+    /// The same where commands that name no folder start in this one (`worker.workdir`).
+    #[must_use]
+    pub fn starting_in(self, workdir: Option<String>) -> Surroundings {
+        Surroundings { workdir, ..self }
+    }
+
+    /// Where a command starts that names no folder; `None` is its user's home.
+    pub fn workdir(&self) -> Option<&str> {
+        self.workdir.as_deref()
     }
 
     /// The value of a secret: the content of a regular file without one newline at its end, or a

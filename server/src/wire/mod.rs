@@ -88,13 +88,14 @@ impl Parts {
             coordination,
             records,
         } = self.stores.clone();
+        let surroundings = Surroundings::new(
+            environment.variables().clone(),
+            &config.worker.pass_env,
+            secrets,
+        );
         let executor = JobExecutor {
             processes: Processes::new(spawner)?,
-            surroundings: Arc::new(Surroundings::new(
-                environment.variables().clone(),
-                &config.worker.pass_env,
-                secrets,
-            )),
+            surroundings: Arc::new(surroundings.starting_in(workdir(config)?)),
             hooks: Arc::clone(&hooks),
             sink: Arc::clone(&records.sink),
         };
@@ -145,6 +146,26 @@ impl Parts {
             default_time_zone,
         }
     }
+}
+
+/// Where commands start that name no folder, as a path from the root: supervisors stand elsewhere.
+fn workdir(config: &Config) -> anyhow::Result<Option<String>> {
+    let Some(folder) = &config.worker.workdir else {
+        return Ok(None);
+    };
+    let refused = || {
+        format!(
+            "worker.workdir: {} is no folder that can be used",
+            folder.display()
+        )
+    };
+    let path = folder.canonicalize().with_context(refused)?;
+    Ok(Some(
+        path.into_os_string()
+            .into_string()
+            .ok()
+            .with_context(refused)?,
+    ))
 }
 
 fn worker_config(config: &Config) -> WorkerConfig {

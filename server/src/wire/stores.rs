@@ -1,15 +1,20 @@
 //! From the sections of the configuration to stores: the one place that names backends.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use nix::ifaddrs::getifaddrs;
 use sandclock_backend_embedded::{Embedded, EmbeddedConfig};
 use sandclock_backend_etcd::{EtcdConfig, GoKeys, Login, Tls};
 use sandclock_backend_mongo::MongoConfig;
 use sandclock_core::ErrorKind;
 use sandclock_core::backend::{Coordination, Records};
+use sandclock_core::go::GoDefaults;
+
+use crate::clock::local_zone;
 
 use crate::config::{
     Config, CoordinationSection, EtcdSection, EtcdTls, MongodbSection, RunLogSection,
@@ -50,7 +55,7 @@ pub async fn open(config: &Config, data: &Path) -> anyhow::Result<Stores> {
             records: mongodb(section).await?,
         },
         (CoordinationSection::Etcd(etcd), RunLogSection::Mongodb(section)) => Stores {
-            coordination: coordination(etcd).await?,
+            coordination: coordination(etcd, config).await?,
             records: mongodb(section).await?,
         },
         // The configuration was checked for this.
@@ -72,8 +77,8 @@ fn remedy(kind: ErrorKind) -> &'static str {
     }
 }
 
-async fn coordination(section: &EtcdSection) -> anyhow::Result<Coordination> {
-    let config = etcd_config(section)?;
+async fn coordination(section: &EtcdSection, config: &Config) -> anyhow::Result<Coordination> {
+    let config = etcd_config(section, config)?;
     let endpoints = config.endpoints.join(", ");
     sandclock_backend_etcd::connect(config)
         .await
@@ -93,8 +98,13 @@ async fn mongodb(section: &MongodbSection) -> anyhow::Result<Records> {
         .with_context(|| format!("connect to MongoDB, {config:?}"))
 }
 
-fn etcd_config(section: &EtcdSection) -> anyhow::Result<EtcdConfig> {
+fn etcd_config(section: &EtcdSection, config: &Config) -> anyhow::Result<EtcdConfig> {
     let go = &section.go;
+    let zone = config.default_time_zone.clone();
+    let register_as = match section.register_as.as_deref() {
+        Some("auto") => Some(own_address()?.to_string()),
+        other => other.map(str::to_owned),
+    };
     Ok(EtcdConfig {
         tls: section.tls.as_ref().map(tls).transpose()?,
         login: login(section)?,
@@ -105,11 +115,32 @@ fn etcd_config(section: &EtcdSection) -> anyhow::Result<EtcdConfig> {
             kills: go.kills.clone(),
             workers: go.workers.clone(),
         },
-        register_as: section.register_as.clone(),
+        go_defaults: GoDefaults {
+            // Where a Go worker read its schedules.
+            time_zone: zone.unwrap_or_else(|| match config.from_go {
+                true => local_zone(),
+                false => "UTC".to_owned(),
+            }),
+            shell: vec![go.shell.clone(), "-c".to_owned()],
+        },
+        register_as,
         beside_go: section.beside_go,
         call_timeout: Duration::from_millis(section.call_timeout_ms),
         ..EtcdConfig::at(section.endpoints.clone())
     })
+}
+
+/// The host's first address of IPv4 that is not loopback, which is the one that Go workers register.
+fn own_address() -> anyhow::Result<Ipv4Addr> {
+    let addresses = getifaddrs().context("list the addresses of this host")?;
+    let mut own = addresses.filter_map(|interface| {
+        let address = interface.address?.as_sockaddr_in()?.ip();
+        (!address.is_loopback()).then_some(address)
+    });
+    own.next().context(
+        "this host has no address of IPv4 but loopback to register as: set coordination.register_as, in the \
+         environment SANDCLOCK__COORDINATION__REGISTER_AS",
+    )
 }
 
 fn login(section: &EtcdSection) -> anyhow::Result<Option<Login>> {

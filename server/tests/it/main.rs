@@ -13,6 +13,8 @@ mod dev;
 #[cfg(test)]
 mod door;
 #[cfg(test)]
+mod drop_in;
+#[cfg(test)]
 mod exec;
 #[cfg(test)]
 mod fleet;

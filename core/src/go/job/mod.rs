@@ -24,12 +24,15 @@ const SHELL: [&str; 2] = ["/bin/bash", "-c"];
 pub struct GoDefaults {
     /// The zone in which its schedule is read: an IANA name. Go workers used their local zone.
     pub time_zone: String,
+    /// What runs its command, which is appended: program and arguments.
+    pub shell: Vec<String>,
 }
 
 impl Default for GoDefaults {
     fn default() -> Self {
         Self {
             time_zone: "UTC".to_owned(),
+            shell: SHELL.map(str::to_owned).to_vec(),
         }
     }
 }
@@ -193,6 +196,10 @@ impl GoJob {
         let by_go = Some(by_go).filter(|spec| !spec.expr.is_empty());
         let Some(definition) = self.whole(name) else {
             let mut job = Job::shell(name.clone(), &*self.command);
+            job.command.program = Program::Shell {
+                shell: defaults.shell.clone(),
+                text: self.command.clone(),
+            };
             job.schedule = by_go;
             job.misfire.policy = MisfirePolicy::Skip;
             job.command.leftovers = Leftovers::Keep;

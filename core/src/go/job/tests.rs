@@ -62,6 +62,18 @@ fn a_go_job_has_the_go_defaults() {
 }
 
 #[test]
+fn a_go_job_runs_in_the_shell_and_the_zone_of_its_fleet() {
+    let defaults = GoDefaults {
+        time_zone: "Asia/Shanghai".to_owned(),
+        shell: vec!["/bin/sh".to_owned(), "-c".to_owned()],
+    };
+    let go = GoJob::parse(br#"{"command":"true","cronExpr":"@daily"}"#).unwrap();
+    let job = go.job(&name(), &defaults).unwrap();
+    assert_eq!(job.command.program, shell("true"));
+    assert_eq!(job.schedule.unwrap().time_zone, "Asia/Shanghai");
+}
+
+#[test]
 fn reading_is_as_lenient_as_go() {
     let table = [
         (

@@ -1,0 +1,60 @@
+//! Arguments as they are typed, and as the command line reads them.
+
+use std::ffi::OsString;
+
+/// What `sandclock-worker` was given, as arguments of `sandclock worker`. Without any it reads `./worker.json`, as
+/// a Go fleet's worker does.
+pub fn as_worker(arguments: Vec<OsString>) -> Vec<OsString> {
+    let mut arguments = arguments.into_iter();
+    let program = arguments.next().unwrap_or_else(|| "sandclock".into());
+    let mut rest: Vec<OsString> = arguments.collect();
+    if rest.is_empty() {
+        rest = vec!["--config".into(), "./worker.json".into()];
+    }
+    let mut whole = vec![program, "worker".into()];
+    whole.append(&mut rest);
+    whole
+}
+
+/// The same with `--config` where Go's way to write it, `-config`, was used.
+pub fn with_go_flags(arguments: Vec<OsString>) -> Vec<OsString> {
+    let spelled = |argument: OsString| match argument.to_str() {
+        Some(text) if text == "-config" || text.starts_with("-config=") => {
+            format!("-{text}").into()
+        }
+        _ => argument,
+    };
+    arguments.into_iter().map(spelled).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(typed: &[&str]) -> Vec<OsString> {
+        with_go_flags(as_worker(typed.iter().map(OsString::from).collect()))
+    }
+
+    #[test]
+    fn all_forms_of_the_go_flag_are_read() {
+        let wanted: [(&[&str], &[&str]); 5] = [
+            (&["w"], &["w", "worker", "--config", "./worker.json"]),
+            (
+                &["w", "-config", "a.json"],
+                &["w", "worker", "--config", "a.json"],
+            ),
+            (
+                &["w", "-config=a.json"],
+                &["w", "worker", "--config=a.json"],
+            ),
+            (
+                &["w", "--config=a.json"],
+                &["w", "worker", "--config=a.json"],
+            ),
+            (&["w", "-h"], &["w", "worker", "-h"]),
+        ];
+        for (typed, wanted) in wanted {
+            assert_eq!(read(typed), wanted);
+        }
+    }
+}
