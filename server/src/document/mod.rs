@@ -10,6 +10,8 @@ mod json;
 mod reader;
 mod toml;
 
+use std::marker::PhantomData;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -55,7 +57,8 @@ impl FieldError {
 /// # Errors
 /// Names the first field that is not accepted.
 pub fn read<T: DeserializeOwned>(tree: &Value) -> Result<T, FieldError> {
-    T::deserialize(reader::Member::whole(tree)).map_err(Into::into)
+    let read = reader::Member::whole(tree).read(PhantomData::<T>);
+    read.map_err(Into::into)
 }
 
 /// Reads names with values that are all text, such as a query's: `"3"` is a number where one is asked for.
@@ -69,7 +72,9 @@ pub fn read_text<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Result<T,
             return Err(FieldError::new(name, first, "once, not twice"));
         }
     }
-    T::deserialize(reader::Member::text(&Value::Object(tree))).map_err(Into::into)
+    let tree = Value::Object(tree);
+    let read = reader::Member::text(&tree).read(PhantomData::<T>);
+    read.map_err(Into::into)
 }
 
 /// The path of a member of what stands at `path`.

@@ -53,12 +53,12 @@ impl<'a> Member<'a> {
         }
     }
 
-    fn place<T>(&self, read: Result<T, Fault>) -> Result<T, Fault> {
-        read.map_err(|fault| fault.at(&self.path, self.value))
-    }
-
-    fn refused<T>(&self, accepted: impl Into<String>) -> Result<T, Fault> {
-        self.place(Err(Fault::accepted(accepted)))
+    /// Reads what stands here. A complaint that has no place yet is about it, also one that comes after the value
+    /// was read.
+    pub(super) fn read<S: DeserializeSeed<'a>>(self, seed: S) -> Result<S::Value, Fault> {
+        let (path, value) = (self.path.clone(), self.value);
+        let read = seed.deserialize(self);
+        read.map_err(|fault| fault.at(&path, value))
     }
 
     /// The number that stands here, or that its text says.
@@ -72,7 +72,7 @@ impl<'a> Member<'a> {
 
     fn members<V: Visitor<'a>>(self, visitor: V, accepted: String) -> Result<V::Value, Fault> {
         let Value::Object(object) = self.value else {
-            return self.refused(accepted);
+            return refused(accepted);
         };
         let (first, rest): (Vec<_>, Vec<_>) = object.iter().partition(|(name, _)| *name == KIND);
         let members = Members {
@@ -84,19 +84,23 @@ impl<'a> Member<'a> {
                 .into_iter(),
             value: None,
         };
-        self.place(visitor.visit_map(members))
+        visitor.visit_map(members)
     }
+}
+
+fn refused<T>(accepted: impl Into<String>) -> Result<T, Fault> {
+    Err(Fault::accepted(accepted))
 }
 
 macro_rules! whole_numbers {
     ($($method:ident $visit:ident $type:ty),+ $(,)?) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
             match self.number::<$type>() {
-                Some(number) => self.place(visitor.$visit(number)),
+                Some(number) => visitor.$visit(number),
                 None if <$type>::BITS >= 64 => {
-                    self.refused(format!("a whole number from {}", <$type>::MIN))
+                    refused(format!("a whole number from {}", <$type>::MIN))
                 }
-                None => self.refused(format!(
+                None => refused(format!(
                     "a whole number from {} to {}",
                     <$type>::MIN,
                     <$type>::MAX
@@ -111,29 +115,31 @@ impl<'de> Deserializer<'de> for Member<'de> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self.value {
-            Value::Null => self.place(visitor.visit_unit()),
-            Value::Bool(value) => self.place(visitor.visit_bool(*value)),
-            Value::String(text) => self.place(visitor.visit_borrowed_str(text)),
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(value) => visitor.visit_bool(*value),
+            Value::String(text) => visitor.visit_borrowed_str(text),
             Value::Array(_) => self.deserialize_seq(visitor),
             Value::Object(_) => self.deserialize_map(visitor),
-            Value::Number(number) => self.place(if let Some(number) = number.as_u64() {
-                visitor.visit_u64(number)
-            } else if let Some(number) = number.as_i64() {
-                visitor.visit_i64(number)
-            } else {
-                visitor.visit_f64(number.as_f64().unwrap_or_default())
-            }),
+            Value::Number(number) => {
+                if let Some(number) = number.as_u64() {
+                    visitor.visit_u64(number)
+                } else if let Some(number) = number.as_i64() {
+                    visitor.visit_i64(number)
+                } else {
+                    visitor.visit_f64(number.as_f64().unwrap_or_default())
+                }
+            }
         }
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self.value {
-            Value::Bool(value) => self.place(visitor.visit_bool(*value)),
+            Value::Bool(value) => visitor.visit_bool(*value),
             Value::String(text) if self.all_text => match text.parse() {
-                Ok(value) => self.place(visitor.visit_bool(value)),
-                Err(_) => self.refused("true or false"),
+                Ok(value) => visitor.visit_bool(value),
+                Err(_) => refused("true or false"),
             },
-            _ => self.refused("true or false"),
+            _ => refused("true or false"),
         }
     }
 
@@ -154,15 +160,15 @@ impl<'de> Deserializer<'de> for Member<'de> {
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self.number::<f64>().filter(|number| number.is_finite()) {
-            Some(number) => self.place(visitor.visit_f64(number)),
-            None => self.refused("a number"),
+            Some(number) => visitor.visit_f64(number),
+            None => refused("a number"),
         }
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self.value {
-            Value::String(text) => self.place(visitor.visit_borrowed_str(text)),
-            _ => self.refused("text"),
+            Value::String(text) => visitor.visit_borrowed_str(text),
+            _ => refused("text"),
         }
     }
 
@@ -191,13 +197,13 @@ impl<'de> Deserializer<'de> for Member<'de> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         let Value::Array(list) = self.value else {
-            return self.refused("a list");
+            return refused("a list");
         };
         let items = Items {
             of: &self,
             rest: list.iter().enumerate(),
         };
-        self.place(visitor.visit_seq(items))
+        visitor.visit_seq(items)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -221,8 +227,8 @@ impl<'de> Deserializer<'de> for Member<'de> {
         visitor: V,
     ) -> Result<V::Value, Fault> {
         match self.value {
-            Value::String(text) => self.place(visitor.visit_enum(Name(text))),
-            _ => self.refused(format!("known are {}", names(variants))),
+            Value::String(text) => visitor.visit_enum(Name(text)),
+            _ => refused(format!("known are {}", names(variants))),
         }
     }
 
@@ -255,12 +261,7 @@ impl<'a> MapAccess<'a> for Members<'_, 'a> {
 
     fn next_value_seed<V: DeserializeSeed<'a>>(&mut self, seed: V) -> Result<V::Value, Fault> {
         match self.value.take() {
-            Some(member) => {
-                // What was read may be refused afterwards: the complaint is about this member then.
-                let (path, value) = (member.path.clone(), member.value);
-                let read = seed.deserialize(member);
-                read.map_err(|fault| fault.at(&path, value))
-            }
+            Some(member) => member.read(seed),
             None => Err(Fault::accepted("a name before each value")),
         }
     }
@@ -282,8 +283,8 @@ impl<'a> SeqAccess<'a> for Items<'_, 'a> {
         let Some((at, value)) = self.rest.next() else {
             return Ok(None);
         };
-        seed.deserialize(self.of.inner(value, item(&self.of.path, at)))
-            .map(Some)
+        let item = self.of.inner(value, item(&self.of.path, at));
+        item.read(seed).map(Some)
     }
 }
 
