@@ -212,22 +212,18 @@ impl Child {
                 return self.ended_by(EndedBy::SpawnerLost);
             };
             let overdue = self.overdue.borrow_and_update().first();
-            let (due, given_up) = match self.given_up_at {
-                Some(at) => (Some(at), true),
-                None => (overdue, false),
-            };
+            let due = self.given_up_at.or(overdue);
             let report = tokio::select! {
                 biased;
                 report = line.next_report() => report,
                 _ = self.overdue.changed() => continue,
                 // The spawner is stopped too.
-                () = until(due), if given_up => Ok(None),
-                () = until(due), if !given_up => {
+                () = until(due) => if self.given_up_at.is_some() { Ok(None) } else {
                     // Its parent, the spawner, then ends what it held and reports.
                     let _ = kill(self.control.supervisor, Signal::SIGKILL);
                     self.given_up_at = overdue_after(Duration::ZERO);
                     continue;
-                }
+                },
             };
             match report {
                 Ok(Some(report)) => self.note(&report),

@@ -247,11 +247,7 @@ async fn supervisor(spawner: &UnixStream) -> Result<Line, SpawnError> {
             step,
             subject,
             errno,
-        }) => Err(SpawnError {
-            step,
-            subject,
-            source: io::Error::from_raw_os_error(errno),
-        }),
+        }) => Err(SpawnError::refused(step, subject, errno)),
         _ => Err(SpawnError::of_spawner(io::ErrorKind::UnexpectedEof.into())),
     }
 }

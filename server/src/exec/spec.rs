@@ -48,6 +48,15 @@ pub struct SpawnError {
 }
 
 impl SpawnError {
+    /// The spawner or the supervisor has said why.
+    pub(super) fn refused(step: StartStep, subject: String, errno: i32) -> SpawnError {
+        SpawnError {
+            step,
+            subject,
+            source: io::Error::from_raw_os_error(errno),
+        }
+    }
+
     /// The spawner could not be reached, unless it is this process that has no descriptor left for
     /// it. Nothing was started.
     pub(super) fn of_spawner(source: io::Error) -> SpawnError {

@@ -72,11 +72,7 @@ impl Processes {
                 step,
                 subject,
                 errno,
-            }) => Err(SpawnError {
-                step,
-                subject,
-                source: io::Error::from_raw_os_error(errno),
-            }),
+            }) => Err(SpawnError::refused(step, subject, errno)),
             _ => Err(SpawnError::unknown(io::ErrorKind::UnexpectedEof.into())),
         }
     }
@@ -170,25 +166,25 @@ fn request(run: RunNumber, spec: &CommandSpec) -> Result<Vec<u8>, SpawnError> {
 /// A string ends at its first NUL byte, so that what is behind would be lost. Jobs are refused for it
 /// when they are saved; one may still come by a secret's value or from another program.
 fn refuse_nul(spec: &CommandSpec) -> Result<(), SpawnError> {
-    let words = spec.argv.iter().enumerate();
-    let words = words.map(|(at, word)| (format!("argv[{at}]"), word));
-    let names = spec
-        .env
-        .iter()
-        .map(|(name, _)| ("a name of env".to_owned(), name));
-    let values = spec.env.iter();
-    let values = values.map(|(name, value)| (format!("env {}", name.escape_debug()), value));
-    let workdir = spec.workdir.iter().map(|dir| ("workdir".to_owned(), dir));
-    let user = spec.user.iter().map(|user| ("user".to_owned(), user));
-    let all = words.chain(names).chain(values).chain(workdir).chain(user);
-    match all.into_iter().find(|(_, text)| text.contains('\0')) {
-        None => Ok(()),
-        Some((subject, _)) => Err(SpawnError {
+    let check = |text: &str, what: &dyn Fn() -> String| match text.contains('\0') {
+        false => Ok(()),
+        true => Err(SpawnError {
             step: StartStep::Nul,
-            subject,
+            subject: what(),
             source: Errno::EINVAL.into(),
         }),
+    };
+    for (at, word) in spec.argv.iter().enumerate() {
+        check(word, &|| format!("argv[{at}]"))?;
     }
+    for (name, value) in &spec.env {
+        check(name, &|| "a name of env".to_owned())?;
+        check(value, &|| format!("env {}", name.escape_debug()))?;
+    }
+    for (field, text) in [("workdir", &spec.workdir), ("user", &spec.user)] {
+        check(text.as_deref().unwrap_or_default(), &|| field.to_owned())?;
+    }
+    Ok(())
 }
 
 /// Said once, for it is the same for every run.
