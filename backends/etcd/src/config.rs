@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use sandclock_core::backend::Result;
-use sandclock_core::go::GoDefaults;
+use sandclock_core::go::{GoDefaults, prefix};
 use sandclock_core::{BackendError, ErrorKind};
 
 /// How to reach a cluster and where our records are in it.
@@ -98,10 +98,10 @@ pub struct GoKeys {
 impl Default for GoKeys {
     fn default() -> Self {
         Self {
-            jobs: "/cron/jobs/".to_owned(),
-            locks: "/cron/lock/".to_owned(),
-            kills: "/cron/killer/".to_owned(),
-            workers: "/cron/workers/".to_owned(),
+            jobs: prefix::JOBS.to_owned(),
+            locks: prefix::LOCKS.to_owned(),
+            kills: prefix::KILLS.to_owned(),
+            workers: prefix::WORKERS.to_owned(),
         }
     }
 }

@@ -9,3 +9,15 @@ pub mod log;
 mod quote;
 
 pub use job::{GoDefaults, GoJob, GoJobError};
+
+/// What the fleet's keys in etcd begin with, as most of its copies have it; names follow without any escaping.
+pub mod prefix {
+    /// Jobs.
+    pub const JOBS: &str = "/cron/jobs/";
+    /// Locks.
+    pub const LOCKS: &str = "/cron/lock/";
+    /// Kill marks.
+    pub const KILLS: &str = "/cron/killer/";
+    /// Registered workers.
+    pub const WORKERS: &str = "/cron/workers/";
+}

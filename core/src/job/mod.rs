@@ -83,12 +83,15 @@ pub struct InvalidName {
     pub rule: &'static str,
 }
 
+/// What runs the text of a job that names no shell: the Go fleet's, and so ours.
+pub const DEFAULT_SHELL: [&str; 2] = ["/bin/bash", "-c"];
+
 /// What is executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Program {
     /// Text for a shell.
     Shell {
-        /// The shell and its arguments before the text; default `/bin/bash -c`.
+        /// The shell and its arguments before the text; default [`DEFAULT_SHELL`].
         shell: Vec<String>,
         /// The command text, passed as one argument.
         text: String,
@@ -244,7 +247,7 @@ impl Job {
 
     /// A job with this name that runs `text` in the default shell by request, all else default.
     pub fn shell(name: JobName, text: impl Into<String>) -> Self {
-        let shell = vec!["/bin/bash".to_owned(), "-c".to_owned()];
+        let shell = DEFAULT_SHELL.map(str::to_owned).to_vec();
         Self::new(
             name,
             Program::Shell {

@@ -7,6 +7,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::clock::local_zone;
 use crate::document::{FieldError, WHOLE};
 
 /// What a Go fleet's copies call the shell that runs commands.
@@ -46,6 +47,8 @@ pub(super) fn tree(text: &str) -> Result<Value, FieldError> {
     Ok(json!({
         "coordination": section(coordination),
         "run_log": section(run_log),
+        // Where a Go worker read its schedules.
+        "default_time_zone": local_zone(),
         "worker": { "pass_env": ["*"], "workdir": "." },
     }))
 }

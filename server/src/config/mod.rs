@@ -36,7 +36,7 @@ pub struct Config {
     pub behind_proxy: bool,
     /// Where data is kept; `None` is the user's data directory.
     pub data: Option<PathBuf>,
-    /// For jobs that name no zone; `None` is UTC, or with `dev` or a Go fleet's `worker.json` the local zone.
+    /// For jobs that name no zone; `None` is UTC, or with `dev` the local zone.
     #[serde(deserialize_with = "checked::zone")]
     pub default_time_zone: Option<String>,
     /// Where workers agree.

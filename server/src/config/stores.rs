@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use sandclock_core::go::prefix;
+use sandclock_core::job::DEFAULT_SHELL;
 use serde::{Deserialize, Deserializer};
 
 use super::kinds::{self, Kinds, Nothing};
@@ -143,11 +145,11 @@ pub struct GoSection {
 impl Default for GoSection {
     fn default() -> Self {
         Self {
-            jobs: "/cron/jobs/".to_owned(),
-            locks: "/cron/lock/".to_owned(),
-            kills: "/cron/killer/".to_owned(),
-            workers: "/cron/workers/".to_owned(),
-            shell: "/bin/bash".to_owned(),
+            jobs: prefix::JOBS.to_owned(),
+            locks: prefix::LOCKS.to_owned(),
+            kills: prefix::KILLS.to_owned(),
+            workers: prefix::WORKERS.to_owned(),
+            shell: DEFAULT_SHELL[0].to_owned(),
         }
     }
 }

@@ -14,8 +14,6 @@ use sandclock_core::ErrorKind;
 use sandclock_core::backend::{Coordination, Records};
 use sandclock_core::go::GoDefaults;
 
-use crate::clock::local_zone;
-
 use crate::config::{
     Config, CoordinationSection, EtcdSection, EtcdTls, MongodbSection, RunLogSection,
 };
@@ -101,6 +99,7 @@ async fn mongodb(section: &MongodbSection) -> anyhow::Result<Records> {
 fn etcd_config(section: &EtcdSection, config: &Config) -> anyhow::Result<EtcdConfig> {
     let go = &section.go;
     let zone = config.default_time_zone.clone();
+    let time_zone = zone.unwrap_or_else(|| "UTC".to_owned());
     let register_as = match section.register_as.as_deref() {
         Some("auto") => Some(own_address()?.to_string()),
         other => other.map(str::to_owned),
@@ -116,11 +115,7 @@ fn etcd_config(section: &EtcdSection, config: &Config) -> anyhow::Result<EtcdCon
             workers: go.workers.clone(),
         },
         go_defaults: GoDefaults {
-            // Where a Go worker read its schedules.
-            time_zone: zone.unwrap_or_else(|| match config.from_go {
-                true => local_zone(),
-                false => "UTC".to_owned(),
-            }),
+            time_zone,
             shell: vec![go.shell.clone(), "-c".to_owned()],
         },
         register_as,

@@ -8,16 +8,13 @@
 use serde_json::{Map, Value, json};
 
 use super::quote::shell_text;
-use crate::job::{Job, JobName, Leftovers, Program, ScheduleSpec};
+use crate::job::{DEFAULT_SHELL, Job, JobName, Leftovers, Program, ScheduleSpec};
 use crate::policy::MisfirePolicy;
 use crate::schedule::{Dialect, DstPolicy};
 use crate::stored::{self, StoredError};
 
 /// The member that holds our definition.
 const DEFINITION: &str = "sandclock";
-
-/// The shell of the Go fleet, and ours by default.
-const SHELL: [&str; 2] = ["/bin/bash", "-c"];
 
 /// What a Go job does not say of itself, because its workers took it from their own machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +29,7 @@ impl Default for GoDefaults {
     fn default() -> Self {
         Self {
             time_zone: "UTC".to_owned(),
-            shell: SHELL.map(str::to_owned).to_vec(),
+            shell: DEFAULT_SHELL.map(str::to_owned).to_vec(),
         }
     }
 }
@@ -239,7 +236,7 @@ impl GoJob {
         });
         if argv.is_some_and(|argv| shell_text(&argv) != self.command) {
             program.clear();
-            program.insert("shell".to_owned(), json!({"shell": SHELL}));
+            program.insert("shell".to_owned(), json!({"shell": DEFAULT_SHELL}));
         }
         if let Some(Value::Object(shell)) = program.get_mut("shell") {
             shell.insert("text".to_owned(), json!(self.command));

@@ -1,6 +1,6 @@
 //! What a job executes, on the wire: the program, its environment and secrets, its limits.
 
-use sandclock_core::job::{Command, Limits, Program, SecretSource};
+use sandclock_core::job::{Command, DEFAULT_SHELL, Limits, Program, SecretSource};
 use serde::{Deserialize, Serialize};
 
 use super::JobDto;
@@ -36,7 +36,7 @@ impl JobDto {
     pub(super) fn program(&self) -> Result<Program, FieldError> {
         match (&self.command, &self.argv) {
             (Some(text), None) if !text.trim().is_empty() => {
-                let default = || vec!["/bin/bash".to_owned(), "-c".to_owned()];
+                let default = || DEFAULT_SHELL.map(str::to_owned).to_vec();
                 let shell = self.shell.clone().unwrap_or_else(default);
                 if shell.first().is_none_or(String::is_empty) {
                     return Err(FieldError::new(
