@@ -1,5 +1,7 @@
 //! How requests are read: paths, queries, preconditions and bodies, with errors that name the field.
 
+use std::time::Duration;
+
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -10,6 +12,7 @@ use sandclock_core::job::JobName;
 use sandclock_core::run::RunId;
 use sandclock_core::{BackendError, ErrorKind};
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::MAX_BODY_BYTES;
 use super::problem::Problem;
@@ -163,7 +166,10 @@ pub fn unreadable(cursor: Option<&str>, error: BackendError) -> Problem {
 /// end of the connection.
 const MAX_DISCARDED_BYTES: usize = 16 << 20;
 
-/// The body of a request, at most [`MAX_BODY_BYTES`].
+/// How long a client may take to send a body.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The body of a request, at most [`MAX_BODY_BYTES`], all of it within [`BODY_PATIENCE`].
 #[derive(Debug)]
 pub struct Body(pub Bytes);
 
@@ -171,22 +177,28 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let mut parts = request.into_body().into_data_stream();
-        let (mut body, mut bytes) = (BytesMut::new(), 0);
-        while let Some(part) = parts.next().await {
-            let part = part.map_err(|error| Problem::malformed(error.to_string()))?;
-            bytes += part.len();
-            if bytes <= MAX_BODY_BYTES {
-                body.extend_from_slice(&part);
-            } else if bytes > MAX_DISCARDED_BYTES {
-                break;
-            }
-        }
-        if bytes > MAX_BODY_BYTES {
-            return Err(Problem::too_large(MAX_BODY_BYTES));
-        }
-        Ok(Self(body.freeze()))
+        let read = timeout(BODY_PATIENCE, collect(request)).await;
+        read.unwrap_or_else(|_| Err(Problem::too_slow(BODY_PATIENCE)))
+            .map(Self)
     }
+}
+
+async fn collect(request: Request) -> Result<Bytes, Problem> {
+    let mut parts = request.into_body().into_data_stream();
+    let (mut body, mut bytes) = (BytesMut::new(), 0);
+    while let Some(part) = parts.next().await {
+        let part = part.map_err(|error| Problem::malformed(error.to_string()))?;
+        bytes += part.len();
+        if bytes <= MAX_BODY_BYTES {
+            body.extend_from_slice(&part);
+        } else if bytes > MAX_DISCARDED_BYTES {
+            break;
+        }
+    }
+    if bytes > MAX_BODY_BYTES {
+        return Err(Problem::too_large(MAX_BODY_BYTES));
+    }
+    Ok(body.freeze())
 }
 
 /// What a request expects of the resource that it changes (RFC 9110, section 13.1).

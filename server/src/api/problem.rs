@@ -4,6 +4,8 @@
 //! place. A document names the field, the value and what would be accepted; an unexpected failure
 //! shows an id that also stands in the log, never the text of a driver.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -112,6 +114,16 @@ impl Problem {
             "/problems/method-not-allowed",
             title,
             detail,
+        )
+    }
+
+    /// 408: the body did not come to its end in this time.
+    pub fn too_slow(patience: Duration) -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "/problems/too-slow",
+            "the body did not arrive in time",
+            format!("a body must arrive within {} s", patience.as_secs()),
         )
     }
 

@@ -68,3 +68,19 @@ async fn a_client_that_does_not_ask_is_let_go() {
         assert!(!answer.starts_with(b"HTTP/1.1 200"));
     }
 }
+
+#[tokio::test]
+async fn a_client_that_does_not_send_what_it_announced_is_answered_and_let_go() {
+    let product = Product::start(&["--no-examples"]);
+    let mut client = connect(&product);
+    let head = format!(
+        "PUT /api/v1/jobs/slow HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 20\r\n\r\n{{",
+        product.token
+    );
+    client.write_all(head.as_bytes()).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.contains("/problems/too-slow"), "{answer}");
+}
