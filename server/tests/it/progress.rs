@@ -6,10 +6,9 @@ use std::time::Duration;
 use axum::Router;
 use reqwest::{Method, StatusCode};
 use sandclock_backend_embedded::{Embedded, EmbeddedConfig};
-use sandclock_core::Timestamp;
 use sandclock_core::backend::{
     Coordination, End, EndHow, Ended, Fence, FireView, Nonce, Pinned, Precondition, RecordSeen,
-    Records, Request, RunHeader, SessionId, Take, TakeFrom, Taken, Triggered, WorkerInfo,
+    Records, Request, RunHeader, SessionId, Take, TakeFrom, Taken, Triggered,
 };
 use sandclock_core::job::{Job, JobName};
 use sandclock_core::run::{Outcome, RunKey, RunState};
@@ -17,6 +16,7 @@ use sandclock_hooks::{HooksConfig, KnownSecrets, PluginHost};
 use sandclock_server::api::auth::{Role, TokenInfo, Tokens};
 use sandclock_server::api::{self, Api};
 use sandclock_server::clock::SystemClock;
+use sandclock_testkit::conformance::{at, worker};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -31,10 +31,6 @@ struct Stage {
     session: SessionId,
     pinned: Pinned,
     _home: TempDir,
-}
-
-fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_millis(1_800_000_000_000 + seconds * 1000)
 }
 
 fn outcome(state: RunState, cause: &str) -> Outcome {
@@ -80,22 +76,12 @@ impl Stage {
             job: Arc::new(job),
             version: put.version,
         };
-        let worker = WorkerInfo {
-            name: "w".to_owned(),
-            host: "host".to_owned(),
-            labels: [].into(),
-            max_concurrent_runs: 8,
-            running: 0,
-            draining: false,
-            clock_doubted: false,
-            started_at: at(0),
-            wall_time: at(0),
-            version: "1".to_owned(),
-        };
         let session = coordination
             .sessions
-            .open(&worker, Duration::from_secs(600));
-        let session = session.await.unwrap().id;
+            .open(&worker("w"), Duration::from_secs(600))
+            .await
+            .unwrap()
+            .id;
         Self {
             coordination,
             records,

@@ -48,6 +48,8 @@ pub mod take;
 pub mod trigger;
 mod walker;
 
+pub use scene::{at, worker};
+
 /// What a test may do to a store behind the contracts' back.
 #[async_trait]
 pub trait Powers: Debug + Send + Sync {

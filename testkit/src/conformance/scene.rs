@@ -22,7 +22,7 @@ use super::CoordinationEnv;
 pub(super) const LONG: Duration = Duration::from_secs(600);
 
 /// `seconds` after the scene's first mark.
-pub(super) fn at(seconds: i64) -> Timestamp {
+pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_millis(1_800_000_000_000 + seconds * 1000)
 }
 
@@ -51,7 +51,7 @@ pub(super) fn job(text: &str, policy: ConcurrencyPolicy) -> Job {
 }
 
 /// What a worker says of itself.
-pub(super) fn worker(name: &str) -> WorkerInfo {
+pub fn worker(name: &str) -> WorkerInfo {
     WorkerInfo {
         name: name.to_owned(),
         host: "host".to_owned(),

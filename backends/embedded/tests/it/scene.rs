@@ -5,22 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sandclock_backend_embedded::{Embedded, EmbeddedConfig};
-use sandclock_core::Timestamp;
 use sandclock_core::backend::{
     Adopt, Adopted, Coordination, Decide, DecideFate, Decided, End, EndHow, Ended, Fence,
-    Generation, Mark, Nonce, Pinned, Precondition, SessionId, Version, WorkerInfo,
+    Generation, Mark, Nonce, Pinned, Precondition, SessionId, Version,
 };
 use sandclock_core::job::{Job, JobName};
 use sandclock_core::policy::{ConcurrencyPolicy, Streak};
 use sandclock_core::run::{Outcome, RunKey, RunState};
+use sandclock_testkit::conformance::worker;
+
+pub(crate) use sandclock_testkit::conformance::at;
 
 /// A lease that no test outlives by accident.
 pub(crate) const LONG: Duration = Duration::from_secs(600);
-
-/// `seconds` after the first mark.
-pub(crate) fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_millis(1_800_000_000_000 + seconds * 1000)
-}
 
 /// A folder for one store.
 #[derive(Debug)]
@@ -58,21 +55,6 @@ pub(crate) fn job(name: &str) -> Job {
     Job {
         concurrency: ConcurrencyPolicy::Forbid,
         ..Job::shell(JobName::parse(name).expect("a valid name"), "true")
-    }
-}
-
-pub(crate) fn worker(name: &str) -> WorkerInfo {
-    WorkerInfo {
-        name: name.to_owned(),
-        host: "host".to_owned(),
-        labels: [].into(),
-        max_concurrent_runs: 8,
-        running: 0,
-        draining: false,
-        clock_doubted: false,
-        started_at: at(-60),
-        wall_time: at(0),
-        version: "1".to_owned(),
     }
 }
 

@@ -6,21 +6,18 @@ use std::time::Duration;
 
 use etcd_client::{Client, KeyValue};
 use sandclock_backend_etcd::{EtcdConfig, Guard, connect, connect_without};
-use sandclock_core::Timestamp;
 use sandclock_core::backend::{
     Adopt, Adopted, Coordination, Decide, DecideFate, Decided, End, EndHow, Ended, Fence,
-    Generation, Mark, Nonce, Pinned, Precondition, SessionId, WorkerInfo,
+    Generation, Mark, Nonce, Pinned, Precondition, SessionId,
 };
 use sandclock_core::job::{Job, JobName};
 use sandclock_core::policy::Streak;
 use sandclock_core::run::{Outcome, RunKey, RunState};
+use sandclock_testkit::conformance::worker;
+
+pub(crate) use sandclock_testkit::conformance::at;
 
 use crate::fresh::{config, raw};
-
-/// `seconds` after the first mark.
-pub(crate) fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_millis(1_800_000_000_000 + seconds * 1000)
-}
 
 pub(crate) fn job(name: &str) -> Job {
     Job::shell(JobName::existing(name), "true")
@@ -106,18 +103,7 @@ impl Scene {
     }
 
     pub(crate) async fn session(&self) -> SessionId {
-        let me = WorkerInfo {
-            name: "w".to_owned(),
-            host: "host".to_owned(),
-            labels: [].into(),
-            max_concurrent_runs: 8,
-            running: 0,
-            draining: false,
-            clock_doubted: false,
-            started_at: at(-60),
-            wall_time: at(0),
-            version: "1".to_owned(),
-        };
+        let me = worker("w");
         let opened = self.store.sessions.open(&me, Duration::from_secs(600));
         opened.await.expect("session").id
     }
