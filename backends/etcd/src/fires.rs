@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use async_trait::async_trait;
 use sandclock_core::backend::protocol::{self, Step};
 use sandclock_core::backend::{
-    Adopt, Adopted, Decide, Decided, End, Ended, Fence, Fires, RecordSeen, Request, Result,
+    Adopt, Adopted, Decide, Decided, End, Ended, Fence, Fires, Pinned, RecordSeen, Request, Result,
     SessionId, Settle, SettleAs, Settled, Take, TakeFrom, Taken, Triggered, Version,
 };
 use sandclock_core::job::JobName;
@@ -127,11 +127,19 @@ impl Store {
     }
 
     /// Records the older ticks that one take is too small for, one by one, oldest first.
-    async fn replace_first(&self, take: &Take, skip: &[(RecordSeen, Outcome)]) -> Result<Taken> {
+    async fn replace_first(
+        &self,
+        take: &Take,
+        pinned: &Pinned,
+        skip: &[(RecordSeen, Outcome)],
+    ) -> Result<Taken> {
         for (record, outcome) in skip {
             let settle = Settle {
                 record: record.clone(),
-                how: SettleAs::Drop(outcome.clone()),
+                how: SettleAs::Drop {
+                    outcome: outcome.clone(),
+                    job: Some(pinned.version),
+                },
                 killed: outcome.clone(),
                 worker: take.worker.clone(),
             };
@@ -178,11 +186,11 @@ impl Fires for Store {
         };
         let seen = &take.record;
         let mut around = self.around_run(&seen.job, &seen.key);
-        if let TakeFrom::Wait { skip, .. } = &take.from {
+        if let TakeFrom::Wait { pinned, skip, .. } = &take.from {
             if let Some((surplus, _)) = skip.split_at_checked(skip.len().saturating_sub(REPLACED))
                 && !surplus.is_empty()
             {
-                return self.replace_first(take, surplus).await;
+                return self.replace_first(take, pinned, surplus).await;
             }
             around.push(self.keys.job(&seen.job));
             around.extend(

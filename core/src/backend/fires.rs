@@ -225,7 +225,13 @@ pub enum SettleAs {
     /// A record without an owner, open or wait: only if a kill is there, else nothing.
     IfKilled,
     /// A wait record: recorded so, such as a tick of a deleted job.
-    Drop(Outcome),
+    Drop {
+        /// How it is recorded.
+        outcome: Outcome,
+        /// The job's version by which it will never be admitted, or `None` for no job (guard): news of a new job or
+        /// an edit may still be on their way to whoever drops.
+        job: Option<Version>,
+    },
 }
 
 /// The answer to a [`Settle`].

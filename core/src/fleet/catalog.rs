@@ -108,6 +108,17 @@ pub(super) enum Definition<'a> {
     Gone,
 }
 
+impl Definition<'_> {
+    /// The version of what is there.
+    pub(super) fn version(&self) -> Option<Version> {
+        match self {
+            Self::Known(entry) => Some(entry.stored.version),
+            Self::Broken(record) => Some(record.version),
+            Self::Gone => None,
+        }
+    }
+}
+
 /// All jobs, as far as this worker knows.
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
@@ -216,11 +227,7 @@ impl Catalog {
     }
 
     fn version(&self, name: &JobName) -> Option<Version> {
-        match self.definition(name) {
-            Definition::Known(entry) => Some(entry.stored.version),
-            Definition::Broken(record) => Some(record.version),
-            Definition::Gone => None,
-        }
+        self.definition(name).version()
     }
 
     /// Removes what is there; returns the job as it was when it could be read last.

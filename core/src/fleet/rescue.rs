@@ -204,9 +204,10 @@ fn plan_waiting(
             rescues.steps.push(if_killed(&run, record, now, known));
         } else if let Some(why) = given_up(definition, wait) {
             let outcome = Outcome::without_process(RunState::Skipped, why, now);
+            let job = definition.version();
             rescues.steps.push(Rescue::Settle {
                 record,
-                how: SettleAs::Drop(outcome),
+                how: SettleAs::Drop { outcome, job },
                 killed: killed(&run, now, known),
             });
         } else {
@@ -399,7 +400,7 @@ mod tests {
                 matches!(
                     &dropped[..],
                     [Rescue::Settle {
-                        how: SettleAs::Drop(_),
+                        how: SettleAs::Drop { .. },
                         ..
                     }]
                 ),

@@ -226,6 +226,7 @@ macro_rules! coordination_cases {
                 a_kill_wins_over_a_rerun
                 an_ownerless_run_is_settled_only_by_a_kill
                 a_waiting_tick_can_be_dropped
+                a_drop_needs_the_job_as_seen
             }
             trigger: {
                 one_request_is_one_run

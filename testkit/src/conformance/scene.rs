@@ -312,6 +312,14 @@ impl<'a> Scene<'a> {
         self.env.fires.settle(&settle).await.expect("settle")
     }
 
+    /// That what waits is recorded so, for the job as it was at first.
+    pub(super) fn dropped(&self, state: RunState) -> SettleAs {
+        SettleAs::Drop {
+            outcome: ended(state),
+            job: Some(self.pinned.version),
+        }
+    }
+
     pub(super) async fn trigger(&self, id: &str) -> Triggered {
         let request = Request {
             id: id.to_owned(),

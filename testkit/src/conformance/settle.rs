@@ -1,7 +1,7 @@
 //! Cases on settle: what becomes of a run whose owner is gone, or that has none.
 
 use futures_util::future::join_all;
-use sandclock_core::backend::{Decided, EndHow, Ended, OpenState, SettleAs, Settled};
+use sandclock_core::backend::{Decided, EndHow, Ended, OpenState, Precondition, SettleAs, Settled};
 use sandclock_core::policy::ConcurrencyPolicy::{Forbid, Queue};
 use sandclock_core::run::{RunKey, RunState};
 
@@ -147,7 +147,7 @@ pub async fn a_waiting_tick_can_be_dropped(env: &CoordinationEnv) {
     scene.hold(60).await;
     assert_eq!(scene.decide(120).await, Decided::Waits);
     let record = scene.record(&tick(120)).await;
-    let drop = SettleAs::Drop(ended(RunState::Skipped));
+    let drop = scene.dropped(RunState::Skipped);
     let answer = scene.settle(&record, drop.clone()).await;
     assert!(matches!(answer, Settled::Done(_)), "{answer:?}");
     assert_eq!(scene.settle(&record, drop.clone()).await, Settled::Stale);
@@ -156,4 +156,26 @@ pub async fn a_waiting_tick_can_be_dropped(env: &CoordinationEnv) {
     let open = scene.record(&tick(60)).await;
     let answer = scene.settle(&open, drop).await;
     assert_eq!(answer, Settled::Stale, "an open run is not dropped");
+}
+
+/// D1: what waits is dropped only for the definition that its job has, or for none if it has none: whoever drops may
+/// have heard of the wait before it heard of the job.
+pub async fn a_drop_needs_the_job_as_seen(env: &CoordinationEnv) {
+    let scene = Scene::new(env, Queue).await;
+    scene.trigger("r1").await;
+    let record = scene.record(&RunKey::Request("r1".to_owned())).await;
+    let drop = |job| SettleAs::Drop {
+        outcome: ended(RunState::Skipped),
+        job,
+    };
+    let (no_job, first) = (drop(None), drop(Some(scene.pinned.version)));
+    assert_eq!(scene.settle(&record, no_job.clone()).await, Settled::Stale);
+    let edited = env.jobs.put(&scene.pinned.job, Precondition::Any).await;
+    edited.expect("put");
+    assert_eq!(scene.settle(&record, first).await, Settled::Stale);
+    let name = &scene.pinned.job.name;
+    let deleted = env.jobs.delete(name, Precondition::Any).await;
+    deleted.expect("delete");
+    let answer = scene.settle(&record, no_job).await;
+    assert!(matches!(answer, Settled::Done(_)), "{answer:?}");
 }

@@ -119,9 +119,7 @@ pub async fn a_take_with_a_stale_older_tick_changes_nothing(env: &CoordinationEn
         },
         ..scene.claim(&tick(180)).await
     };
-    let dropped = scene
-        .settle(&older, SettleAs::Drop(ended(RunState::Missed)))
-        .await;
+    let dropped = scene.settle(&older, scene.dropped(RunState::Missed)).await;
     assert!(matches!(dropped, Settled::Done(_)), "{dropped:?}");
     let before = view(env).await;
     assert_eq!(scene.send_take(&take).await, Taken::Stale);

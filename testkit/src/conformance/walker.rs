@@ -266,6 +266,11 @@ impl Side {
         format!("end {} {}: {answer}", end.job, end.key)
     }
 
+    async fn job_version(&self, name: &JobName) -> Option<Version> {
+        let stored = self.env.jobs.get(name).await.expect("get");
+        stored.map(|stored| stored.version)
+    }
+
     async fn settle(&self, dice: &mut Dice, worker: usize, late: bool) -> String {
         let Some((record, _)) = self.record(dice, late).await else {
             return "nothing to settle".to_owned();
@@ -274,7 +279,13 @@ impl Side {
             0 => SettleAs::Lost(ended(RunState::Lost)),
             1 => SettleAs::Rerun { not_before: at(6) },
             2 => SettleAs::IfKilled,
-            _ => SettleAs::Drop(ended(RunState::Skipped)),
+            _ => SettleAs::Drop {
+                outcome: ended(RunState::Skipped),
+                job: match dice.below(2) {
+                    0 => None,
+                    _ => self.job_version(&record.job).await,
+                },
+            },
         };
         let settle = Settle {
             record,

@@ -69,8 +69,8 @@ fn settle_wait(facts: &dyn Facts, settle: &Settle, at: Version) -> Result<Step<S
     let seen = &settle.record;
     let kill = facts.kill(&seen.run())?;
     let outcome: &Outcome = match (&settle.how, kill) {
-        (SettleAs::IfKilled | SettleAs::Drop(_), Some(_)) => &settle.killed,
-        (SettleAs::Drop(outcome), None) => outcome,
+        (SettleAs::IfKilled | SettleAs::Drop { .. }, Some(_)) => &settle.killed,
+        (SettleAs::Drop { outcome, job }, None) if facts.job_version(&seen.job)? == *job => outcome,
         _ => return Ok(Step::unchanged(Settled::Stale)),
     };
     let end = RunEnd::unstarted(seen.key.clone(), outcome.clone(), &settle.worker, None);
