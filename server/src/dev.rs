@@ -7,7 +7,7 @@ use crate::clock::{self, SystemClock};
 use crate::config::{Config, CoordinationSection, Environment};
 use crate::exec::{Spawner, open_files};
 use crate::folders::Folders;
-use crate::lifecycle::Running;
+use crate::lifecycle::{Running, Signals};
 use crate::wire::Parts;
 use crate::{api, examples, roles, wire};
 
@@ -55,10 +55,12 @@ async fn run(
         let secret = examples::secret_file(&folders.config)?;
         examples::create(jobs, &SystemClock, &zone, &secret).await?;
     }
+    let signals = Signals::new()?;
     let tokens = roles::tokens(&listener, folders)?;
     let delivery = parts.delivery(config)?;
     let router = api::router(parts.api(Some(worker.handle()), tokens, zone));
     let running = Running {
+        signals,
         front: Some((listener, router)),
         worker: Some(worker),
         delivery: Some(delivery),

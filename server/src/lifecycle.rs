@@ -23,6 +23,8 @@ const CLOSE: Duration = Duration::from_secs(3);
 /// What this process runs, whichever of it its role has.
 #[derive(Debug)]
 pub struct Running {
+    /// What asks for the end, received from before anybody was told that this process is ready.
+    pub signals: Signals,
     /// The API and where it listens.
     pub front: Option<(TcpListener, Router)>,
     /// What decides and runs.
@@ -35,9 +37,9 @@ impl Running {
     /// Serves until a signal, then ends in order.
     ///
     /// # Errors
-    /// If signals cannot be received.
+    /// If the API ends before it is asked to.
     pub async fn serve(self) -> anyhow::Result<()> {
-        let mut signals = Signals::new()?;
+        let mut signals = self.signals;
         let (close, closing) = oneshot::channel::<()>();
         let mut server = Box::pin(answer(self.front, closing));
         let (asked, drain) = oneshot::channel::<()>();
@@ -109,13 +111,17 @@ async fn deliver(delivery: Option<Delivery>) {
 
 /// The signals that ask for an end.
 #[derive(Debug)]
-struct Signals {
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn new() -> anyhow::Result<Self> {
+    /// From now on these signals end nothing by themselves.
+    ///
+    /// # Errors
+    /// If signals cannot be received.
+    pub fn new() -> anyhow::Result<Self> {
         let on = |kind| signal(kind).context("receive signals");
         Ok(Self {
             terminate: on(SignalKind::terminate())?,

@@ -16,7 +16,7 @@ use crate::cli::say;
 use crate::config::{Config, CoordinationSection, Environment};
 use crate::exec::{Spawner, open_files};
 use crate::folders::Folders;
-use crate::lifecycle::Running;
+use crate::lifecycle::{Running, Signals};
 use crate::wire::{self, Parts};
 use crate::{api, log as process_log};
 
@@ -41,11 +41,13 @@ pub fn server(config: &Path) -> anyhow::Result<()> {
         let stores = wire::open_stores(&config, &folders.data).await?;
         let parts = Parts::new(stores, secrets).await?;
         let listener = listen(&config).await?;
+        let signals = Signals::new()?;
         let tokens = tokens(&listener, &folders)?;
         let zone = config.default_time_zone.clone();
         let zone = zone.unwrap_or_else(|| "UTC".to_owned());
         let router = api::router(parts.api(None, tokens, zone));
         let running = Running {
+            signals,
             front: Some((listener, router)),
             worker: None,
             delivery: Some(parts.delivery(&config)?),
@@ -73,11 +75,13 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
             .worker(&config, &environment, secrets, spawner)
             .await?;
         let name = worker.handle().status().name;
+        let signals = Signals::new()?;
         say(&format!(
             "Sandclock {} is ready: worker {name}",
             crate::VERSION
         ));
         let running = Running {
+            signals,
             front: None,
             worker: Some(worker),
             delivery: None,
