@@ -26,3 +26,7 @@ mod progress;
 mod readme;
 #[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod stores;
+#[cfg(test)]
+mod weaknesses;

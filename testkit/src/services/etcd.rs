@@ -1,11 +1,42 @@
 //! A private etcd.
 
+use std::process::Child;
 use std::sync::OnceLock;
 
-use super::process::start;
+use tempfile::TempDir;
+
+use super::process::{start, start_here};
 
 /// How a person gets the server.
 const GET: &str = "sudo apt-get install etcd-server";
+
+/// What all servers are started with; the folder of data follows.
+const OPTIONS: [&str; 8] = [
+    "etcd",
+    "--logger=zap",
+    "--log-outputs=stderr",
+    "--enable-grpc-gateway=false",
+    // One member elects itself; leases as short as a second.
+    "--heartbeat-interval=50",
+    "--election-timeout=500",
+    // An idle watch says soon where it is.
+    "--experimental-watch-progress-notify-interval=1s",
+    "--data-dir",
+];
+
+/// Where it listens, for clients and for members that there are none of.
+fn urls(clients: &str) -> Vec<String> {
+    let any = "http://127.0.0.1:0";
+    [
+        ("listen-client-urls", clients),
+        ("advertise-client-urls", clients),
+        ("listen-peer-urls", any),
+        ("initial-advertise-peer-urls", any),
+        ("initial-cluster", "default=http://127.0.0.1:0"),
+    ]
+    .map(|(name, value)| format!("--{name}={value}"))
+    .into()
+}
 
 /// A running server of one member.
 #[derive(Clone, Copy, Debug)]
@@ -21,36 +52,72 @@ impl Etcd {
     /// If etcd is not installed, with the command that installs it, or does not start.
     pub fn shared() -> Self {
         static ADDRESS: OnceLock<String> = OnceLock::new();
-        let address = ADDRESS.get_or_init(|| {
-            let any = "http://127.0.0.1:0";
-            start(
-                &[
-                    "etcd",
-                    "--logger=zap",
-                    "--log-outputs=stderr",
-                    "--listen-client-urls",
-                    any,
-                    "--advertise-client-urls",
-                    any,
-                    "--listen-peer-urls",
-                    any,
-                    "--initial-advertise-peer-urls",
-                    any,
-                    "--initial-cluster=default=http://127.0.0.1:0",
-                    "--enable-grpc-gateway=false",
-                    // One member elects itself; leases as short as a second.
-                    "--heartbeat-interval=50",
-                    "--election-timeout=500",
-                    // An idle watch says soon where it is.
-                    "--experimental-watch-progress-notify-interval=1s",
-                    "--data-dir",
-                ],
-                GET,
-                serving,
-            )
-        });
+        let address = ADDRESS.get_or_init(|| start(&line("http://127.0.0.1:0"), GET, serving));
         Self { address }
     }
+}
+
+/// A server of one test, which can be killed and started again on its data. It ends with the test's thread.
+#[derive(Debug)]
+pub struct OwnEtcd {
+    address: String,
+    data: TempDir,
+    process: Child,
+}
+
+impl OwnEtcd {
+    /// Starts an empty server. Blocks until it serves.
+    ///
+    /// # Panics
+    /// As [`Etcd::shared`].
+    pub fn start() -> Self {
+        let data = TempDir::new().expect("a folder of its own");
+        let (process, address) = Self::launch("127.0.0.1:0", &data);
+        Self {
+            address,
+            data,
+            process,
+        }
+    }
+
+    fn launch(address: &str, data: &TempDir) -> (Child, String) {
+        let mut words = line(&format!("http://{address}"));
+        words.push(data.path().display().to_string());
+        start_here(&words, GET, serving)
+    }
+
+    /// Where it listens, also after it was started again: `address:port`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Ends it with SIGKILL.
+    pub fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// Starts it again where it was, after [`Self::kill`]. Blocks until it serves.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_again(&mut self) {
+        (self.process, _) = Self::launch(&self.address, &self.data);
+    }
+}
+
+impl Drop for OwnEtcd {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The command line, but for the folder.
+fn line(clients: &str) -> Vec<String> {
+    let (program, rest) = OPTIONS.split_at(1);
+    let program = program.iter().copied().map(str::to_owned);
+    let rest = rest.iter().copied().map(str::to_owned);
+    program.chain(urls(clients)).chain(rest).collect()
 }
 
 /// The address in the line that says that clients are served.

@@ -9,6 +9,6 @@ mod mongo;
 mod process;
 mod proxy;
 
-pub use etcd::Etcd;
+pub use etcd::{Etcd, OwnEtcd};
 pub use mongo::Mongo;
 pub use proxy::Proxy;

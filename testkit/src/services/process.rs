@@ -1,11 +1,11 @@
-//! A child process that lives exactly as long as the test binary.
+//! A child process that lives exactly as long as the test binary, or as one test.
 //!
 //! The kernel signals a child when the *thread* that started it ends (`PR_SET_PDEATHSIG`), and test threads
 //! are short-lived. So each server has a thread of its own that reads its log for ever, and ends only with the
 //! process. Between the two stands a shell that removes the folder of data afterwards.
 
-use std::io::{BufRead, BufReader};
-use std::process::{ChildStderr, Command, Stdio};
+use std::io::{self, BufRead, BufReader};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
@@ -28,47 +28,85 @@ rm -rf "$dir"
 /// If the server is not installed, with `get` as the way to get it, or if it ends before it is ready, with its
 /// log.
 pub(super) fn start(
-    arguments: &[&str],
+    arguments: &[impl AsRef<str>],
     get: &str,
     ready: fn(line: &str) -> Option<String>,
 ) -> String {
-    let program = arguments.first().copied().unwrap_or_default();
+    let program = installed(arguments, get);
+    let mut words = ["--pdeathsig", "TERM", "sh", "-c", SHELL, "sh", folder()]
+        .map(str::to_owned)
+        .to_vec();
+    words.extend(arguments.iter().map(|word| word.as_ref().to_owned()));
+    let (tell, told) = mpsc::channel();
+    let keeper = thread::Builder::new().name(format!("{program}'s log"));
+    let keep = move || {
+        let Ok(mut child) = spawn(&words) else {
+            return;
+        };
+        read(child.stderr.take(), ready, &tell);
+        let _ = child.wait();
+    };
+    keeper.spawn(keep).expect("a thread for the server");
+    first(&program, &told)
+}
+
+/// Starts a server that ends with the thread that called, if not before, and returns it with the first thing that
+/// `ready` finds in a line of its log.
+///
+/// # Panics
+/// As [`start`].
+pub(super) fn start_here(
+    arguments: &[impl AsRef<str>],
+    get: &str,
+    ready: fn(line: &str) -> Option<String>,
+) -> (Child, String) {
+    let program = installed(arguments, get);
+    let mut words = ["--pdeathsig", "KILL"].map(str::to_owned).to_vec();
+    words.extend(arguments.iter().map(|word| word.as_ref().to_owned()));
+    let mut child = spawn(&words).expect("setpriv starts");
+    let stderr = child.stderr.take();
+    let (tell, told) = mpsc::channel();
+    let reader = thread::Builder::new().name(format!("{program}'s log"));
+    let reading = reader.spawn(move || read(stderr, ready, &tell));
+    reading.expect("a thread for the server's log");
+    let found = first(&program, &told);
+    (child, found)
+}
+
+/// The program of a command line, if it is installed.
+fn installed(arguments: &[impl AsRef<str>], get: &str) -> String {
+    let program = arguments.first().map_or("", AsRef::as_ref);
     assert!(
         is_installed(program),
         "{program} is missing; get it with: {get}"
     );
-    let mut words = vec!["--pdeathsig", "TERM", "sh", "-c", SHELL, "sh", folder()];
-    words.extend(arguments);
-    let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
-    let (tell, told) = mpsc::channel();
-    let keeper = thread::Builder::new().name(format!("{program}'s log"));
-    let keep = move || keep(&words, ready, &tell);
-    keeper.spawn(keep).expect("a thread for the server");
+    program.to_owned()
+}
+
+fn spawn(words: &[String]) -> io::Result<Child> {
+    #[expect(clippy::disallowed_methods, reason = "a server for tests")]
+    let mut command = Command::new("setpriv");
+    command.args(words).stdin(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
+}
+
+/// Waits for what the log's reader finds.
+fn first(program: &str, told: &mpsc::Receiver<Result<String, String>>) -> String {
     match told.recv() {
         Ok(found) => found.unwrap_or_else(|log| panic!("{program} did not start:\n{log}")),
         Err(_) => panic!("{program} could not be started through setpriv"),
     }
 }
 
-/// Reads the server's log until it ends, which is when this process ends.
-fn keep(
-    words: &[String],
+/// Reads a server's log until it ends.
+fn read(
+    stderr: Option<ChildStderr>,
     ready: fn(&str) -> Option<String>,
     tell: &mpsc::Sender<Result<String, String>>,
 ) {
-    #[expect(clippy::disallowed_methods, reason = "a server for tests")]
-    let child = Command::new("setpriv")
-        .args(words)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn();
-    let Ok(mut child) = child else {
-        return;
-    };
     let mut log = String::new();
     let mut found = false;
-    for line in child.stderr.take().into_iter().flat_map(lines) {
+    for line in stderr.into_iter().flat_map(lines) {
         if found {
             continue;
         }
@@ -83,7 +121,6 @@ fn keep(
     if !found {
         let _ = tell.send(Err(log));
     }
-    let _ = child.wait();
 }
 
 /// Whatever is in them: a server whose log is not read to the end dies of writing it.

@@ -1,0 +1,57 @@
+//! W3, W7: clock changes, time zones and clocks that are off.
+
+use super::{PATIENCE, assert_once, each_second, goes_on};
+use crate::product::wait_for;
+use crate::stores::{Evidence, Stores, Worker, other_time};
+
+fn borrowed(variables: &[(String, String)]) -> Vec<(&str, &str)> {
+    variables
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
+}
+
+/// In the hour before a gap an hourly job ran for ever.
+#[tokio::test]
+async fn w03_an_hourly_job_runs_once_across_a_gap() {
+    let stores = Stores::shared();
+    let hourly = Evidence::new();
+    let command = hourly.says("$SANDCLOCK_FIRE_TIME");
+    stores.save("hourly", &command, "0 * * * *").await;
+    // At 02:00 in New York, which is 07:00 of UTC, clocks go to 03:00.
+    let mut variables = other_time("@2026-03-08 06:59:45");
+    variables.push(("TZ".to_owned(), "UTC".to_owned()));
+    variables.push((
+        "SANDCLOCK__DEFAULT_TIME_ZONE".to_owned(),
+        "America/New_York".to_owned(),
+    ));
+    let _worker = Worker::of_go("w", "192.0.2.1", &stores, &borrowed(&variables));
+    let clock = each_second(&stores, "clock").await;
+    wait_for("ten seconds after the gap", PATIENCE, async || {
+        let pairs = clock.pairs();
+        pairs
+            .iter()
+            .any(|(at, _)| at.as_str() >= "2026-03-08T07:00:10")
+    })
+    .await;
+    assert_eq!(hourly.lines(), ["2026-03-08T07:00:00Z"]);
+}
+
+/// Workers with other zones and clocks ran a tick again, each at its own time.
+#[tokio::test]
+async fn w07_workers_with_other_zones_and_clocks_share_each_tick() {
+    let stores = Stores::shared();
+    let ahead = other_time("+5s");
+    let ahead = borrowed(&ahead);
+    let behind = other_time("-5s");
+    let behind = borrowed(&behind);
+    let _workers = [
+        Worker::of_go("a", "192.0.2.1", &stores, &[("TZ", "America/New_York")]),
+        Worker::of_go("b", "192.0.2.2", &stores, &[("TZ", "Asia/Tokyo")]),
+        Worker::of_go("ahead", "192.0.2.3", &stores, &ahead),
+        Worker::of_go("behind", "192.0.2.4", &stores, &behind),
+    ];
+    let evidence = each_second(&stores, "job").await;
+    goes_on(&evidence, 20).await;
+    assert_once(&evidence);
+}
