@@ -9,6 +9,8 @@ mod broken;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
 mod dev;
 #[cfg(test)]
 mod door;
