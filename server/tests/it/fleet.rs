@@ -23,10 +23,10 @@ use tempfile::TempDir;
 use crate::product::{Product, wait_for};
 
 /// No state that a test waits for may take longer.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The sections of stores that no other test uses.
-fn stores() -> String {
+pub(crate) fn stores() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let own = format!(
         "{}-{}",
@@ -43,13 +43,13 @@ fn stores() -> String {
 }
 
 /// A running `sandclock worker`. Dropping it kills it.
-struct Worker {
+pub(crate) struct Worker {
     process: Child,
     home: TempDir,
 }
 
 impl Worker {
-    fn start(name: &str, stores: &str) -> Self {
+    pub(crate) fn start(name: &str, stores: &str) -> Self {
         let home = TempDir::new().unwrap();
         let config = home.path().join("sandclock.toml");
         let data = home.path().join("data");

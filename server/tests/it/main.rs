@@ -28,3 +28,5 @@ mod progress;
 mod readme;
 #[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod transfer;
