@@ -27,7 +27,7 @@ pub(crate) fn test() -> Result<()> {
     });
     report.step("etcd", || tools::etcd().map(held));
     report.step("mongod", || tools::mongod(&place).map(held));
-    report.step("systemd and nginx", || tools::deployment().map(held));
+    report.step("systemd, nginx and curl", || tools::deployment().map(held));
     for manifest in &manifests {
         report.step(&format!("tests of {}", named(&place, manifest)), || {
             let mut command = in_workspace(&place, "test", manifest);
@@ -62,7 +62,7 @@ pub(crate) fn tools() -> Result<()> {
     });
     report.step("etcd", || tools::etcd().map(held));
     report.step("mongod", || tools::mongod(&place).map(held));
-    report.step("systemd and nginx", || tools::deployment().map(held));
+    report.step("systemd, nginx and curl", || tools::deployment().map(held));
     report.finish()
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn tools() -> Result<()> {
 pub(crate) fn deploy() -> Result<()> {
     let place = Place::find()?;
     let mut report = Report::default();
-    report.step("systemd and nginx", || tools::deployment().map(held));
+    report.step("systemd, nginx and curl", || tools::deployment().map(held));
     let python = tools::oracle_python(&place)?;
     deployment(&place, Some(&python), &mut report);
     report.finish()

@@ -266,7 +266,8 @@ pub(crate) fn etcd() -> Result<()> {
     })
 }
 
-/// What the files in `deploy/` are for, to check them with, and openssl for a certificate that nginx can load.
+/// What the files in `deploy/` are for, to check them with; openssl for a certificate that nginx can load, and curl,
+/// with which operators ask.
 pub(crate) fn deployment() -> Result<()> {
     for (what, package, program, argument) in [
         (
@@ -277,6 +278,7 @@ pub(crate) fn deployment() -> Result<()> {
         ),
         ("nginx (1.20 or later)", "nginx-light", NGINX, "-v"),
         ("openssl", "openssl", "openssl", "version"),
+        ("curl (7.71 or later)", "curl", "curl", "--version"),
     ] {
         packaged(what, package, || {
             process::succeeds(on_path(program).arg(argument))

@@ -124,7 +124,7 @@ async fn from_one_process_to_a_fleet_jobs_are_the_same_and_no_old_tick_runs() {
     let runs = fleet.get("/runs?limit=1000").await;
     for run in runs["items"].as_array().unwrap() {
         let first = run["ticks"]["first"].as_str();
-        let first = first.or(run["fire_time"].as_str()).unwrap();
+        let first = first.or_else(|| run["fire_time"].as_str()).unwrap();
         let first = Timestamp::parse(first).unwrap();
         assert!(first >= began, "imported at {began}: {run}");
     }

@@ -11,8 +11,11 @@ mod export;
 mod import;
 mod offline;
 
+use std::future::{Future, pending};
 use std::path::PathBuf;
+use std::pin::Pin;
 
+use anyhow::bail;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -53,8 +56,8 @@ pub(super) struct Stores {
 /// # Errors
 /// If a job cannot be read, or the stores or the file cannot be used.
 pub(super) async fn export(args: &ExportArgs, target: &Target) -> anyhow::Result<()> {
-    let client = client(&args.stores, target, false).await?;
-    export::run(args, &client).await
+    let api = Api::of(&args.stores, target, false).await?;
+    served(api.serving, export::run(args, &api.client)).await
 }
 
 /// Runs `sandclock import`.
@@ -63,18 +66,43 @@ pub(super) async fn export(args: &ExportArgs, target: &Target) -> anyhow::Result
 /// Names the job and the field that is refused; nothing was written then, or it says what was.
 pub(super) async fn import(args: &ImportArgs, target: &Target) -> anyhow::Result<()> {
     let document = import::read(&args.file)?;
-    let client = client(&args.stores, target, true).await?;
-    import::run(args, document, &client, target.output).await
+    let api = Api::of(&args.stores, target, true).await?;
+    let work = import::run(args, document, &api.client, target.output);
+    served(api.serving, work).await
 }
 
-/// A server's API, or this process's own; `anew` lets an empty data folder be made.
-async fn client(stores: &Stores, target: &Target, anew: bool) -> anyhow::Result<Client> {
-    match stores {
-        Stores {
-            data: None,
-            config: None,
-        } => Client::new(&target.url, target.token.as_deref()),
-        Stores { data, config } => offline::serve(data.as_deref(), config.as_deref(), anew).await,
+/// Somebody who answers.
+struct Api {
+    client: Client,
+    /// The answering itself, where this process does it.
+    serving: Serving,
+}
+
+type Serving = Pin<Box<dyn Future<Output = ()>>>;
+
+impl Api {
+    /// A server's, or this process's own; `anew` lets an empty data folder be made.
+    async fn of(stores: &Stores, target: &Target, anew: bool) -> anyhow::Result<Self> {
+        let (data, config) = (stores.data.as_deref(), stores.config.as_deref());
+        if data.is_some() || config.is_some() {
+            return offline::open(data, config, anew).await;
+        }
+        Ok(Self {
+            client: Client::new(&target.url, target.token.as_deref())?,
+            serving: Box::pin(pending()),
+        })
+    }
+}
+
+/// Does the work while somebody answers.
+async fn served(
+    serving: Serving,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        biased;
+        done = work => done,
+        () = serving => bail!("the API ended"),
     }
 }
 

@@ -9,6 +9,7 @@ use anyhow::bail;
 use sandclock_hooks::KnownSecrets;
 use tokio::net::TcpListener;
 
+use super::Api;
 use crate::api::auth::{Role, TokenInfo, Tokens};
 use crate::cli::client::Client;
 use crate::clock::local_zone;
@@ -17,15 +18,15 @@ use crate::folders::Folders;
 use crate::wire::{self, Parts};
 use crate::{api, front};
 
-/// Opens the stores of a data folder or a configuration and answers until the process ends.
+/// Opens the stores of a data folder or a configuration, to be served from.
 ///
 /// # Errors
 /// If the stores cannot be opened; without `anew` also if the folder holds none.
-pub(super) async fn serve(
+pub(super) async fn open(
     data: Option<&Path>,
     config: Option<&Path>,
     anew: bool,
-) -> anyhow::Result<Client> {
+) -> anyhow::Result<Api> {
     let config = match data {
         // A folder is what it is, whatever the environment says of a fleet.
         Some(_) => Config::default(),
@@ -54,6 +55,8 @@ pub(super) async fn serve(
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let url = format!("http://{}", listener.local_addr()?);
     let router = api::router(parts.api(None, tokens, zone));
-    tokio::spawn(front::serve(listener, router, pending()));
-    Client::new(&url, Some(&token))
+    Ok(Api {
+        client: Client::new(&url, Some(&token))?,
+        serving: Box::pin(front::serve(listener, router, pending())),
+    })
 }
