@@ -1,7 +1,7 @@
 //! Files that only their owner may read, replaced as a whole or not at all.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -14,14 +14,21 @@ use anyhow::Context as _;
 /// If any step fails; the old file is untouched then.
 pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let fail = || format!("write {}", path.display());
-    let parent = path.parent().with_context(fail)?;
+    let parent = match path.parent().with_context(fail)? {
+        here if here.as_os_str().is_empty() => Path::new("."),
+        parent => parent,
+    };
     fs::create_dir_all(parent).with_context(fail)?;
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
+    // What a crash left may have another mode, and what is not ours may lead elsewhere.
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).with_context(fail),
+        _ => {}
+    }
     let mut file = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(&beside)
         .with_context(fail)?;

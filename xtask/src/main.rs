@@ -9,6 +9,7 @@
 )]
 
 mod commands;
+mod deploy;
 mod place;
 mod plugins;
 mod process;
@@ -25,6 +26,7 @@ cargo xtask test                          everything CI runs; installs the tools
 cargo xtask check                         only the quick part: format, clippy, tidy, cargo-deny
 cargo xtask tidy                          only the rules of this repository
 cargo xtask tools                         only installs what test needs, to go offline afterwards
+cargo xtask deploy                        only checks the files in deploy/ with systemd, nginx and Python
 cargo xtask plugins                       builds the standard plugins into examples/plugins/artifacts
 cargo xtask protos                        writes etcd's protocol code into backends/etcd/protos, after an update
 cargo xtask fleet --seeds N [--seed S]    the fleet simulation over N seeds, from seed S
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         ["check"] => suite::check(),
         ["tidy"] => suite::tidy(),
         ["tools"] => suite::tools(),
+        ["deploy"] => suite::deploy(),
         ["plugins"] => plugins::build(),
         ["protos"] => protos::generate(),
         ["fleet", options @ ..] => match commands::FleetOptions::parse(options) {

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::place::Place;
 use crate::process::{self, Tests};
 use crate::report::{Report, Verdict};
-use crate::{tidy, tools};
+use crate::{deploy, tidy, tools};
 
 /// How long the advisory database may take to answer before its step is given up as not checked.
 const ADVISORY_WAIT: Duration = Duration::from_secs(60);
@@ -26,7 +26,9 @@ pub(crate) fn test() -> Result<()> {
         Ok(Verdict::Held)
     });
     report.step("etcd", || tools::etcd().map(held));
+    report.step("faketime", || tools::faketime().map(held));
     report.step("mongod", || tools::mongod(&place).map(held));
+    report.step("systemd, nginx and curl", || tools::deployment().map(held));
     for manifest in &manifests {
         report.step(&format!("tests of {}", named(&place, manifest)), || {
             let mut command = in_workspace(&place, "test", manifest);
@@ -41,6 +43,8 @@ pub(crate) fn test() -> Result<()> {
             Ok(Verdict::Counted(tests))
         });
     }
+    // After the tests, with which the program is built.
+    deployment(&place, python.as_deref(), &mut report);
     report.finish()
 }
 
@@ -58,8 +62,29 @@ pub(crate) fn tools() -> Result<()> {
         tools::oracle_python(&place).map(|_| Verdict::Held)
     });
     report.step("etcd", || tools::etcd().map(held));
+    report.step("faketime", || tools::faketime().map(held));
     report.step("mongod", || tools::mongod(&place).map(held));
+    report.step("systemd, nginx and curl", || tools::deployment().map(held));
     report.finish()
+}
+
+/// Only the files of `deploy/`, with the program that the last tests built.
+pub(crate) fn deploy() -> Result<()> {
+    let place = Place::find()?;
+    let mut report = Report::default();
+    report.step("systemd, nginx and curl", || tools::deployment().map(held));
+    let python = tools::oracle_python(&place)?;
+    deployment(&place, Some(&python), &mut report);
+    report.finish()
+}
+
+fn deployment(place: &Place, python: Option<&Path>, report: &mut Report) {
+    report.step("units of deploy", || deploy::units(place).map(held));
+    report.step("nginx of deploy", || deploy::nginx(place).map(held));
+    report.step("compose file of deploy", || {
+        let python = python.context("there is no Python to parse it")?;
+        deploy::compose(place, python).map(held)
+    });
 }
 
 /// The quick checks alone.

@@ -261,19 +261,59 @@ pub(crate) fn cargo_deny(place: &Place) -> Result<PathBuf> {
 
 /// The server that the etcd backend is tested on. Found on the path, or Debian's package, which root may install.
 pub(crate) fn etcd() -> Result<()> {
-    let is_there = || process::succeeds(Command::new("etcd").arg("--version"));
-    if is_there() {
-        return Ok(());
+    packaged("etcd (3.4 or later)", "etcd-server", || {
+        process::succeeds(Command::new("etcd").arg("--version"))
+    })
+}
+
+/// What lets a process of a test live at another time. It knows no argument by which it would only say what it is.
+pub(crate) fn faketime() -> Result<()> {
+    packaged("faketime", "faketime", || {
+        process::succeeds(Command::new("faketime").args(["-f", "+0", "true"]))
+    })
+}
+
+/// What the files in `deploy/` are for, to check them with; openssl for a certificate that nginx can load, and curl,
+/// with which operators ask.
+pub(crate) fn deployment() -> Result<()> {
+    for (what, package, program, argument) in [
+        (
+            "systemd-analyze (250 or later)",
+            "systemd",
+            "systemd-analyze",
+            "--version",
+        ),
+        ("nginx (1.20 or later)", "nginx-light", NGINX, "-v"),
+        ("openssl", "openssl", "openssl", "version"),
+        ("curl (7.71 or later)", "curl", "curl", "--version"),
+    ] {
+        packaged(what, package, || {
+            process::succeeds(on_path(program).arg(argument))
+        })?;
     }
-    let package = ["install", "-y", "--no-install-recommends", "etcd-server"];
-    if is_root() {
-        process::succeeds(Command::new("apt-get").arg("update"));
-        process::succeeds(Command::new("apt-get").args(package));
+    Ok(())
+}
+
+/// The program of that name.
+pub(crate) const NGINX: &str = "nginx";
+
+/// A program that may lie where only administrators look.
+pub(crate) fn on_path(program: &str) -> Command {
+    let mut command = Command::new(program);
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{path}:/usr/local/sbin:/usr/sbin:/sbin"));
+    command
+}
+
+/// Something of which Debian has a package, which root may install.
+fn packaged(what: &str, package: &str, is_there: impl Fn() -> bool) -> Result<()> {
+    if !is_there() && is_root() {
+        install_packages(&[package]);
     }
     if !is_there() {
         bail!(
-            "etcd (3.4 or later) is missing; get it with: sudo apt-get {} (or your system's like)",
-            package.join(" ")
+            "{what} is missing; get it with: sudo apt-get {} {package} (or your system's like)",
+            INSTALL.join(" ")
         );
     }
     Ok(())

@@ -85,14 +85,20 @@ impl Tokens {
         Ok(Self { by_hash })
     }
 
+    /// Makes a token that is known as long as `self` is. Returns it; nobody can find it out again.
+    pub fn make(&mut self, info: TokenInfo) -> String {
+        let token = format!("sandclock_{}", crate::random::token_hex(32));
+        self.by_hash.insert(hash(&token), info);
+        token
+    }
+
     /// Makes a token and stores its hash in the file, which only its owner can read. Returns the token,
     /// which nobody can find out again.
     ///
     /// # Errors
     /// If the file cannot be written; no token is known then.
     pub fn create(&mut self, path: &Path, info: TokenInfo) -> anyhow::Result<String> {
-        let token = format!("sandclock_{}", crate::random::token_hex(32));
-        self.by_hash.insert(hash(&token), info);
+        let token = self.make(info);
         let text = serde_json::to_vec_pretty(&self.by_hash)?;
         crate::private_file::write(path, &text)?;
         Ok(token)

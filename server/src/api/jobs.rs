@@ -44,7 +44,8 @@ pub struct JobView {
 impl JobView {
     /// The members beside the document. A PUT takes and ignores them, so that what was read can be written
     /// back; nothing that a person could mean by them is lost, since they follow from the rest.
-    const SHOWN_ONLY: [&str; 5] = ["version", "schedule_text", "next", "warnings", "broken"];
+    pub(crate) const SHOWN_ONLY: [&str; 5] =
+        ["version", "schedule_text", "next", "warnings", "broken"];
 
     fn of(api: &Api, stored: &StoredJob) -> Self {
         let spec = stored.job.schedule.as_ref();
@@ -121,16 +122,34 @@ pub async fn put(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let mut document = document::parse_json(&body)?;
+    let mut job = checked(&api, Some(&name), &body).await?;
+    save(&api, &mut job, expected(&headers)?).await
+}
+
+/// `POST /jobs:validate`: whether a PUT of this document would be accepted now. Answers the document with every
+/// default written out, and writes nothing.
+pub async fn validate(State(api): State<Api>, Body(body): Body) -> Result<Json<JobDto>, Problem> {
+    let job = checked(&api, None, &body).await?;
+    match broken::look(&api, &job.name).await? {
+        Some(JobRecord::Broken(record)) if record.newer => Err(broken::problem(&record)),
+        _ => Ok(Json(JobDto::from_core(&job))),
+    }
+}
+
+/// The job of a document, which may be one that `GET` has shown. `name` is the route's.
+async fn checked(api: &Api, name: Option<&JobName>, body: &[u8]) -> Result<Job, Problem> {
+    let mut document = document::parse_json(body)?;
     if let Some(members) = document.as_object_mut() {
         for name in JobView::SHOWN_ONLY {
             members.remove(name);
         }
     }
     let dto: JobDto = document::read(&document)?;
-    let mut job = dto.to_core(name.as_str(), &api.default_time_zone)?;
-    bindings::check(&api, &job).await?;
-    save(&api, &mut job, expected(&headers)?).await
+    let name = name.map(JobName::as_str).or(dto.name.as_deref());
+    let name = name.ok_or_else(|| FieldError::new("name", "nothing", "the job's name"))?;
+    let job = dto.to_core(name, &api.default_time_zone)?;
+    bindings::check(api, &job).await?;
+    Ok(job)
 }
 
 /// `PATCH /jobs/{name}`: a JSON merge patch (RFC 7396) over the document.

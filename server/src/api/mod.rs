@@ -92,6 +92,7 @@ pub fn router(api: Api) -> Router {
                 .delete(jobs::delete),
         )
         .route(NAMELESS, axum::routing::delete(jobs::delete))
+        .route("/jobs:validate", post(jobs::validate))
         .route("/jobs/{name}/enable", post(jobs::enable))
         .route("/jobs/{name}/disable", post(jobs::disable))
         .route_layer(role(Role::Editor));

@@ -1,7 +1,7 @@
 //! The API as client commands see it: one place for addresses, tokens and refusals.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use reqwest::{Method, Response};
 use serde_json::Value;
 
@@ -45,7 +45,8 @@ impl Client {
     /// # Errors
     /// What the server says, or that it does not answer.
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        self.json(self.send(Method::GET, path, None).await?).await
+        self.json(self.send(Method::GET, path, None, None).await?)
+            .await
     }
 
     /// Any other method, with an optional body, as JSON; `null` if the answer is empty.
@@ -58,7 +59,44 @@ impl Client {
         path: &str,
         body: Option<Value>,
     ) -> anyhow::Result<Value> {
-        self.json(self.send(method, path, body).await?).await
+        self.json(self.send(method, path, body, None).await?).await
+    }
+
+    /// `PUT` if what is there is still at this version; with `None`, if there is nothing.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn put_over(
+        &self,
+        path: &str,
+        body: Value,
+        version: Option<u64>,
+    ) -> anyhow::Result<Value> {
+        let condition = match version {
+            Some(version) => (IF_MATCH, format!("\"{version}\"")),
+            None => (IF_NONE_MATCH, "*".to_owned()),
+        };
+        let sent = self.send(Method::PUT, path, Some(body), Some(condition));
+        self.json(sent.await?).await
+    }
+
+    /// All items of a list.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn all(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+        let mut items = Vec::new();
+        let mut cursor = None;
+        loop {
+            let page = self
+                .get(&format!("{path}{}", query(&[("cursor", cursor)])))
+                .await?;
+            items.extend(page["items"].as_array().cloned().unwrap_or_default());
+            match page["next"].as_str() {
+                Some(next) => cursor = Some(next.to_owned()),
+                None => return Ok(items),
+            }
+        }
     }
 
     /// The answer itself, for text and streams.
@@ -66,7 +104,7 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub(super) async fn open(&self, path: &str) -> anyhow::Result<Response> {
-        self.send(Method::GET, path, None).await
+        self.send(Method::GET, path, None, None).await
     }
 
     async fn send(
@@ -74,12 +112,16 @@ impl Client {
         method: Method,
         path: &str,
         body: Option<Value>,
+        condition: Option<(HeaderName, String)>,
     ) -> anyhow::Result<Response> {
         let mut request = self
             .http
             .request(method, format!("{}/api/v1{path}", self.url));
         if let Some(body) = body {
             request = request.json(&body);
+        }
+        if let Some((name, value)) = condition {
+            request = request.header(name, value);
         }
         let unreached = |error| Told(reach::why_not(&self.url, &error));
         let response = request.send().await.map_err(unreached)?;

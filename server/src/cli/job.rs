@@ -6,7 +6,7 @@ use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::client::{Client, query, segment};
+use super::client::{Client, segment};
 use super::file::JobFile;
 use super::reach::Refused;
 use super::table::{self, short_instant, text};
@@ -138,19 +138,7 @@ async fn switch(client: &Client, name: &str, to: &str) -> anyhow::Result<()> {
 }
 
 async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
-    let mut items = Vec::new();
-    let mut cursor = None;
-    loop {
-        let page = client
-            .get(&format!("/jobs{}", query(&[("cursor", cursor)])))
-            .await?;
-        items.extend(page["items"].as_array().cloned().unwrap_or_default());
-        match page["next"].as_str() {
-            Some(next) => cursor = Some(next.to_owned()),
-            None => break,
-        }
-    }
-    let jobs = Value::Array(items);
+    let jobs = Value::Array(client.all("/jobs").await?);
     table::either(output, &jobs, |jobs| {
         let rows = jobs.as_array().into_iter().flatten().map(|job| {
             let broken = job["broken"].is_string();

@@ -19,6 +19,7 @@ mod reach;
 mod run;
 mod schedule;
 mod table;
+mod transfer;
 mod watch;
 
 use std::path::PathBuf;
@@ -85,6 +86,10 @@ enum Command {
     /// Plugins: what is loaded
     #[command(subcommand)]
     Plugin(alert::PluginCommand),
+    /// Write all jobs into one document, for another store or for safety
+    Export(transfer::ExportArgs),
+    /// Save the jobs of an exported document; the schedule of each begins with that moment
+    Import(transfer::ImportArgs),
     /// Answer people: API and console, over the stores of a fleet
     Server(RoleArgs),
     /// Decide and run jobs, over the stores of a fleet; or list who does
@@ -161,6 +166,12 @@ fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
+        // These may do without a server.
+        match &command {
+            Command::Export(args) => return transfer::export(args, target).await,
+            Command::Import(args) => return transfer::import(args, target).await,
+            _ => {}
+        }
         let client = Client::new(&target.url, target.token.as_deref())?;
         match command {
             Command::Job(command) => job::main(command, &client, target.output).await,
@@ -171,7 +182,11 @@ fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
                 Some(command) => alert::worker(command, &client, target.output).await,
                 None => Ok(()),
             },
-            Command::Dev(_) | Command::Server(_) | Command::Schedule(_) => Ok(()),
+            Command::Dev(_)
+            | Command::Server(_)
+            | Command::Schedule(_)
+            | Command::Export(_)
+            | Command::Import(_) => Ok(()),
         }
     })
 }

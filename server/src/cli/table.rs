@@ -102,6 +102,17 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(out, "{line}");
 }
 
+/// Prints bytes as they are.
+///
+/// # Errors
+/// If they cannot all be written.
+pub(super) fn raw(bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
 /// Prints a line beside the output proper.
 pub(super) fn aside(line: &str) {
     eprintln!("{}", harmless::line(line, std::io::stderr().is_terminal()));

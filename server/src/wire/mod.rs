@@ -20,7 +20,7 @@ use crate::random::SystemRandom;
 
 mod stores;
 
-pub use stores::{Stores, open as open_stores};
+pub use stores::{FILE, Stores, open as open_stores};
 
 /// The plugins that come with the program, by name.
 const STANDARD_PLUGINS: [(&str, &[u8]); 3] = [

@@ -18,6 +18,9 @@ use crate::config::{
     Config, CoordinationSection, EtcdSection, EtcdTls, MongodbSection, RunLogSection,
 };
 
+/// The embedded store's file in a data folder.
+pub const FILE: &str = "sandclock.db";
+
 /// Where workers agree, and where runs are kept.
 #[derive(Clone, Debug)]
 pub struct Stores {
@@ -34,7 +37,7 @@ pub struct Stores {
 /// the message names the store.
 pub async fn open(config: &Config, data: &Path) -> anyhow::Result<Stores> {
     let file = || {
-        let path = data.join("sandclock.db");
+        let path = data.join(FILE);
         Embedded::open(EmbeddedConfig { path: path.clone() }).map_err(|error| {
             let what = format!("open {}{}", path.display(), remedy(error.kind));
             anyhow::Error::new(error).context(what)

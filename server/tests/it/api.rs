@@ -1,9 +1,11 @@
 //! The API from outside: who is let in, and what a refusal says.
 
+use std::time::Duration;
+
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::product::Product;
+use crate::product::{Product, wait_for};
 
 const ROUTES: &[(&str, &str)] = &[
     ("GET", "/api/v1/jobs"),
@@ -17,6 +19,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("POST", "/api/v1/jobs/x/kill"),
     ("POST", "/api/v1/jobs/x/enable"),
     ("POST", "/api/v1/jobs/x/disable"),
+    ("POST", "/api/v1/jobs:validate"),
     ("GET", "/api/v1/jobs/x/next"),
     ("GET", "/api/v1/schedule/preview?expr=@daily"),
     ("GET", "/api/v1/runs"),
@@ -62,8 +65,12 @@ async fn without_a_known_token_every_route_but_health_is_refused() {
         }
     }
     for path in ["/healthz", "/readyz", "/"] {
-        let response = product.bare(Method::GET, path).send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        // It is not ready before it has read the store.
+        wait_for(path, Duration::from_secs(60), async || {
+            let response = product.bare(Method::GET, path).send().await.unwrap();
+            response.status() == StatusCode::OK
+        })
+        .await;
     }
 }
 

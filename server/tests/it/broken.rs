@@ -14,7 +14,7 @@ const ARGS: &[&str] = &["--no-examples"];
 
 /// Leaves records that cannot be read in the store of a product that does not run; `true` for one of a
 /// newer program.
-async fn damage(data: &Path, records: &[(&str, bool)]) {
+pub(crate) async fn damage(data: &Path, records: &[(&str, bool)]) {
     let path = data.join("sandclock.db");
     let store = Embedded::open(EmbeddedConfig { path }).unwrap();
     for (name, newer) in records {

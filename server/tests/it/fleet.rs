@@ -17,7 +17,7 @@ use crate::product::{Product, wait_for};
 use crate::stores::{Evidence, Stores, Worker};
 
 /// No state that a test waits for may take longer.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// All recorded runs of a job, by fire time.
 async fn records(server: &Product, job: &str) -> BTreeMap<String, Value> {

@@ -9,6 +9,8 @@ mod broken;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
 mod dev;
 #[cfg(test)]
 mod door;
@@ -28,5 +30,7 @@ mod readme;
 mod refusals;
 #[cfg(test)]
 mod stores;
+#[cfg(test)]
+mod transfer;
 #[cfg(test)]
 mod weaknesses;

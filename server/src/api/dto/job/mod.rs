@@ -38,6 +38,8 @@ pub struct JobDto {
     #[serde(skip_serializing_if = "Option::is_none")]
     schedule: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    dialect: Option<DialectDto>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     time_zone: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dst: Option<DstDto>,
@@ -109,6 +111,8 @@ macro_rules! names {
 
 names!(/// `dst`
     DstDto => DstPolicy { Vixie, Skip, Both });
+names!(/// `dialect`: whose rules read the schedule; shown only where they are not the native ones.
+    DialectDto => Dialect { Native, Go });
 names!(/// `concurrency`
     ConcurrencyDto => ConcurrencyPolicy { Forbid, Allow, Replace, Queue });
 names!(/// `output`
@@ -199,6 +203,7 @@ impl JobDto {
     fn schedule_spec(&self, zone: &str) -> Result<Option<ScheduleSpec>, FieldError> {
         let Some(expr) = &self.schedule else {
             let stray = [
+                ("dialect", self.dialect.is_some()),
                 ("time_zone", self.time_zone.is_some()),
                 ("dst", self.dst.is_some()),
                 ("starts_at", self.starts_at.is_some()),
@@ -217,7 +222,7 @@ impl JobDto {
         };
         let spec = ScheduleSpec {
             expr: expr.clone(),
-            dialect: Dialect::Native,
+            dialect: self.dialect.map_or(Dialect::Native, Into::into),
             time_zone: self.time_zone.clone().unwrap_or_else(|| zone.to_owned()),
             dst: self.dst.map_or_else(Default::default, Into::into),
             starts_at: instant("starts_at", &self.starts_at)?,
@@ -241,6 +246,9 @@ impl JobDto {
             labels: job.labels.clone(),
             enabled: Some(job.enabled),
             schedule: spec.map(|spec| spec.expr.clone()),
+            dialect: spec
+                .map(|spec| spec.dialect.into())
+                .filter(|dialect| *dialect != DialectDto::Native),
             time_zone: spec.map(|spec| spec.time_zone.clone()),
             dst: spec.map(|spec| spec.dst.into()),
             starts_at: spec

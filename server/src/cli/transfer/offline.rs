@@ -1,0 +1,62 @@
+//! A server for the length of one command, which nobody else can ask: on a free port of loopback, with a token that
+//! this process alone knows. So there is one way to read and save jobs, with a server and without.
+
+use std::future::pending;
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use anyhow::bail;
+use sandclock_hooks::KnownSecrets;
+use tokio::net::TcpListener;
+
+use super::Api;
+use crate::api::auth::{Role, TokenInfo, Tokens};
+use crate::cli::client::Client;
+use crate::clock::local_zone;
+use crate::config::{Config, CoordinationSection, Environment};
+use crate::folders::Folders;
+use crate::wire::{self, Parts};
+use crate::{api, front};
+
+/// Opens the stores of a data folder or a configuration, to be served from.
+///
+/// # Errors
+/// If the stores cannot be opened; without `anew` also if the folder holds none.
+pub(super) async fn open(
+    data: Option<&Path>,
+    config: Option<&Path>,
+    anew: bool,
+) -> anyhow::Result<Api> {
+    let config = match data {
+        // A folder is what it is, whatever the environment says of a fleet.
+        Some(_) => Config::default(),
+        None => Config::load(config, &Environment::of_process())?,
+    };
+    if let Some(data) = data.filter(|data| !anew && !data.join(wire::FILE).exists()) {
+        bail!(
+            "{} holds no {}: name the folder that sandclock dev prints as data",
+            data.display(),
+            wire::FILE
+        );
+    }
+    let folders = Folders::of(data, &config)?;
+    let stores = wire::open_stores(&config, &folders.data).await?;
+    let parts = Parts::new(stores, KnownSecrets::new()).await?;
+    let mut tokens = Tokens::default();
+    let token = tokens.make(TokenInfo {
+        name: "offline".to_owned(),
+        role: Role::Editor,
+    });
+    let zone = config.default_time_zone.clone();
+    let zone = zone.unwrap_or_else(|| match config.coordination {
+        CoordinationSection::Embedded {} => local_zone(),
+        CoordinationSection::Etcd(_) => "UTC".to_owned(),
+    });
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let router = api::router(parts.api(None, tokens, zone));
+    Ok(Api {
+        client: Client::new(&url, Some(&token))?,
+        serving: Box::pin(front::serve(listener, router, pending())),
+    })
+}
