@@ -1,4 +1,4 @@
-//! The single-purpose commands: the long simulation and the benchmarks.
+//! The single-purpose commands: the long simulation, the long storm and the benchmarks.
 
 use anyhow::Result;
 
@@ -49,6 +49,20 @@ pub(crate) fn fleet(options: &FleetOptions) -> Result<()> {
         .args(["sandclock-testkit", "--test", "fleet", "--", "--nocapture"])
         .env("SANDCLOCK_SEEDS", options.seeds.to_string())
         .env("SANDCLOCK_SEED", options.first.to_string());
+    process::run(&mut command)
+}
+
+/// Runs the long form of the storm over real processes, of which the short one is among the tests.
+pub(crate) fn storm() -> Result<()> {
+    let place = Place::find()?;
+    let name = "storm::each_tick_starts_once_in_a_storm";
+    // The whole workspace, so that nothing is compiled with other features than for the tests.
+    let mut command = place.cargo(&["test", "--locked", "--workspace", "--test", "it"]);
+    command
+        .args(["--", "--exact", name, "--nocapture"])
+        .env("SANDCLOCK_STORM_JOBS", "200")
+        .env("SANDCLOCK_STORM_S", "600")
+        .env("SANDCLOCK_STORM_GUST_S", "30");
     process::run(&mut command)
 }
 

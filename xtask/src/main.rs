@@ -30,6 +30,7 @@ cargo xtask deploy                        only checks the files in deploy/ with 
 cargo xtask plugins                       builds the standard plugins into examples/plugins/artifacts
 cargo xtask protos                        writes etcd's protocol code into backends/etcd/protos, after an update
 cargo xtask fleet --seeds N [--seed S]    the fleet simulation over N seeds, from seed S
+cargo xtask storm                         ten minutes of 200 jobs on real servers and workers that are killed and stopped
 cargo xtask bench [--check] [NAME ...]    figures as ratios; --check compares them with bench/floors.toml
 cargo xtask help                          this text
 
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
             Ok(options) => commands::fleet(&options),
             Err(wrong) => return usage(&wrong),
         },
+        ["storm"] => commands::storm(),
         ["bench", options @ ..] => commands::bench(options),
         [unknown, ..] => return usage(&format!("unknown or incomplete command: {unknown}")),
     };

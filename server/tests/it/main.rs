@@ -31,6 +31,8 @@ mod refusals;
 #[cfg(test)]
 mod stores;
 #[cfg(test)]
+mod storm;
+#[cfg(test)]
 mod transfer;
 #[cfg(test)]
 mod weaknesses;
