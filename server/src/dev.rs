@@ -57,7 +57,7 @@ async fn run(
     }
     let tokens = roles::tokens(&listener, folders)?;
     let delivery = parts.delivery(config)?;
-    let router = api::router(parts.api(Some(worker.handle()), tokens, zone));
+    let router = api::router(parts.api(config, Some(worker.handle()), tokens, zone));
     let running = Running {
         front: Some((listener, router)),
         worker: Some(worker),

@@ -220,9 +220,24 @@ impl Keys {
         JobName::existing(raw(&self.kills, key))
     }
 
+    /// The Go fleet's kill mark of a job.
+    pub(crate) fn kill_mark(&self, job: &JobName) -> Key {
+        format!("{}{job}", self.kills).into_bytes()
+    }
+
     /// Where a worker registers for the Go fleet.
     pub(crate) fn worker(&self, address: &str) -> Key {
         format!("{}{address}", self.workers).into_bytes()
+    }
+
+    /// Every registered worker of the Go fleet.
+    pub(crate) fn workers(&self) -> Range {
+        Range::below(self.workers.as_str())
+    }
+
+    /// The address under which a worker is registered.
+    pub(crate) fn worker_at(&self, key: &[u8]) -> String {
+        raw(&self.workers, key)
     }
 }
 

@@ -33,6 +33,7 @@ use crate::error::BackendError;
 
 pub mod alerts;
 pub mod fires;
+pub mod go;
 pub mod in_progress;
 pub mod jobs;
 pub mod kills;
@@ -49,6 +50,7 @@ pub use fires::{
     Adopt, Adopted, Decide, DecideFate, Decided, End, EndHow, Ended, FireEvent, FireFeed, FireView,
     Fires, Request, Settle, SettleAs, Settled, Take, TakeFrom, Taken, Triggered,
 };
+pub use go::{GoFleet, GoLog, GoStored};
 pub use in_progress::InProgress;
 pub use jobs::{BrokenJob, JobEvent, JobRecord, JobSnapshot, JobStore, StoredJob};
 pub use kills::{Kill, Kills};

@@ -4,8 +4,12 @@
 //! lenience included. The rest of the product sees only [`Job`](crate::job::Job)s. The fleet's cron dialect is
 //! in [`schedule`](crate::schedule).
 
+mod entry;
+pub mod envelope;
+pub mod form;
 mod job;
 pub mod log;
 mod quote;
 
+pub use entry::LogEntry;
 pub use job::{GoDefaults, GoJob, GoJobError};

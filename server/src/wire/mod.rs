@@ -12,6 +12,7 @@ use sandclock_hooks::{Artifact, FailurePolicy, HooksConfig, KnownSecrets, Plugin
 
 use crate::api::Api;
 use crate::api::auth::Tokens;
+use crate::api::go::GoMaster;
 use crate::clock::SystemClock;
 use crate::config::{Config, Environment};
 use crate::deliver::Delivery;
@@ -20,7 +21,7 @@ use crate::random::SystemRandom;
 
 mod stores;
 
-pub use stores::{Stores, open as open_stores};
+pub use stores::{GoStores, Stores, open as open_stores};
 
 /// The plugins that come with the program, by name.
 const STANDARD_PLUGINS: [(&str, &[u8]); 3] = [
@@ -87,6 +88,7 @@ impl Parts {
         let Stores {
             coordination,
             records,
+            ..
         } = self.stores.clone();
         let surroundings = Surroundings::new(
             environment.variables().clone(),
@@ -132,10 +134,18 @@ impl Parts {
     /// What the API's handlers share; `worker` is the one in this process.
     pub fn api(
         &self,
+        config: &Config,
         worker: Option<WorkerHandle>,
         tokens: Tokens,
         default_time_zone: String,
     ) -> Api {
+        let go_api = &config.go_api;
+        let go = self.stores.go.clone().map(|stores| GoMaster {
+            stores,
+            open: go_api.open,
+            read_timeout: go_api.read_timeout(),
+            write_timeout: go_api.write_timeout(),
+        });
         Api {
             coordination: self.stores.coordination.clone(),
             records: self.stores.records.clone(),
@@ -144,6 +154,7 @@ impl Parts {
             clock: Arc::new(SystemClock),
             tokens: Arc::new(tokens),
             default_time_zone,
+            go,
         }
     }
 }

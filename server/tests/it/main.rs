@@ -19,6 +19,8 @@ mod exec;
 #[cfg(test)]
 mod fleet;
 #[cfg(test)]
+mod go_master;
+#[cfg(test)]
 mod product;
 #[cfg(test)]
 mod progress;

@@ -61,6 +61,7 @@ impl Stage {
             .unwrap();
         let hooks = HooksConfig::new(KnownSecrets::new(), Arc::new(SystemClock));
         let router = api::router(Api {
+            go: None,
             coordination: coordination.clone(),
             records: records.clone(),
             plugins: Arc::new(PluginHost::new(hooks).unwrap()),
