@@ -56,12 +56,12 @@ async fn run(
         examples::create(jobs, &SystemClock, &zone, &secret).await?;
     }
     let tokens = roles::tokens(&listener, folders)?;
-    let delivery = parts.delivery(config)?;
+    let chores = parts.chores(config)?;
     let router = api::router(parts.api(config, Some(worker.handle()), tokens, zone));
     let running = Running {
         front: Some((listener, router)),
         worker: Some(worker),
-        delivery: Some(delivery),
+        chores: Some(chores),
     };
     running.serve().await
 }

@@ -48,7 +48,7 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
         let running = Running {
             front: Some((listener, router)),
             worker: None,
-            delivery: Some(parts.delivery(&config)?),
+            chores: Some(parts.chores(&config)?),
         };
         running.serve().await
     })
@@ -88,7 +88,7 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
         let running = Running {
             front: None,
             worker: Some(worker),
-            delivery: None,
+            chores: None,
         };
         running.serve().await
     })

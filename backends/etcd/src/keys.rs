@@ -67,6 +67,7 @@ pub(crate) struct Keys {
     locks: String,
     kills: String,
     workers: String,
+    leader: String,
 }
 
 impl Keys {
@@ -77,6 +78,7 @@ impl Keys {
             locks: config.go.locks.clone(),
             kills: config.go.kills.clone(),
             workers: config.go.workers.clone(),
+            leader: config.leader_key(),
         }
     }
 
@@ -218,6 +220,11 @@ impl Keys {
     /// The job that a kill mark of the Go fleet names.
     pub(crate) fn killed_by(&self, key: &[u8]) -> JobName {
         JobName::existing(raw(&self.kills, key))
+    }
+
+    /// Who leads.
+    pub(crate) fn leader(&self) -> Key {
+        self.leader.clone().into_bytes()
     }
 
     /// The Go fleet's kill mark of a job.

@@ -6,6 +6,7 @@
 //! - [`watch`]: watches that never end silently.
 //! - [`jobs`]: the job store over the Go fleet's keys; [`orphans`]: the marks of deleted jobs.
 //! - [`sessions`], [`leases`]: leases, registration; [`kills`]: kill marks, ours and the Go fleet's.
+//! - [`leadership`]: which server does the chores.
 //! - [`fires`]: the claim protocol's writes. [`facts`] is what a step of core is told, [`plan`] makes a
 //!   transaction of it, [`carry`] sends that until there is an answer, [`recall`] spares a read,
 //!   [`ends`] lets ends that come together share a request.
@@ -44,6 +45,7 @@ mod guard;
 mod jobs;
 mod keys;
 mod kills;
+mod leadership;
 mod leases;
 mod locks;
 mod orphans;
@@ -96,7 +98,8 @@ fn coordination(store: Store) -> Coordination {
         sessions: Arc::<Store>::clone(&store),
         fires: Arc::<Store>::clone(&store),
         feed: Arc::<Store>::clone(&store),
-        kills: store,
+        kills: Arc::<Store>::clone(&store),
+        leadership: store,
         scope: Scope::Fleet,
     }
 }

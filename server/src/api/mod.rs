@@ -34,6 +34,7 @@ use sandclock_hooks::PluginHost;
 
 use self::auth::{Role, Tokens};
 use self::problem::Problem;
+use crate::leader::Leads;
 
 /// The largest request body in bytes.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
@@ -58,6 +59,8 @@ pub struct Api {
     pub tokens: Arc<Tokens>,
     /// For jobs and previews that name no zone.
     pub default_time_zone: String,
+    /// Whether this server does the fleet's chores.
+    pub leads: Leads,
     /// What the routes of a Go fleet's master need, where they are answered.
     pub go: Option<go::GoMaster>,
 }

@@ -128,6 +128,7 @@ fn etcd_config(section: &EtcdSection, config: &Config) -> anyhow::Result<EtcdCon
         tls: section.tls.as_ref().map(tls).transpose()?,
         login: login(section)?,
         prefix: section.prefix.clone(),
+        leader: section.leader.clone(),
         go: GoKeys {
             jobs: go.jobs.clone(),
             locks: go.locks.clone(),

@@ -21,6 +21,10 @@ mod fleet;
 #[cfg(test)]
 mod go_master;
 #[cfg(test)]
+mod leader;
+#[cfg(test)]
+mod line;
+#[cfg(test)]
 mod product;
 #[cfg(test)]
 mod progress;

@@ -1,44 +1,13 @@
 //! Stores that do not answer, and clients that do not ask: a Go master waits for them without end.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 
 use serde_json::json;
-use tokio::io::copy_bidirectional;
-use tokio::sync::watch;
 
 use super::{Fleet, PATIENCE, get, post, refusal, save};
+use crate::line::Line;
 use crate::product::Product;
-
-/// A line to a server that can fall silent for good: it stays open and carries nothing.
-struct Line {
-    address: SocketAddr,
-    silent: watch::Sender<bool>,
-}
-
-impl Line {
-    async fn to(server: &str) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (silent, hears) = watch::channel(false);
-        let server = server.to_owned();
-        tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let (server, mut hears) = (server.clone(), hears.clone());
-                tokio::spawn(async move {
-                    let mut server = tokio::net::TcpStream::connect(server).await.unwrap();
-                    tokio::select! {
-                        biased;
-                        _ = hears.wait_for(|silent| *silent) => {}
-                        _ = copy_bidirectional(&mut client, &mut server) => return,
-                    }
-                    std::future::pending().await
-                });
-            }
-        });
-        Self { address, silent }
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn w29_stores_that_do_not_answer_keep_nobody_waiting() {
@@ -56,8 +25,8 @@ async fn w29_stores_that_do_not_answer_keep_nobody_waiting() {
     let job = r#"{"name":"j","command":"true","cronExpr":"@daily"}"#;
     assert!(save(&server, job).body.starts_with(r#"{"errno":0,"#));
 
-    etcd.silent.send_replace(true);
-    mongo.silent.send_replace(true);
+    etcd.fall_silent();
+    mongo.fall_silent();
     for answer in [
         save(&server, job),
         post(&server, "/job/delete", "name=j"),

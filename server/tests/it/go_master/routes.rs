@@ -125,9 +125,8 @@ async fn one_bad_value_hides_no_other() {
     let key = format!("/{}/jobs/lossy", fleet.own);
     let bytes = b"{\"name\":\"lossy\",\"command\":\"echo \xff\",\"cronExpr\":\"\",\"sandclock\":7}";
     raw.client.put(key, bytes.as_slice(), None).await.unwrap();
-    let listed = concat!(
-        r#"{"errno":0,"msg":"success","data":[{"name":"good","command":"","cronExpr":"x"}]}"#
-    );
+    let listed =
+        r#"{"errno":0,"msg":"success","data":[{"name":"good","command":"","cronExpr":"x"}]}"#;
     assert_eq!(get(&server, "/job/list").body, listed);
 }
 
