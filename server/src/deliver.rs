@@ -1,6 +1,6 @@
 //! Delivery of alerts from the outbox to their targets.
 //!
-//! An alert is claimed for a while, sent, and then marked; whoever dies in between leaves a claim that
+//! The server that leads does it. An alert is claimed for a while, sent, and then marked; whoever dies in between leaves a claim that
 //! runs out, so an alert arrives at least once. A target that fails is tried again with growing pauses,
 //! and given up visibly after the last.
 
@@ -54,8 +54,8 @@ impl Delivery {
         })
     }
 
-    /// Delivers for ever.
-    pub async fn run(self) {
+    /// Delivers for ever. Dropped, it leaves what it had claimed to whoever runs next.
+    pub async fn run(&self) {
         loop {
             match self.outbox.claim(BATCH, CLAIM).await {
                 Ok(claimed) if claimed.is_empty() => sleep(POLL).await,

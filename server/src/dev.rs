@@ -57,13 +57,13 @@ async fn run(
     }
     let signals = Signals::new()?;
     let tokens = roles::tokens(&listener, folders)?;
-    let delivery = parts.delivery(config)?;
-    let router = api::router(parts.api(Some(worker.handle()), tokens, zone));
+    let chores = parts.chores(config)?;
+    let router = api::router(parts.api(config, Some(worker.handle()), tokens, zone));
     let running = Running {
         signals,
         front: Some((listener, router)),
         worker: Some(worker),
-        delivery: Some(delivery),
+        chores: Some(chores),
     };
     running.serve().await
 }

@@ -5,11 +5,15 @@
 //! closed.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -31,6 +35,10 @@ const SHARE: u64 = 4;
 /// How long to wait when the kernel does not hand out a connection.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
+/// Who is at the other end of a request's connection: a client, or a proxy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
 /// Answers requests until `closing`, then ends each connection after the answer it is about.
 /// Dropping the future closes all of them at once.
 pub(crate) async fn serve(
@@ -49,8 +57,8 @@ pub(crate) async fn serve(
             () = &mut closing => break,
             Some(_) = connections.join_next() => {}
             accepted = accept(&listener, &places) => match accepted {
-                Ok((stream, place)) => {
-                    let answering = answer(stream, router.clone(), close.subscribe());
+                Ok((stream, peer, place)) => {
+                    let answering = answer(stream, peer, router.clone(), close.subscribe());
                     connections.spawn(async move {
                         answering.await;
                         drop(place);
@@ -72,19 +80,24 @@ pub(crate) async fn serve(
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, Peer, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await;
     let place = place.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, Peer(peer), place))
 }
 
 /// Answers the requests of one connection.
-async fn answer(stream: TcpStream, router: Router, mut closing: watch::Receiver<bool>) {
+async fn answer(stream: TcpStream, peer: Peer, router: Router, mut closing: watch::Receiver<bool>) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_PATIENCE)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         // A client that goes away or says nothing is no fault of this process.

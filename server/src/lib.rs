@@ -15,6 +15,7 @@ pub mod examples;
 pub mod exec;
 mod folders;
 mod front;
+pub mod leader;
 pub mod lifecycle;
 pub mod log;
 pub mod private_file;

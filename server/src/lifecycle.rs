@@ -14,8 +14,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::deliver::Delivery;
 use crate::front;
+use crate::leader::Chores;
 
 /// How long open connections may take to end, streams among them.
 const CLOSE: Duration = Duration::from_secs(3);
@@ -29,8 +29,8 @@ pub struct Running {
     pub front: Option<(TcpListener, Router)>,
     /// What decides and runs.
     pub worker: Option<Worker>,
-    /// What sends alerts.
-    pub delivery: Option<Delivery>,
+    /// What it does if it leads.
+    pub chores: Option<Chores>,
 }
 
 impl Running {
@@ -44,7 +44,8 @@ impl Running {
         let mut server = Box::pin(answer(self.front, closing));
         let (asked, drain) = oneshot::channel::<()>();
         let mut worker = Box::pin(work(self.worker, drain));
-        let mut delivery = Box::pin(deliver(self.delivery));
+        let (leave, leaving) = oneshot::channel::<()>();
+        let mut chores = Box::pin(do_chores(self.chores, leaving));
         let mut asked = Some(asked);
         let unfinished = loop {
             tokio::select! {
@@ -62,15 +63,15 @@ impl Running {
                 },
                 unfinished = &mut worker => break unfinished,
                 () = &mut server => bail!("the API ended"),
-                () = &mut delivery => {}
+                () = &mut chores => bail!("the chores ended"),
             }
         };
         if unfinished > 0 {
             tracing::warn!(runs = unfinished, "ended with runs that others will settle");
         }
-        let _ = close.send(());
+        let _ = (close.send(()), leave.send(()));
         // Streams do not end by themselves.
-        let _ = timeout(CLOSE, server).await;
+        let _ = tokio::join!(timeout(CLOSE, server), timeout(CLOSE, chores));
         Ok(())
     }
 }
@@ -101,11 +102,14 @@ async fn work(worker: Option<Worker>, drain: oneshot::Receiver<()>) -> usize {
     }
 }
 
-/// Delivers for ever.
-async fn deliver(delivery: Option<Delivery>) {
-    match delivery {
-        Some(delivery) => delivery.run().await,
-        None => std::future::pending().await,
+/// Leads, or would, until it is told to leave.
+async fn do_chores(chores: Option<Chores>, leaving: oneshot::Receiver<()>) {
+    let left = async {
+        let _ = leaving.await;
+    };
+    match chores {
+        Some(chores) => chores.run(left).await,
+        None => left.await,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Randomness from the operating system, for ids and tokens.
 
+use sandclock_core::backend::Nonce;
 use sandclock_core::run::hex;
 
 /// `bytes` random bytes in hexadecimal. Ends the process if the kernel has no randomness, because an
@@ -8,6 +9,13 @@ pub fn token_hex(bytes: usize) -> String {
     let mut raw = vec![0; bytes];
     fill(&mut raw);
     hex(&raw, bytes)
+}
+
+/// What tells one life of a process from every other.
+pub(crate) fn nonce() -> Nonce {
+    let mut raw = [0; 16];
+    fill(&mut raw);
+    Nonce(u128::from_le_bytes(raw))
 }
 
 /// A random number.

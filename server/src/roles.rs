@@ -12,8 +12,8 @@ use sandclock_hooks::KnownSecrets;
 use tokio::net::TcpListener;
 
 use crate::api::auth::{Role, TokenInfo, Tokens};
-use crate::cli::say;
-use crate::config::{Config, CoordinationSection, Environment};
+use crate::cli::{ServerArgs, say};
+use crate::config::{Config, CoordinationSection, Environment, GoFile};
 use crate::exec::{Spawner, open_files};
 use crate::folders::Folders;
 use crate::lifecycle::{Running, Signals};
@@ -24,17 +24,13 @@ use crate::{api, log as process_log};
 ///
 /// # Errors
 /// If something that it needs is not there; the message says what.
-pub fn server(config: &Path) -> anyhow::Result<()> {
+pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
     open_files::raise();
     let environment = Environment::of_process();
-    let file = config;
-    let config = of_a_fleet(file, &environment)?;
-    if config.from_go {
-        bail!(
-            "{} configures a worker of a Go fleet: name a configuration of ours, or run sandclock-worker with it",
-            file.display()
-        );
-    }
+    let file = &args.config;
+    let mut config = of_a_fleet(file, &environment)?;
+    config.go_api.open |= args.go_open;
+    check_server(&config).with_context(|| format!("configuration {}", file.display()))?;
     let folders = Folders::of(None, &config)?;
     run(async {
         let secrets = log(&environment);
@@ -43,14 +39,18 @@ pub fn server(config: &Path) -> anyhow::Result<()> {
         let listener = listen(&config).await?;
         let signals = Signals::new()?;
         let tokens = tokens(&listener, &folders)?;
-        let zone = config.default_time_zone.clone();
-        let zone = zone.unwrap_or_else(|| "UTC".to_owned());
-        let router = api::router(parts.api(None, tokens, zone));
+        if config.go_api.open {
+            tracing::warn!(
+                listen = %config.listen,
+                "the routes of the Go master are open: whoever reaches them can have any command run on every worker"
+            );
+        }
+        let router = api::router(parts.api(&config, None, tokens, config.time_zone()));
         let running = Running {
             signals,
             front: Some((listener, router)),
             worker: None,
-            delivery: Some(parts.delivery(&config)?),
+            chores: Some(parts.chores(&config)?),
         };
         running.serve().await
     })
@@ -65,7 +65,15 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
     // Early, while the process is small: this is what starts jobs.
     let spawner = Spawner::start().context("start the spawner")?;
     let environment = Environment::of_process();
-    let config = of_a_fleet(config, &environment)?;
+    let file = config;
+    let config = of_a_fleet(file, &environment)?;
+    if config.from_go == Some(GoFile::Master) {
+        bail!(
+            "configuration {}: it has a port of an API, so it is a Go master's: run sandclock server with it, and \
+             name the worker's file here",
+            file.display()
+        );
+    }
     let folders = Folders::of(None, &config)?;
     run(async {
         let secrets = log(&environment);
@@ -84,10 +92,31 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
             signals,
             front: None,
             worker: Some(worker),
-            delivery: None,
+            chores: None,
         };
         running.serve().await
     })
+}
+
+/// What a server does not start with.
+fn check_server(config: &Config) -> anyhow::Result<()> {
+    if config.from_go == Some(GoFile::Worker) {
+        bail!(
+            "it has no apiPort, so it is a Go worker's: run sandclock-worker with it, and name the master's file \
+             or a configuration of ours here"
+        );
+    }
+    // Of others the configuration was checked for this.
+    if config.from_go.is_some() && config.is_exposed() && !config.go_api.open {
+        bail!(
+            "a Go master serves plain HTTP on all interfaces ({}) without a login, so that whoever reaches it can \
+             have any command run: say --go-open if that is meant; or let a proxy end TLS, with \
+             SANDCLOCK__BEHIND_PROXY=true, or listen on 127.0.0.1, with SANDCLOCK__LISTEN, and the routes ask for \
+             a token",
+            config.listen
+        );
+    }
+    Ok(())
 }
 
 /// The configuration of a role that others must find.

@@ -9,7 +9,7 @@
 //! - [`readers`]: snapshots on connections of their own, beside the writer.
 //! - [`history`] and [`changes`]: the feed of changes, in memory; its positions are in the file.
 //! - [`facts`]: what the protocol's steps read and write; the steps themselves are core's.
-//! - [`sessions`]: in memory only, because every session ends with the process.
+//! - [`sessions`], [`leadership`]: in memory only, because every session ends with the process.
 //! - [`jobs`], [`fires`], [`kills`], [`runs`] with [`output`], [`outbox`]: the contracts.
 //! - [`expiry`]: what ends by itself.
 //! - [`mend`]: what becomes of records of the protocol that cannot be read.
@@ -29,6 +29,7 @@ mod fires;
 mod history;
 mod jobs;
 mod kills;
+mod leadership;
 mod lock;
 mod mend;
 #[cfg(feature = "test-util")]
@@ -85,6 +86,7 @@ impl Embedded {
             fires: Arc::<Store>::clone(&self.store),
             feed: Arc::<Store>::clone(&self.store),
             kills: Arc::<Store>::clone(&self.store),
+            leadership: Arc::<Store>::clone(&self.store),
             scope: Scope::SingleProcess,
         }
     }

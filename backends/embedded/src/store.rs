@@ -12,6 +12,7 @@ use sandclock_core::{BackendError, ErrorKind};
 use crate::changes::Changes;
 use crate::error::{DbResult, from_sqlite};
 use crate::expiry::Deadlines;
+use crate::leadership::TheSeat;
 use crate::lock::Lock;
 use crate::mend;
 use crate::place::Place;
@@ -29,6 +30,7 @@ pub(crate) struct Store {
     pub(crate) writer: Writer,
     pub(crate) changes: Arc<Changes>,
     pub(crate) sessions: Arc<SessionTable>,
+    pub(crate) seat: TheSeat,
 }
 
 impl Store {
@@ -61,6 +63,7 @@ impl Store {
             writer,
             changes,
             sessions,
+            seat: TheSeat::default(),
         })
     }
 }

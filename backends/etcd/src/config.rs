@@ -7,6 +7,9 @@ use sandclock_core::backend::Result;
 use sandclock_core::go::{GoDefaults, prefix};
 use sandclock_core::{BackendError, ErrorKind};
 
+/// What our own keys begin with where one fleet has the cluster.
+const PREFIX: &str = "/sandclock/";
+
 /// How to reach a cluster and where our records are in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EtcdConfig {
@@ -18,6 +21,10 @@ pub struct EtcdConfig {
     pub login: Option<Login>,
     /// What our own keys begin with: default `/sandclock/`. Fleets that share a cluster differ here.
     pub prefix: String,
+    /// The key that says which server leads, outside of the Go fleet's prefixes. `None` is `/cron/master`, which that
+    /// fleet's authors had in mind for it; with another `prefix` than the default, `leader` below that, so that fleets
+    /// that share a cluster do not share a leader.
+    pub leader: Option<String>,
     /// The keys that the Go fleet defined.
     pub go: GoKeys,
     /// What a job without our member is taken to mean.
@@ -39,12 +46,22 @@ impl EtcdConfig {
             endpoints: endpoints.into_iter().map(Into::into).collect(),
             tls: None,
             login: None,
-            prefix: "/sandclock/".to_owned(),
+            prefix: PREFIX.to_owned(),
+            leader: None,
             go: GoKeys::default(),
             go_defaults: GoDefaults::default(),
             register_as: None,
             beside_go: false,
             call_timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// The key that says which server leads.
+    pub(crate) fn leader_key(&self) -> String {
+        match &self.leader {
+            Some(key) => key.clone(),
+            None if self.prefix == PREFIX => "/cron/master".to_owned(),
+            None => format!("{}leader", self.prefix),
         }
     }
 
@@ -76,6 +93,17 @@ impl EtcdConfig {
                     ));
                 }
             }
+        }
+        // A key of ours under one of these would be taken for a job, a lock, a kill or a worker.
+        let leader = self.leader_key();
+        let go = prefixes.iter().skip(1);
+        if let Some((name, prefix)) = go.clone().find(|(_, prefix)| leader.starts_with(*prefix)) {
+            return refuse(format!(
+                "leader {leader:?} is one of the {name}, which begin with {prefix:?}: choose another key"
+            ));
+        }
+        if leader.is_empty() {
+            return refuse("leader is empty: name a key, such as /cron/master".to_owned());
         }
         Ok(())
     }
@@ -171,6 +199,17 @@ mod tests {
     }
 
     #[test]
+    fn fleets_that_share_a_cluster_do_not_share_a_leader() {
+        let one = EtcdConfig::at(["localhost:2379"]);
+        assert_eq!(one.leader_key(), "/cron/master");
+        let other = EtcdConfig {
+            prefix: "/other/".to_owned(),
+            ..one
+        };
+        assert_eq!(other.leader_key(), "/other/leader");
+    }
+
+    #[test]
     fn keys_of_two_kinds_never_overlap() {
         let right = EtcdConfig::at(["localhost:2379"]);
         assert!(right.check().is_ok());
@@ -186,11 +225,17 @@ mod tests {
             prefix: String::new(),
             ..right.clone()
         };
+        let leads = |key: &str| EtcdConfig {
+            leader: Some(key.to_owned()),
+            ..right.clone()
+        };
+        assert!(leads("/cron/master").check().is_ok());
+        let (a_job, nameless) = (leads("/cron/jobs/leader"), leads(""));
         let nowhere = EtcdConfig {
             endpoints: Vec::new(),
             ..right
         };
-        for wrong in [inside, around, nothing, nowhere] {
+        for wrong in [inside, around, nothing, nowhere, a_job, nameless] {
             let refused = wrong.check().expect_err("refused");
             assert_eq!(refused.kind, ErrorKind::InvalidConfig, "{refused}");
         }

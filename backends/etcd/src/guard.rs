@@ -37,6 +37,8 @@ pub enum Guard {
     FirstKill,
     /// No Go worker holds the job's lock.
     Lock,
+    /// Nobody leads.
+    Leader,
 }
 
 /// Which guards are kept.

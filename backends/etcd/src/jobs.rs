@@ -32,7 +32,7 @@ const JOB_BYTES: usize = 400_000;
 
 /// What stands under a job's key and under its copy.
 #[derive(Debug, Default)]
-struct Found {
+pub(crate) struct Found {
     job: Option<KeyValue>,
     side: Option<KeyValue>,
 }
@@ -48,13 +48,13 @@ impl Found {
         Self { job, side }
     }
 
-    fn version(&self) -> Option<Version> {
+    pub(crate) fn version(&self) -> Option<Version> {
         let job = self.job.as_ref()?;
         Some(version(job.mod_revision()))
     }
 
     /// What a save keeps members of others from, if it can be read.
-    fn go(&self) -> Option<GoJob> {
+    pub(crate) fn go(&self) -> Option<GoJob> {
         let job = self.job.as_ref()?;
         parse(
             job.value(),
@@ -86,7 +86,7 @@ impl Store {
         [self.keys.job(name), self.keys.side(name)].map(|key| TxnOp::get(key, None))
     }
 
-    async fn find(&self, op: &'static str, name: &JobName) -> Result<Found> {
+    pub(crate) async fn find(&self, op: &'static str, name: &JobName) -> Result<Found> {
         let txn = Txn::new().and_then(self.read_both(name));
         let answer = self.client.txn(op, Nature::Reads, txn).await?;
         Ok(Found::of(answer.op_responses()))
@@ -138,34 +138,33 @@ impl Store {
     fn encode(&self, op: &'static str, job: &Job, old: Option<&GoJob>) -> Result<Vec<u8>> {
         let go = GoJob::of(job, old);
         let go = go.map_err(|error| BackendError::new(op, ErrorKind::Corrupt).source(error))?;
-        let value = go.to_bytes();
-        if value.len() > JOB_BYTES {
-            let refused = BackendError::new(op, ErrorKind::InvalidConfig);
-            let (name, bytes) = (&job.name, value.len());
-            return Err(refused.context(format!("{name} has {bytes} bytes, at most {JOB_BYTES}")));
-        }
-        Ok(value)
+        Ok(go.to_bytes())
     }
 
-    /// Saves the job over what was found, or finds what is there instead.
-    async fn try_put(
+    /// Saves a job's value over what was found, or finds what is there instead.
+    pub(crate) async fn try_put(
         &self,
         op: &'static str,
-        job: &Job,
+        name: &JobName,
+        value: &[u8],
         found: &Found,
     ) -> Result<std::result::Result<Version, Found>> {
-        let value = self.encode(op, job, found.go().as_ref())?;
-        let (key, side) = (self.keys.job(&job.name), self.keys.side(&job.name));
+        if value.len() > JOB_BYTES {
+            let refused = BackendError::new(op, ErrorKind::InvalidConfig);
+            let bytes = value.len();
+            return Err(refused.context(format!("{name} has {bytes} bytes, at most {JOB_BYTES}")));
+        }
+        let (key, side) = (self.keys.job(name), self.keys.side(name));
         let as_found = Seen::read(found.job.as_ref()).guard(key.clone());
         let guard = self.guards.only(Guard::Saved, as_found);
         let txn = Txn::new()
             .when(guard.into_iter().collect::<Vec<_>>())
             .and_then([
-                TxnOp::put(key, value.clone(), None),
+                TxnOp::put(key, value, None),
                 TxnOp::put(side, value, None),
-                TxnOp::delete(self.keys.orphan(&job.name), None),
+                TxnOp::delete(self.keys.orphan(name), None),
             ])
-            .or_else(self.read_both(&job.name));
+            .or_else(self.read_both(name));
         let answer = self.client.txn(op, Nature::Writes, txn).await?;
         Ok(match answer.succeeded() {
             true => Ok(version(revision(answer.header()))),
@@ -292,7 +291,8 @@ impl JobStore for Store {
             {
                 return Err(broken.error(OP));
             }
-            match self.try_put(OP, job, &found).await? {
+            let value = self.encode(OP, job, found.go().as_ref())?;
+            match self.try_put(OP, &job.name, &value, &found).await? {
                 Ok(version) => return Ok(Versioned { version, value: () }),
                 Err(instead) => found = instead,
             }

@@ -67,6 +67,7 @@ pub(crate) struct Keys {
     locks: String,
     kills: String,
     workers: String,
+    leader: String,
 }
 
 impl Keys {
@@ -77,6 +78,7 @@ impl Keys {
             locks: config.go.locks.clone(),
             kills: config.go.kills.clone(),
             workers: config.go.workers.clone(),
+            leader: config.leader_key(),
         }
     }
 
@@ -220,9 +222,29 @@ impl Keys {
         JobName::existing(raw(&self.kills, key))
     }
 
+    /// Who leads.
+    pub(crate) fn leader(&self) -> Key {
+        self.leader.clone().into_bytes()
+    }
+
+    /// The Go fleet's kill mark of a job.
+    pub(crate) fn kill_mark(&self, job: &JobName) -> Key {
+        format!("{}{job}", self.kills).into_bytes()
+    }
+
     /// Where a worker registers for the Go fleet.
     pub(crate) fn worker(&self, address: &str) -> Key {
         format!("{}{address}", self.workers).into_bytes()
+    }
+
+    /// Every registered worker of the Go fleet.
+    pub(crate) fn workers(&self) -> Range {
+        Range::below(self.workers.as_str())
+    }
+
+    /// The address under which a worker is registered.
+    pub(crate) fn worker_at(&self, key: &[u8]) -> String {
+        raw(&self.workers, key)
     }
 }
 

@@ -6,9 +6,11 @@
 //! - [`watch`]: watches that never end silently.
 //! - [`jobs`]: the job store over the Go fleet's keys; [`orphans`]: the marks of deleted jobs.
 //! - [`sessions`], [`leases`]: leases, registration; [`kills`]: kill marks, ours and the Go fleet's.
+//! - [`leadership`]: which server does the chores.
 //! - [`fires`]: the claim protocol's writes. [`facts`] is what a step of core is told, [`plan`] makes a
 //!   transaction of it, [`carry`] sends that until there is an answer, [`recall`] spares a read,
 //!   [`ends`] lets ends that come together share a request.
+//! - [`go`]: what a Go fleet's master does.
 //! - [`locks`]: the Go fleet's lock, while its workers share the jobs.
 //! - [`feed`]: the claim protocol's reads.
 //! - [`guard`]: the guards by name, so that tests can take one out.
@@ -28,7 +30,7 @@
 
 use std::sync::Arc;
 
-use sandclock_core::backend::{Coordination, Result, Scope};
+use sandclock_core::backend::{Coordination, GoFleet, Result, Scope};
 
 mod carry;
 mod client;
@@ -38,10 +40,12 @@ mod error;
 mod facts;
 mod feed;
 mod fires;
+mod go;
 mod guard;
 mod jobs;
 mod keys;
 mod kills;
+mod leadership;
 mod leases;
 mod locks;
 mod orphans;
@@ -63,9 +67,16 @@ use store::Store;
 /// `InvalidConfig` if the configuration can never work, or the server is older than etcd 3.4; `Denied` if the
 /// login is refused; `Unavailable` or `Timeout` if no endpoint answers.
 pub async fn connect(config: EtcdConfig) -> Result<Coordination> {
-    Ok(coordination(
-        Store::connect(config, Guards::default()).await?,
-    ))
+    Ok(connect_as_master(config).await?.0)
+}
+
+/// The same, with what a server in the place of a Go fleet's master needs besides.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_as_master(config: EtcdConfig) -> Result<(Coordination, Arc<dyn GoFleet>)> {
+    let store = Store::connect(config, Guards::default()).await?;
+    Ok((coordination(store.clone()), Arc::new(store)))
 }
 
 /// The same without one guard, for showing that tests would miss it.
@@ -87,7 +98,8 @@ fn coordination(store: Store) -> Coordination {
         sessions: Arc::<Store>::clone(&store),
         fires: Arc::<Store>::clone(&store),
         feed: Arc::<Store>::clone(&store),
-        kills: store,
+        kills: Arc::<Store>::clone(&store),
+        leadership: store,
         scope: Scope::Fleet,
     }
 }

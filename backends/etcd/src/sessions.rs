@@ -24,7 +24,7 @@ use crate::store::Store;
 use crate::watch::{self, Source, Watch};
 
 /// A renewal that takes longer is given up, so that the next one comes in time.
-const RENEWAL: Duration = Duration::from_secs(2);
+pub(crate) const RENEWAL: Duration = Duration::from_secs(2);
 
 impl Store {
     fn leases(&self) -> MutexGuard<'_, BTreeMap<SessionId, i64>> {

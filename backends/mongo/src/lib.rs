@@ -5,7 +5,7 @@
 //! - [`store`]: opening: the checks at the start, and the deadline of every call.
 //! - [`runs`] writes runs, [`document`] is a run's document; [`writer`] sends together what has queued.
 //! - [`lists`] finds runs again and prunes them, [`foreign`] reads those that Go workers logged, and [`raw`]
-//!   the bytes that they are made of.
+//!   the bytes that they are made of. [`go_log`] shows a Go master's clients what its log would.
 //! - [`output`]: chunks of output.
 //! - [`outbox`] and [`alerts`]: the alert outbox, and an alert's document.
 //! - [`error`]: the one place where the driver's errors get their meaning.
@@ -16,13 +16,14 @@
 
 use std::sync::Arc;
 
-use sandclock_core::backend::{Records, Result};
+use sandclock_core::backend::{GoLog, Records, Result};
 
 mod alerts;
 mod config;
 mod document;
 mod error;
 mod foreign;
+mod go_log;
 mod guards;
 mod lists;
 #[cfg(feature = "test-util")]
@@ -49,8 +50,16 @@ use store::Store;
 /// `InvalidConfig` if the URI or a name cannot be, or the server is too old, by name; `Unavailable` or
 /// `Timeout` if none answers; `Denied` if it does not let us in.
 pub async fn connect(config: &MongoConfig) -> Result<Records> {
-    let store = Store::open(config, guards::Guards::default()).await?;
-    Ok(records(Arc::new(store)))
+    Ok(connect_as_master(config).await?.0)
+}
+
+/// The same, with what a server in the place of a Go fleet's master needs besides.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_as_master(config: &MongoConfig) -> Result<(Records, Arc<dyn GoLog>)> {
+    let store = Arc::new(Store::open(config, guards::Guards::default()).await?);
+    Ok((records(Arc::clone(&store)), store))
 }
 
 fn records(store: Arc<Store>) -> Records {

@@ -33,10 +33,12 @@ use crate::error::BackendError;
 
 pub mod alerts;
 pub mod fires;
+pub mod go;
 pub mod in_progress;
 pub mod jobs;
 pub mod kills;
 pub mod layer;
+pub mod leadership;
 #[cfg(feature = "test-util")]
 pub mod memory;
 pub mod protocol;
@@ -49,9 +51,11 @@ pub use fires::{
     Adopt, Adopted, Decide, DecideFate, Decided, End, EndHow, Ended, FireEvent, FireFeed, FireView,
     Fires, Request, Settle, SettleAs, Settled, Take, TakeFrom, Taken, Triggered,
 };
+pub use go::{GoFleet, GoLog, GoStored};
 pub use in_progress::InProgress;
 pub use jobs::{BrokenJob, JobEvent, JobRecord, JobSnapshot, JobStore, StoredJob};
 pub use kills::{Kill, Kills};
+pub use leadership::{Candidate, Leadership, Seat};
 pub use records::{
     DoneRecord, Generation, Mark, Nonce, OpenRecord, OpenState, Pinned, RecordSeen, Span,
     WaitRecord,
@@ -151,6 +155,8 @@ pub struct Coordination {
     pub feed: Arc<dyn FireFeed>,
     /// Kill marks.
     pub kills: Arc<dyn Kills>,
+    /// The election of a leader.
+    pub leadership: Arc<dyn Leadership>,
     /// Who can share it.
     pub scope: Scope,
 }

@@ -4,10 +4,14 @@
 //! lenience included. The rest of the product sees only [`Job`](crate::job::Job)s. The fleet's cron dialect is
 //! in [`schedule`](crate::schedule).
 
+mod entry;
+pub mod envelope;
+pub mod form;
 mod job;
 pub mod log;
 mod quote;
 
+pub use entry::LogEntry;
 pub use job::{GoDefaults, GoJob, GoJobError};
 
 /// What the fleet's keys in etcd begin with, as most of its copies have it; names follow without any escaping.

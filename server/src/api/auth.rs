@@ -125,20 +125,26 @@ pub async fn require(
     mut request: Request,
     next: Next,
 ) -> Response {
-    match authenticate(&api, &request) {
+    match admit(&api, role, &request) {
         Err(problem) => problem.into_response(),
-        Ok(info) if info.role < role => {
-            let detail = format!(
-                "token {:?} has the role {}; {role} is needed",
-                info.name, info.role
-            );
-            Problem::forbidden(detail).into_response()
-        }
         Ok(info) => {
             request.extensions_mut().insert(info);
             next.run(request).await
         }
     }
+}
+
+/// Whose request it is, if the token has at least the role.
+pub(super) fn admit(api: &Api, role: Role, request: &Request) -> Result<TokenInfo, Problem> {
+    let info = authenticate(api, request)?;
+    if info.role < role {
+        let detail = format!(
+            "token {:?} has the role {}; {role} is needed",
+            info.name, info.role
+        );
+        return Err(Problem::forbidden(detail));
+    }
+    Ok(info)
 }
 
 /// A route that does not exist answers 404 only to those who may know.

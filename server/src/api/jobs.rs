@@ -19,7 +19,7 @@ use super::problem::Problem;
 use crate::document::{self, FieldError};
 
 /// How often a change without a precondition is tried again when others change the job meanwhile.
-const RACES: u32 = 10;
+pub(super) const RACES: u32 = 10;
 
 /// A job as it is shown: its document, its version, and what its schedule means.
 #[derive(Clone, Debug, Serialize, Deserialize)]

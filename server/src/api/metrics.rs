@@ -16,6 +16,8 @@ pub async fn render(State(api): State<Api>) -> impl IntoResponse {
     if let Some(handle) = &api.worker {
         worker(handle, &mut page);
     }
+    let help = "1 if this server does the fleet's chores";
+    page.gauge("sandclock_leader", help, &[], api.leads.get().into());
     plugins(&api, &mut page);
     (
         [(

@@ -9,6 +9,7 @@ pub mod auth;
 pub mod bindings;
 pub mod broken;
 pub mod dto;
+pub mod go;
 pub mod health;
 pub mod input;
 pub mod jobs;
@@ -33,6 +34,7 @@ use sandclock_hooks::PluginHost;
 
 use self::auth::{Role, Tokens};
 use self::problem::Problem;
+use crate::leader::Leads;
 
 /// The largest request body in bytes.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
@@ -57,6 +59,10 @@ pub struct Api {
     pub tokens: Arc<Tokens>,
     /// For jobs and previews that name no zone.
     pub default_time_zone: String,
+    /// Whether this server does the fleet's chores.
+    pub leads: Leads,
+    /// What the routes of a Go fleet's master need, where they are answered.
+    pub go: Option<go::GoMaster>,
 }
 
 /// All routes.
@@ -101,8 +107,10 @@ pub fn router(api: Api) -> Router {
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .merge(crate::console::router());
+    let go = api.go.clone().map(|master| go::router(api.clone(), master));
     Router::new()
         .nest("/api/v1", v1)
+        .merge(go.unwrap_or_default())
         .merge(
             Router::new()
                 .route("/metrics", get(metrics::render))

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
 use sandclock_core::backend::{Kill, Request, SessionEvent, Triggered, kills};
+use sandclock_core::job::JobName;
 use sandclock_core::run::{RunId, RunKey};
 use serde::{Deserialize, Serialize};
 
@@ -102,17 +103,13 @@ pub struct KillBody {
     reason: Option<String>,
 }
 
-fn kill_of(run: RunId, who: &TokenInfo, body: &Bytes) -> Result<Kill, FieldError> {
+fn reason(body: &Bytes) -> Result<String, FieldError> {
     let body: KillBody = optional_body(body)?;
     let why = body.reason.unwrap_or_else(|| "no reason given".to_owned());
     if why.len() > 1000 {
         return Err(FieldError::new("reason", why, "at most 1000 bytes"));
     }
-    Ok(Kill {
-        run,
-        by: who.name.clone(),
-        why,
-    })
+    Ok(why)
 }
 
 /// `POST /runs/{id}/kill`. The acknowledgement is the run's terminal state.
@@ -122,7 +119,11 @@ pub async fn kill_run(
     Run(id): Run,
     Body(body): Body,
 ) -> Result<StatusCode, Problem> {
-    let kill = kill_of(id, &who, &body)?;
+    let kill = Kill {
+        run: id,
+        by: who.name,
+        why: reason(&body)?,
+    };
     let run = find(&api, &kill.run).await?;
     if run.state.is_terminal() {
         return Err(Problem::conflict(format!(
@@ -144,6 +145,21 @@ pub async fn kill_job(
     if broken::look(&api, &name).await?.is_none() {
         return Err(jobs::no_job(&name));
     }
+    let runs = kill_runs(&api, &name, &who.name, &reason(&body)?).await?;
+    let items = runs.iter().map(|run| Started {
+        run: run.to_string(),
+    });
+    let (items, next) = (items.collect(), None);
+    Ok((StatusCode::ACCEPTED, Json(ListDto { items, next })).into_response())
+}
+
+/// Kills every run of a job that is open or waits; returns which.
+pub(super) async fn kill_runs(
+    api: &Api,
+    name: &JobName,
+    by: &str,
+    why: &str,
+) -> Result<Vec<RunId>, Problem> {
     let (view, _) = api.coordination.feed.snapshot().await?;
     let open = view
         .open
@@ -153,19 +169,17 @@ pub async fn kill_job(
         .wait
         .iter()
         .map(|record| (&record.value.job, &record.value.key));
-    let of_job = |(job, key): (_, &RunKey)| (job == &name).then(|| RunId::of(&name, key));
+    let of_job = |(job, key): (_, &RunKey)| (job == name).then(|| RunId::of(name, key));
     let runs: Vec<_> = open.chain(wait).filter_map(of_job).collect();
     for run in &runs {
-        let kill = kill_of(run.clone(), &who, &body)?;
+        let kill = Kill {
+            run: run.clone(),
+            by: by.to_owned(),
+            why: why.to_owned(),
+        };
         api.coordination.kills.send(&kill, kills::RETAIN).await?;
     }
-    let items: Vec<_> = runs
-        .iter()
-        .map(|run| Started {
-            run: run.to_string(),
-        })
-        .collect();
-    Ok((StatusCode::ACCEPTED, Json(ListDto { items, next: None })).into_response())
+    Ok(runs)
 }
 
 /// `GET /workers`

@@ -170,6 +170,23 @@ impl Problem {
         )
     }
 
+    /// What it says, for answers that are no documents.
+    pub fn told(&self) -> String {
+        let Document {
+            title,
+            detail,
+            instance,
+            ..
+        } = &*self.0;
+        match self.status() {
+            StatusCode::INTERNAL_SERVER_ERROR => {
+                format!("{title}; the server's log says more under {instance}")
+            }
+            StatusCode::SERVICE_UNAVAILABLE => format!("{title}: {detail}"),
+            _ => detail.clone(),
+        }
+    }
+
     /// The status.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)

@@ -91,7 +91,7 @@ enum Command {
     /// Save the jobs of an exported document; the schedule of each begins with that moment
     Import(transfer::ImportArgs),
     /// Answer people: API and console, over the stores of a fleet
-    Server(RoleArgs),
+    Server(ServerArgs),
     /// Decide and run jobs, over the stores of a fleet; or list who does
     Worker(WorkerArgs),
     /// Try an expression: when it fires, what it means. Needs no server
@@ -116,12 +116,15 @@ pub struct DevArgs {
     pub no_examples: bool,
 }
 
-/// How a role of a fleet runs.
+/// How a server runs.
 #[derive(Clone, Debug, Args)]
-struct RoleArgs {
-    /// Where its stores are, and everything else
+pub struct ServerArgs {
+    /// Where its stores are, and everything else; or a Go fleet's master.json
     #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    pub config: PathBuf,
+    /// Answer the routes of a Go fleet's master without a token, as that master does
+    #[arg(long)]
+    pub go_open: bool,
 }
 
 /// A worker to run, or a question about all of them.
@@ -144,7 +147,7 @@ pub struct Told(pub String);
 pub fn main(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Dev(args) => crate::dev::main(&args),
-        Command::Server(args) => crate::roles::server(&args.config),
+        Command::Server(args) => crate::roles::server(&args),
         Command::Worker(WorkerArgs {
             config: Some(config),
             ..

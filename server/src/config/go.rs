@@ -1,61 +1,81 @@
-//! `worker.json`, the configuration file of the older Go fleet's workers, as a part of our tree.
+//! `worker.json` and `master.json`, the configuration files of the older Go fleet, as a part of our tree.
 //!
-//! It is read as that fleet reads it: names of members match in any case, unknown members (comments, usually) are
-//! passed over, what is missing, `null`, empty or 0 counts as not set. Copies of that fleet spell some names in
+//! They are read as that fleet reads them: names of members match in any case, unknown members (comments, usually)
+//! are passed over, what is missing, `null`, empty or 0 counts as not set. Copies of that fleet spell some names in
 //! other ways, which are read too. Unlike there, a member of a wrong type is named. Sizes of queues and batches
-//! are passed over: nothing is dropped here that they would bound.
+//! are passed over: nothing is dropped here that they would bound. So is `webroot`: our page needs no files.
 
 use serde_json::{Map, Value, json};
 
-use crate::clock::local_zone;
 use crate::document::{FieldError, WHOLE};
 
 /// What a Go fleet's copies call the shell that runs commands.
 const SHELL: [&str; 3] = ["bashPath", "shellLocation", "execute_shell"];
+
+/// What only a master has.
+const MASTER: [&str; 4] = ["apiPort", "apiReadTimeout", "apiWriteTimeout", "webroot"];
+
+/// Which of the Go fleet's files it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GoFile {
+    /// `master.json`
+    Master,
+    /// `worker.json`
+    Worker,
+}
 
 /// Whether a configuration file is the Go fleet's: JSON, where ours is TOML.
 pub(super) fn is_go(text: &str) -> bool {
     text.trim_start().starts_with('{')
 }
 
-/// The part of our tree that a `worker.json` stands for.
+/// The part of our tree that a file of the Go fleet stands for, and which file it is, whatever it is called.
 ///
 /// # Errors
 /// Names the member as the file spells it by rule, its value, and what is accepted.
-pub(super) fn tree(text: &str) -> Result<Value, FieldError> {
+pub(super) fn tree(text: &str) -> Result<(Value, GoFile), FieldError> {
     let members = Members::of(text)?;
+    match MASTER.iter().any(|name| members.get(name).is_some()) {
+        true => Ok((master(&members)?, GoFile::Master)),
+        false => Ok((worker(&members)?, GoFile::Worker)),
+    }
+}
+
+fn master(members: &Members) -> Result<Value, FieldError> {
+    let go_api = [
+        ("read_timeout_ms", members.millis("apiReadTimeout")?),
+        ("write_timeout_ms", members.millis("apiWriteTimeout")?),
+    ];
+    Ok(json!({
+        "listen": format!("0.0.0.0:{}", members.port()?),
+        "go_api": section(go_api),
+        "coordination": section(members.coordination()?),
+        "run_log": section(members.run_log()?),
+    }))
+}
+
+fn worker(members: &Members) -> Result<Value, FieldError> {
     let mut shell = None;
     for name in SHELL {
         shell = shell.or(members.text(name)?);
     }
-    let coordination = [
-        ("type", Some(json!("etcd"))),
-        ("endpoints", Some(members.endpoints()?)),
-        ("beside_go", Some(json!(true))),
+    let of_a_worker = [
         ("register_as", Some(json!("auto"))),
-        ("call_timeout_ms", members.millis("etcdDialTimeout")?),
         ("go", shell.map(|shell| json!({ "shell": shell }))),
     ];
-    let run_log = [
-        ("type", Some(json!("mongodb"))),
-        ("uri", Some(members.uri()?)),
-        (
-            "connect_timeout_ms",
-            members.millis("mongodbConnectTimeout")?,
-        ),
-    ];
     Ok(json!({
-        "coordination": section(coordination),
-        "run_log": section(run_log),
-        // Where a Go worker read its schedules.
-        "default_time_zone": local_zone(),
+        "coordination": section(members.coordination()?.into_iter().chain(of_a_worker)),
+        "run_log": section(members.run_log()?),
         "worker": { "pass_env": ["*"], "workdir": "." },
     }))
 }
 
+/// A member of a section, if it is set.
+type Set = (&'static str, Option<Value>);
+
 /// What is set of a section.
-fn section<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
-    let set = |(name, value): (&str, Option<Value>)| Some((name.to_owned(), value?));
+fn section(members: impl IntoIterator<Item = Set>) -> Value {
+    let set = |(name, value): Set| Some((name.to_owned(), value?));
     Value::Object(members.into_iter().filter_map(set).collect())
 }
 
@@ -75,6 +95,34 @@ impl Members {
     fn get(&self, name: &str) -> Option<&Value> {
         let value = self.0.get(&name.to_lowercase())?;
         Some(value).filter(|value| !value.is_null())
+    }
+
+    /// What both files say of the cluster.
+    fn coordination(&self) -> Result<[Set; 4], FieldError> {
+        Ok([
+            ("type", Some(json!("etcd"))),
+            ("endpoints", Some(self.endpoints()?)),
+            ("beside_go", Some(json!(true))),
+            ("call_timeout_ms", self.millis("etcdDialTimeout")?),
+        ])
+    }
+
+    /// What both files say of the run log.
+    fn run_log(&self) -> Result<[Set; 3], FieldError> {
+        Ok([
+            ("type", Some(json!("mongodb"))),
+            ("uri", Some(self.uri()?)),
+            ("connect_timeout_ms", self.millis("mongodbConnectTimeout")?),
+        ])
+    }
+
+    /// 0 is any free port, as for Go.
+    fn port(&self) -> Result<u16, FieldError> {
+        let name = "apiPort";
+        let value = self.get(name).unwrap_or(&Value::Null);
+        let port = value.as_u64().and_then(|port| u16::try_from(port).ok());
+        let accepted = "a port to listen on, from 1 to 65535, such as 8070";
+        port.ok_or_else(|| FieldError::new(name, value, accepted))
     }
 
     fn endpoints(&self) -> Result<Value, FieldError> {
@@ -129,7 +177,11 @@ mod tests {
             "etcdDialTimeout": 5000, "mongodbUri": "mongodb://192.0.2.10:27017", "mongodbConnectTimeout": 5000,
             "jobLogBatchSize": 100, "jobLogCommitTimeout": 1000}"#;
         assert!(is_go(canonical));
-        let tree_of = |text| tree(text).expect("read");
+        let tree_of = |text| {
+            let (tree, file) = tree(text).expect("read");
+            assert_eq!(file, GoFile::Worker);
+            tree
+        };
         let read = tree_of(canonical);
         assert_eq!(
             read["coordination"]["endpoints"],
@@ -143,6 +195,25 @@ mod tests {
         let read = tree_of(other);
         assert_eq!(read["coordination"]["go"]["shell"], "/bin/sh");
         assert_eq!(read["coordination"]["call_timeout_ms"], Value::Null);
+    }
+
+    #[test]
+    fn a_masters_file_is_told_by_its_members() {
+        let text = r#"{"API接口服务端口": "提供任务增删改查服务", "APIPORT": 8070, "apireadtimeout": 4000, "apiWriteTimeout": 3000,
+            "etcdEndpoints": ["192.0.2.10:2379"], "etcdDialTimeout": 5000, "webroot": "./webroot",
+            "mongodbUri": "mongodb://192.0.2.10:27017", "MongodbConnectTimeOut": 2000}"#;
+        let (read, file) = tree(text).expect("read");
+        assert_eq!(file, GoFile::Master);
+        assert_eq!(read["listen"], "0.0.0.0:8070");
+        assert_eq!(
+            read["go_api"],
+            json!({ "read_timeout_ms": 4000, "write_timeout_ms": 3000 })
+        );
+        assert_eq!(read["coordination"]["beside_go"], true);
+        assert_eq!(read["coordination"]["call_timeout_ms"], 5000);
+        assert_eq!(read["coordination"]["register_as"], Value::Null);
+        assert_eq!(read["run_log"]["connect_timeout_ms"], 2000);
+        assert_eq!(read["worker"], Value::Null);
     }
 
     #[test]
@@ -166,6 +237,13 @@ mod tests {
                 "etcdDialTimeout",
             ),
             (format!("{{{etcd}, {uri}"), WHOLE),
+            (format!("{{{etcd}, {uri}, \"webroot\": \".\"}}"), "apiPort"),
+            (format!("{{{etcd}, {uri}, \"apiPort\": 70000}}"), "apiPort"),
+            (format!("{{{etcd}, \"apiPort\": 8070}}"), "mongodbUri"),
+            (
+                format!("{{{etcd}, {uri}, \"apiPort\": 1, \"apiWriteTimeout\": \"5s\"}}"),
+                "apiWriteTimeout",
+            ),
         ] {
             assert_eq!(tree(&text).expect_err(&text).field, field);
         }

@@ -19,7 +19,7 @@ impl Config {
     pub fn load(file: Option<&Path>, environment: &Environment) -> anyhow::Result<Self> {
         let mut tree = Value::Object(Map::new());
         let mut lines = Lines::default();
-        let mut from_go = false;
+        let mut from_go = None;
         let in_file = |error: FieldError, lines: &Lines| match file {
             Some(path) => refused(&place(path, lines, &error), error),
             None => refused("the configuration", error),
@@ -27,9 +27,11 @@ impl Config {
         if let Some(path) = file {
             let text = std::fs::read_to_string(path)
                 .with_context(|| format!("read configuration {}", path.display()))?;
-            from_go = go::is_go(&text);
-            let parsed = match from_go {
-                true => go::tree(&text).map(|tree| (tree, Lines::default())),
+            let parsed = match go::is_go(&text) {
+                true => go::tree(&text).map(|(tree, file)| {
+                    from_go = Some(file);
+                    (tree, Lines::default())
+                }),
                 false => document::parse_toml(&text),
             };
             (tree, lines) = parsed.map_err(|error| in_file(error, &Lines::default()))?;

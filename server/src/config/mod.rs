@@ -9,18 +9,22 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::clock::local_zone;
 use crate::document::FieldError;
 
 mod alerts;
 mod checked;
 mod environment;
 mod go;
+mod go_api;
 mod kinds;
 mod load;
 mod stores;
 
 pub use alerts::{AlertSection, Target, WebhookTarget};
 pub use environment::Environment;
+pub use go::GoFile;
+pub use go_api::GoApiSection;
 pub use stores::{
     CoordinationSection, EtcdSection, EtcdTls, GoSection, MongodbSection, RunLogSection,
 };
@@ -36,7 +40,7 @@ pub struct Config {
     pub behind_proxy: bool,
     /// Where data is kept; `None` is the user's data directory.
     pub data: Option<PathBuf>,
-    /// For jobs that name no zone; `None` is UTC, or with `dev` the local zone.
+    /// For jobs that name no zone; `None` is UTC, or with `dev` or a file of the Go fleet's the local zone.
     #[serde(deserialize_with = "checked::zone")]
     pub default_time_zone: Option<String>,
     /// Where workers agree.
@@ -49,9 +53,11 @@ pub struct Config {
     pub alerts: AlertSection,
     /// How long records are kept.
     pub retention: RetentionSection,
-    /// It was read from the Go fleet's `worker.json`.
+    /// The routes of a Go fleet's master.
+    pub go_api: GoApiSection,
+    /// It was read from this file of the Go fleet.
     #[serde(skip)]
-    pub from_go: bool,
+    pub from_go: Option<GoFile>,
 }
 
 impl Default for Config {
@@ -66,7 +72,8 @@ impl Default for Config {
             worker: WorkerSection::default(),
             alerts: AlertSection::default(),
             retention: RetentionSection::default(),
-            from_go: false,
+            go_api: GoApiSection::default(),
+            from_go: None,
         }
     }
 }
@@ -118,12 +125,28 @@ impl Default for RetentionSection {
 }
 
 impl Config {
+    /// Whether other hosts reach the API without encryption.
+    pub fn is_exposed(&self) -> bool {
+        !self.listen.ip().is_loopback() && !self.behind_proxy
+    }
+
+    /// The zone of jobs that name none, for a role of a fleet.
+    pub fn time_zone(&self) -> String {
+        let zone = self.default_time_zone.clone();
+        zone.unwrap_or_else(|| match self.from_go {
+            // Where a Go worker read its schedules.
+            Some(_) => local_zone(),
+            None => "UTC".to_owned(),
+        })
+    }
+
     /// Checks what no single member can say.
     ///
     /// # Errors
     /// Says which members do not fit, and what would.
     pub fn check(&self) -> Result<(), FieldError> {
-        if !self.listen.ip().is_loopback() && !self.behind_proxy {
+        // Who starts a Go fleet's master has yet to say whether it may be open.
+        if self.is_exposed() && self.from_go != Some(GoFile::Master) {
             let accepted = "it is open to other hosts: put a proxy that ends TLS in front and set behind_proxy = \
                             true, or listen on 127.0.0.1";
             return Err(FieldError::new("listen", self.listen, accepted));
@@ -135,6 +158,14 @@ impl Config {
             let accepted = "a file of one process cannot hold the runs of a fleet; with coordination.type = \
                             \"etcd\" set run_log.type = \"mongodb\"";
             return Err(FieldError::new("run_log.type", "\"embedded\"", accepted));
+        }
+        for (field, ms) in [
+            ("go_api.read_timeout_ms", self.go_api.read_timeout_ms),
+            ("go_api.write_timeout_ms", self.go_api.write_timeout_ms),
+        ] {
+            if ms == 0 {
+                return Err(FieldError::new(field, ms, "milliseconds, from 1"));
+            }
         }
         if self.worker.max_concurrent_runs == 0 {
             let accepted = "a number from 1";

@@ -72,6 +72,10 @@ pub struct EtcdSection {
     /// What our own keys begin with; fleets that share a cluster differ here.
     #[serde(default = "own_prefix")]
     pub prefix: String,
+    /// The key that says which server leads; `None` is `/cron/master`, or with another `prefix` than the default
+    /// `leader` below that.
+    #[serde(default)]
+    pub leader: Option<String>,
     /// What the Go fleet's keys begin with.
     #[serde(default)]
     pub go: GoSection,

@@ -6,21 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use sandclock_core::backend::Candidate;
 use sandclock_core::fleet::{Worker, WorkerConfig, WorkerHandle};
 use sandclock_core::ports::Hooks;
 use sandclock_hooks::{Artifact, FailurePolicy, HooksConfig, KnownSecrets, PluginHost};
 
 use crate::api::Api;
 use crate::api::auth::Tokens;
+use crate::api::go::GoMaster;
 use crate::clock::SystemClock;
 use crate::config::{Config, Environment};
 use crate::deliver::Delivery;
 use crate::exec::{JobExecutor, Processes, Spawner, Surroundings, end_unsupervised};
-use crate::random::SystemRandom;
+use crate::leader::{Chores, Leads};
+use crate::random::{self, SystemRandom};
 
 mod stores;
 
-pub use stores::{FILE, Stores, open as open_stores};
+pub use stores::{FILE, GoStores, Stores, open as open_stores};
 
 /// The plugins that come with the program, by name.
 const STANDARD_PLUGINS: [(&str, &[u8]); 3] = [
@@ -45,6 +48,8 @@ pub struct Parts {
     pub stores: Stores,
     /// Plugins.
     pub plugins: Arc<PluginHost>,
+    /// Whether this process leads.
+    leads: Leads,
 }
 
 impl Parts {
@@ -69,6 +74,7 @@ impl Parts {
         Ok(Self {
             stores,
             plugins: Arc::new(plugins),
+            leads: Leads::default(),
         })
     }
 
@@ -87,6 +93,7 @@ impl Parts {
         let Stores {
             coordination,
             records,
+            ..
         } = self.stores.clone();
         let surroundings = Surroundings::new(
             environment.variables().clone(),
@@ -120,22 +127,38 @@ impl Parts {
         ))
     }
 
-    /// What sends alerts.
+    /// What a server does while it leads: it sends alerts.
     ///
     /// # Errors
     /// If the HTTP client cannot be made.
-    pub fn delivery(&self, config: &Config) -> anyhow::Result<Delivery> {
+    pub fn chores(&self, config: &Config) -> anyhow::Result<Chores> {
         let outbox = Arc::clone(&self.stores.records.outbox);
-        Delivery::new(outbox, config.alerts.targets.clone())
+        Ok(Chores {
+            leadership: Arc::clone(&self.stores.coordination.leadership),
+            me: Candidate {
+                name: format!("{}, process {}", host(), std::process::id()),
+                nonce: random::nonce(),
+            },
+            delivery: Delivery::new(outbox, config.alerts.targets.clone())?,
+            leads: self.leads.clone(),
+        })
     }
 
     /// What the API's handlers share; `worker` is the one in this process.
     pub fn api(
         &self,
+        config: &Config,
         worker: Option<WorkerHandle>,
         tokens: Tokens,
         default_time_zone: String,
     ) -> Api {
+        let go_api = &config.go_api;
+        let go = self.stores.go.clone().map(|stores| GoMaster {
+            stores,
+            open: go_api.open,
+            read_timeout: go_api.read_timeout(),
+            write_timeout: go_api.write_timeout(),
+        });
         Api {
             coordination: self.stores.coordination.clone(),
             records: self.stores.records.clone(),
@@ -144,6 +167,8 @@ impl Parts {
             clock: Arc::new(SystemClock),
             tokens: Arc::new(tokens),
             default_time_zone,
+            go,
+            leads: self.leads.clone(),
         }
     }
 }
@@ -168,11 +193,16 @@ fn workdir(config: &Config) -> anyhow::Result<Option<String>> {
     ))
 }
 
-fn worker_config(config: &Config) -> WorkerConfig {
-    let host = nix::unistd::gethostname().map_or_else(
+/// This host's name.
+fn host() -> String {
+    nix::unistd::gethostname().map_or_else(
         |_| "localhost".to_owned(),
         |name| name.to_string_lossy().into_owned(),
-    );
+    )
+}
+
+fn worker_config(config: &Config) -> WorkerConfig {
+    let host = host();
     let section = &config.worker;
     let mut worker = WorkerConfig::new(section.name.clone().unwrap_or_else(|| host.clone()));
     worker.host = host;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -11,7 +12,7 @@ use sandclock_backend_embedded::{Embedded, EmbeddedConfig};
 use sandclock_backend_etcd::{EtcdConfig, GoKeys, Login, Tls};
 use sandclock_backend_mongo::MongoConfig;
 use sandclock_core::ErrorKind;
-use sandclock_core::backend::{Coordination, Records};
+use sandclock_core::backend::{Coordination, GoFleet, GoLog, Records};
 use sandclock_core::go::GoDefaults;
 
 use crate::config::{
@@ -28,6 +29,17 @@ pub struct Stores {
     pub coordination: Coordination,
     /// Run log and alerts.
     pub records: Records,
+    /// Both as a Go fleet's master sees them, where such a fleet could use them.
+    pub go: Option<GoStores>,
+}
+
+/// The stores of a Go fleet.
+#[derive(Clone, Debug)]
+pub struct GoStores {
+    /// Jobs, kill marks, registered workers.
+    pub fleet: Arc<dyn GoFleet>,
+    /// What workers logged.
+    pub log: Arc<dyn GoLog>,
 }
 
 /// Opens what the configuration names; a file lies in `data`.
@@ -49,16 +61,23 @@ pub async fn open(config: &Config, data: &Path) -> anyhow::Result<Stores> {
             Stores {
                 coordination: file.coordination(),
                 records: file.records(),
+                go: None,
             }
         }
         (CoordinationSection::Embedded {}, RunLogSection::Mongodb(section)) => Stores {
             coordination: file()?.coordination(),
-            records: mongodb(section).await?,
+            records: mongodb(section).await?.0,
+            go: None,
         },
-        (CoordinationSection::Etcd(etcd), RunLogSection::Mongodb(section)) => Stores {
-            coordination: coordination(etcd, config).await?,
-            records: mongodb(section).await?,
-        },
+        (CoordinationSection::Etcd(section), RunLogSection::Mongodb(log)) => {
+            let (coordination, fleet) = etcd(section, config).await?;
+            let (records, log) = mongodb(log).await?;
+            Stores {
+                coordination,
+                records,
+                go: Some(GoStores { fleet, log }),
+            }
+        }
         // The configuration was checked for this.
         (CoordinationSection::Etcd(_), RunLogSection::Embedded {}) => {
             bail!("a fleet needs a run log that it shares")
@@ -78,15 +97,18 @@ fn remedy(kind: ErrorKind) -> &'static str {
     }
 }
 
-async fn coordination(section: &EtcdSection, config: &Config) -> anyhow::Result<Coordination> {
+async fn etcd(
+    section: &EtcdSection,
+    config: &Config,
+) -> anyhow::Result<(Coordination, Arc<dyn GoFleet>)> {
     let config = etcd_config(section, config)?;
     let endpoints = config.endpoints.join(", ");
-    sandclock_backend_etcd::connect(config)
+    sandclock_backend_etcd::connect_as_master(config)
         .await
         .with_context(|| format!("connect to etcd at {endpoints}"))
 }
 
-async fn mongodb(section: &MongodbSection) -> anyhow::Result<Records> {
+async fn mongodb(section: &MongodbSection) -> anyhow::Result<(Records, Arc<dyn GoLog>)> {
     let config = MongoConfig {
         database: section.database.clone(),
         collection: section.collection.clone(),
@@ -94,15 +116,13 @@ async fn mongodb(section: &MongodbSection) -> anyhow::Result<Records> {
         call_timeout: Duration::from_millis(section.call_timeout_ms),
         ..MongoConfig::new(section.uri.clone())
     };
-    sandclock_backend_mongo::connect(&config)
+    sandclock_backend_mongo::connect_as_master(&config)
         .await
         .with_context(|| format!("connect to MongoDB, {config:?}"))
 }
 
 fn etcd_config(section: &EtcdSection, config: &Config) -> anyhow::Result<EtcdConfig> {
     let go = &section.go;
-    let zone = config.default_time_zone.clone();
-    let time_zone = zone.unwrap_or_else(|| "UTC".to_owned());
     let register_as = match section.register_as.as_deref() {
         Some("auto") => Some(own_address()?.to_string()),
         other => other.map(str::to_owned),
@@ -111,6 +131,7 @@ fn etcd_config(section: &EtcdSection, config: &Config) -> anyhow::Result<EtcdCon
         tls: section.tls.as_ref().map(tls).transpose()?,
         login: login(section)?,
         prefix: section.prefix.clone(),
+        leader: section.leader.clone(),
         go: GoKeys {
             jobs: go.jobs.clone(),
             locks: go.locks.clone(),
@@ -118,7 +139,7 @@ fn etcd_config(section: &EtcdSection, config: &Config) -> anyhow::Result<EtcdCon
             workers: go.workers.clone(),
         },
         go_defaults: GoDefaults {
-            time_zone,
+            time_zone: config.time_zone(),
             shell: vec![go.shell.clone(), "-c".to_owned()],
         },
         register_as,

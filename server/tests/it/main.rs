@@ -21,6 +21,12 @@ mod exec;
 #[cfg(test)]
 mod fleet;
 #[cfg(test)]
+mod go_master;
+#[cfg(test)]
+mod leader;
+#[cfg(test)]
+mod line;
+#[cfg(test)]
 mod product;
 #[cfg(test)]
 mod progress;

@@ -59,6 +59,27 @@ impl Product {
         Self::launch(home, String::new(), &arguments)
     }
 
+    /// Starts `sandclock server` as a Go fleet's master is started, with its file in the folder where it starts,
+    /// these arguments, and these settings in the environment.
+    pub(crate) fn in_place_of_a_master(
+        file: &Value,
+        args: &[&str],
+        settings: &[(String, String)],
+    ) -> Self {
+        let home = TempDir::new().unwrap();
+        std::fs::write(home.path().join("master.json"), file.to_string()).unwrap();
+        let there = format!("--chdir={}", home.path().display());
+        let data = format!("SANDCLOCK__DATA={}", home.path().join("data").display());
+        let settings = settings
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        let env = ["/usr/bin/env".to_owned(), there, data].into_iter();
+        let program = [PROGRAM, "server"].into_iter().chain(args.iter().copied());
+        let line = env.chain(settings).chain(program.map(str::to_owned));
+        let line: Vec<_> = line.map(OsString::from).collect();
+        Self::launch_line(home, String::new(), &line)
+    }
+
     fn dev_arguments(home: &TempDir, args: &[&str]) -> Vec<OsString> {
         let dev = ["dev", "--listen", "127.0.0.1:0", "--data"];
         let data = home.path().join("data");

@@ -57,6 +57,8 @@ impl Stage {
             .unwrap();
         let hooks = HooksConfig::new(KnownSecrets::new(), Arc::new(SystemClock));
         let router = api::router(Api {
+            go: None,
+            leads: sandclock_server::leader::Leads::default(),
             coordination: coordination.clone(),
             records: records.clone(),
             plugins: Arc::new(PluginHost::new(hooks).unwrap()),

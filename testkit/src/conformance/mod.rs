@@ -33,6 +33,7 @@ pub mod feed;
 pub mod job_watch;
 pub mod jobs;
 pub mod kills;
+pub mod leadership;
 pub mod lockstep;
 pub mod outbox;
 pub mod output;
@@ -245,6 +246,12 @@ macro_rules! coordination_cases {
                 a_second_kill_changes_nothing
                 a_kill_expires
                 a_watch_begins_anew_after_it_broke
+            }
+            leadership: {
+                one_of_many_leads
+                a_resigned_seat_is_free
+                a_term_runs_out_by_itself
+                a_held_term_outlives_its_lease
             }
             lockstep: {
                 random_steps_match_the_model

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sandclock_core::backend::{
-    Adopt, Adopted, Coordination, Cursor, Decide, Decided, End, Ended, Events, Fence, FireEvent,
-    FireFeed, FireView, Fires, JobEvent, JobSnapshot, JobStore, Kill, Kills, Precondition,
-    RecordSeen, Request, Result, Session, SessionEvent, SessionId, Sessions, Settle, Settled,
-    StoredJob, Take, Taken, Triggered, Versioned, WorkerInfo,
+    Adopt, Adopted, Candidate, Coordination, Cursor, Decide, Decided, End, Ended, Events, Fence,
+    FireEvent, FireFeed, FireView, Fires, JobEvent, JobSnapshot, JobStore, Kill, Kills, Leadership,
+    Precondition, RecordSeen, Request, Result, Session, SessionEvent, SessionId, Sessions, Settle,
+    Settled, StoredJob, Take, Taken, Triggered, Versioned, WorkerInfo,
 };
 use sandclock_core::job::{Job, JobName};
 use sandclock_core::run::RunKey;
@@ -32,7 +32,8 @@ pub(super) fn over(line: &Arc<Line>, inner: Coordination) -> Coordination {
         sessions: Arc::<Over>::clone(&over),
         fires: Arc::<Over>::clone(&over),
         feed: Arc::<Over>::clone(&over),
-        kills: over,
+        kills: Arc::<Over>::clone(&over),
+        leadership: over,
         scope,
     }
 }
@@ -166,5 +167,23 @@ impl Kills for Over {
     async fn watch(&self) -> Result<Events<Kill>> {
         let events = over_line!(self, "kills.watch", kills.watch())?;
         Ok(self.line.events("kills.watch", events))
+    }
+}
+
+#[async_trait]
+impl Leadership for Over {
+    async fn campaign(&self, me: &Candidate, ttl: Duration) -> Result<Option<Duration>> {
+        let me = me.clone();
+        over_line!(self, "leadership.campaign", leadership.campaign(&me, ttl))
+    }
+
+    async fn hold(&self, me: &Candidate) -> Result<()> {
+        let me = me.clone();
+        over_line!(self, "leadership.hold", leadership.hold(&me))
+    }
+
+    async fn resign(&self, me: &Candidate) -> Result<()> {
+        let me = me.clone();
+        over_line!(self, "leadership.resign", leadership.resign(&me))
     }
 }

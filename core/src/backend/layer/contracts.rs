@@ -8,12 +8,12 @@ use async_trait::async_trait;
 
 use super::{Layer, Layered, Op};
 use crate::backend::{
-    Adopt, Adopted, Alert, AlertId, AlertOutbox, AlertState, ClaimedAlert, Cursor, Decide, Decided,
-    DoneRecord, End, Ended, Events, Fence, FireEvent, FireFeed, FireView, Fires, JobEvent,
-    JobSnapshot, JobStore, Kill, Kills, LogPage, OutputChunk, Page, PageToken, Precondition,
-    RecordSeen, Request, Result, RunFilter, RunHeader, RunQuery, RunRecord, RunSink, Session,
-    SessionEvent, SessionId, Sessions, Settle, Settled, StoredJob, Take, Taken, Triggered,
-    Versioned, WorkerInfo,
+    Adopt, Adopted, Alert, AlertId, AlertOutbox, AlertState, Candidate, ClaimedAlert, Cursor,
+    Decide, Decided, DoneRecord, End, Ended, Events, Fence, FireEvent, FireFeed, FireView, Fires,
+    JobEvent, JobSnapshot, JobStore, Kill, Kills, Leadership, LogPage, OutputChunk, Page,
+    PageToken, Precondition, RecordSeen, Request, Result, RunFilter, RunHeader, RunQuery,
+    RunRecord, RunSink, Session, SessionEvent, SessionId, Sessions, Settle, Settled, StoredJob,
+    Take, Taken, Triggered, Versioned, WorkerInfo,
 };
 use crate::job::{Job, JobName};
 use crate::ports::History;
@@ -165,6 +165,27 @@ impl<L: Layer, T: Kills + ?Sized> Kills for Layered<L, T> {
     async fn watch(&self) -> Result<Events<Kill>> {
         (self.layer)
             .call(Op::KillsWatch, || self.inner.watch())
+            .await
+    }
+}
+
+#[async_trait]
+impl<L: Layer, T: Leadership + ?Sized> Leadership for Layered<L, T> {
+    async fn campaign(&self, me: &Candidate, ttl: Duration) -> Result<Option<Duration>> {
+        (self.layer)
+            .call(Op::LeadershipCampaign, || self.inner.campaign(me, ttl))
+            .await
+    }
+
+    async fn hold(&self, me: &Candidate) -> Result<()> {
+        (self.layer)
+            .call(Op::LeadershipHold, || self.inner.hold(me))
+            .await
+    }
+
+    async fn resign(&self, me: &Candidate) -> Result<()> {
+        (self.layer)
+            .call(Op::LeadershipResign, || self.inner.resign(me))
             .await
     }
 }

@@ -66,6 +66,7 @@ impl Coordination {
             fires: Layered::new(layer, self.fires),
             feed: Layered::new(layer, self.feed),
             kills: Layered::new(layer, self.kills),
+            leadership: Layered::new(layer, self.leadership),
             scope: self.scope,
         }
     }

@@ -65,6 +65,9 @@ ops! {
     FeedClean "feed.clean" Always
     KillsSend "kills.send" Always
     KillsWatch "kills.watch" Always
+    LeadershipCampaign "leadership.campaign" Always
+    LeadershipHold "leadership.hold" Always
+    LeadershipResign "leadership.resign" Always
     SinkBegin "sink.begin" Always
     SinkAppend "sink.append" Always
     SinkFinish "sink.finish" Always

@@ -19,6 +19,7 @@ mod fires;
 mod history;
 mod jobs;
 mod kills;
+mod leadership;
 mod mutant;
 mod outbox;
 mod runs;
@@ -70,7 +71,8 @@ impl MemoryStore {
             sessions: Arc::<Self>::clone(&this),
             fires: Arc::<Self>::clone(&this),
             feed: Arc::<Self>::clone(&this),
-            kills: this,
+            kills: Arc::<Self>::clone(&this),
+            leadership: this,
             scope: Scope::Fleet,
         }
     }

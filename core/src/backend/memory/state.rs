@@ -11,8 +11,8 @@ use super::outbox::Outbox;
 use super::runs::RunLog;
 use crate::backend::protocol::{Change, Facts, REQUEST_LIFE, Step};
 use crate::backend::{
-    DoneRecord, FireEvent, JobRecord, Kill, Mark, OpenRecord, RecordSeen, Result, SessionEvent,
-    SessionId, Version, Versioned, WaitRecord, WorkerInfo,
+    DoneRecord, FireEvent, JobRecord, Kill, Mark, OpenRecord, RecordSeen, Result, Seat,
+    SessionEvent, SessionId, Version, Versioned, WaitRecord, WorkerInfo,
 };
 use crate::job::JobName;
 use crate::policy::ConcurrencyPolicy;
@@ -44,6 +44,7 @@ pub(super) struct State {
     pub(super) jobs: BTreeMap<JobName, JobRecord>,
     pub(super) sessions: BTreeMap<SessionId, Lease>,
     pub(super) sessions_opened: u64,
+    pub(super) seat: Seat,
     pub(super) marks: BTreeMap<JobName, Versioned<Mark>>,
     /// Marks of deleted jobs, and when they go.
     pub(super) orphaned_marks: BTreeMap<JobName, Instant>,
@@ -66,6 +67,7 @@ impl State {
             jobs: BTreeMap::new(),
             sessions: BTreeMap::new(),
             sessions_opened: 0,
+            seat: Seat::default(),
             marks: BTreeMap::new(),
             orphaned_marks: BTreeMap::new(),
             open: BTreeMap::new(),

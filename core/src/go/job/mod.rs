@@ -156,6 +156,55 @@ impl GoJob {
         Value::Object(members).to_string().into_bytes()
     }
 
+    /// What a save of `self` leaves of `old`, which stood there: our definition, and members of others that `self`
+    /// does not name (S13). A schedule that is another than before is one of the Go fleet's dialect.
+    #[must_use]
+    pub fn over(mut self, old: &Self) -> Self {
+        self.definition.clone_from(&old.definition);
+        for (name, value) in &old.others {
+            let entry = self.others.entry(name.clone());
+            entry.or_insert_with(|| value.clone());
+        }
+        let schedule = self.definition.as_mut().and_then(|d| d.get_mut("schedule"));
+        if let (Some(Value::Object(schedule)), true) = (schedule, self.cron_expr != old.cron_expr) {
+            schedule.insert("dialect".to_owned(), json!("go"));
+        }
+        self
+    }
+
+    /// The same without our definition: what a Go worker makes of it.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Self {
+            definition: None,
+            ..self
+        }
+    }
+
+    /// The same under another name.
+    #[must_use]
+    pub fn named(self, name: &JobName) -> Self {
+        Self {
+            name: name.as_str().to_owned(),
+            ..self
+        }
+    }
+
+    /// What a Go master shows of it.
+    pub fn shown(&self) -> Value {
+        json!({ "name": self.name, "command": self.command, "cronExpr": self.cron_expr })
+    }
+
+    /// The command text.
+    pub fn command(&self) -> &str {
+        &self.command
+    }
+
+    /// The schedule; empty without one.
+    pub fn cron_expr(&self) -> &str {
+        &self.cron_expr
+    }
+
     /// The name that the value gives itself. The key is the job's name; a Go worker goes by this one.
     pub fn name(&self) -> &str {
         &self.name

@@ -43,6 +43,52 @@ fn value_of(job: &Job) -> Value {
     serde_json::from_slice(&GoJob::of(job, None).unwrap().to_bytes()).unwrap()
 }
 
+/// What a client of a Go master sends, over what was there.
+fn saved(form: &str, old: &GoJob) -> GoJob {
+    GoJob::parse(form.as_bytes()).unwrap().over(old)
+}
+
+#[test]
+fn a_save_keeps_what_it_does_not_name() {
+    let old = GoJob::parse(br#"{"Name":"a","command":"x","cronExpr":"@daily","b":1,"c":{"d":2}}"#)
+        .unwrap();
+    let new = saved(
+        r#"{"name":"a","command":"y","cronExpr":"@hourly","b":3,"e":null}"#,
+        &old,
+    );
+    let stored: Value = serde_json::from_slice(&new.to_bytes()).unwrap();
+    let want = json!({ "name": "a", "command": "y", "cronExpr": "@hourly", "b": 3, "c": { "d": 2 }, "e": null });
+    assert_eq!(stored, want);
+    let shown = json!({ "name": "a", "command": "y", "cronExpr": "@hourly" });
+    assert_eq!(new.shown(), shown);
+}
+
+/// The same expression means the same as before; another one means what a Go master's clients mean by it.
+#[test]
+fn a_save_of_another_schedule_is_in_the_go_dialect() {
+    let job = scheduled(shell("x"));
+    let old = GoJob::of(&job, None).unwrap();
+    let read = |go: GoJob| go.job(&name(), &GoDefaults::default()).unwrap();
+    let same = read(saved(r#"{"command":"y","cronExpr":"30 2 * * 1-5"}"#, &old));
+    let with_y = Job {
+        command: crate::job::Command {
+            program: shell("y"),
+            ..job.command.clone()
+        },
+        ..job.clone()
+    };
+    assert_eq!(same, with_y);
+    let other = read(saved(
+        r#"{"command":"x","cronExpr":"30 2 * * 1 2030"}"#,
+        &old,
+    ));
+    let mut want = job;
+    let spec = want.schedule.as_mut().unwrap();
+    spec.expr = "30 2 * * 1 2030".to_owned();
+    spec.dialect = Dialect::Go;
+    assert_eq!(other, want, "zone and policies stay");
+}
+
 #[test]
 fn a_go_job_has_the_go_defaults() {
     let stored = r#"{"name":"x","command":"echo a \u003e /dev/null","cronExpr":"*/2 * * * * * *"}"#;

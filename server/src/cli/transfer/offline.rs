@@ -50,11 +50,11 @@ pub(super) async fn open(
     let zone = config.default_time_zone.clone();
     let zone = zone.unwrap_or_else(|| match config.coordination {
         CoordinationSection::Embedded {} => local_zone(),
-        CoordinationSection::Etcd(_) => "UTC".to_owned(),
+        CoordinationSection::Etcd(_) => config.time_zone(),
     });
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let url = format!("http://{}", listener.local_addr()?);
-    let router = api::router(parts.api(None, tokens, zone));
+    let router = api::router(parts.api(&config, None, tokens, zone));
     Ok(Api {
         client: Client::new(&url, Some(&token))?,
         serving: Box::pin(front::serve(listener, router, pending())),

@@ -1,0 +1,67 @@
+//! What a Go fleet's master does in etcd: its jobs as they stand there, kill marks, and the list of its workers.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use etcd_client::{PutOptions, Txn, TxnOp};
+use sandclock_core::backend::{GoFleet, GoStored, Precondition, Result};
+use sandclock_core::go::GoJob;
+use sandclock_core::job::JobName;
+use sandclock_core::{BackendError, ErrorKind};
+
+use crate::error::Nature;
+use crate::store::Store;
+
+/// How long a Go master lets a kill mark live. A server raises it to what it can keep, some two seconds.
+const MARK: Duration = Duration::from_secs(1);
+
+#[async_trait]
+impl GoFleet for Store {
+    async fn jobs(&self) -> Result<Vec<GoJob>> {
+        const OP: &str = "go.jobs";
+        let (found, _) = self.client.range(OP, &self.keys.jobs(), None).await?;
+        let job = |kv: &etcd_client::KeyValue| {
+            let job = GoJob::parse(kv.value()).ok()?;
+            Some(job.named(&self.keys.job_at(kv.key())))
+        };
+        Ok(found.iter().filter_map(job).collect())
+    }
+
+    async fn job(&self, name: &JobName) -> Result<Option<GoStored>> {
+        let found = self.find("go.job", name).await?;
+        let stored = |version| GoStored {
+            version,
+            value: found.go(),
+        };
+        Ok(found.version().map(stored))
+    }
+
+    async fn save(&self, name: &JobName, value: &GoJob, pre: Precondition) -> Result<()> {
+        const OP: &str = "go.save";
+        let bytes = value.to_bytes();
+        let mut found = self.find(OP, name).await?;
+        while pre.holds(found.version()) {
+            match self.try_put(OP, name, &bytes, &found).await? {
+                Ok(_) => return Ok(()),
+                Err(instead) => found = instead,
+            }
+        }
+        Err(BackendError::new(OP, ErrorKind::Conflict).context(name))
+    }
+
+    async fn kill(&self, name: &JobName) -> Result<()> {
+        const OP: &str = "go.kill";
+        let (lease, _) = self.client.grant(OP, MARK).await?;
+        let options = PutOptions::new().with_lease(lease);
+        let put = TxnOp::put(self.keys.kill_mark(name), "", Some(options));
+        let txn = Txn::new().and_then([put]);
+        self.client.txn(OP, Nature::Writes, txn).await.map(drop)
+    }
+
+    async fn workers(&self) -> Result<Vec<String>> {
+        const OP: &str = "go.workers";
+        let found = self.client.present(OP, &self.keys.workers()).await?;
+        let address = |kv: &etcd_client::KeyValue| self.keys.worker_at(kv.key());
+        Ok(found.iter().map(address).collect())
+    }
+}
