@@ -85,7 +85,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn from_one_process_to_a_fleet_jobs_are_the_same_and_no_old_tick_runs() {
     let mut old = Product::start(&["--no-examples"]);
     for (name, job) in jobs() {
@@ -115,6 +115,9 @@ async fn from_one_process_to_a_fleet_jobs_are_the_same_and_no_old_tick_runs() {
     assert_eq!(raw(&fleet).await, before);
     let again = succeeded(&fleet.cli(&["export"]));
     assert_eq!(again, std::fs::read_to_string(&file).unwrap());
+    let config = fleet.home().join("sandclock.toml");
+    let without_server = offline(&["export", "--config", text(&config)]);
+    assert_eq!(succeeded(&without_server), again);
 
     let _worker = Worker::start("new", &stores);
     wait_for("the fleet runs them", PATIENCE, async || {
@@ -131,7 +134,7 @@ async fn from_one_process_to_a_fleet_jobs_are_the_same_and_no_old_tick_runs() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_import_is_checked_as_a_whole_and_replaces_only_what_it_is_told_to() {
     let product = Product::start(&["--no-examples"]);
     let folder = tempfile::tempdir().unwrap();
@@ -200,7 +203,7 @@ async fn an_import_is_checked_as_a_whole_and_replaces_only_what_it_is_told_to() 
     assert_eq!(command_of("c").await, "two");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_server_a_data_folder_is_filled_and_nothing_is_read_from_an_empty_one() {
     let folder = tempfile::tempdir().unwrap();
     let (data, file) = (folder.path().join("data"), folder.path().join("jobs.json"));
@@ -219,7 +222,7 @@ async fn without_a_server_a_data_folder_is_filled_and_nothing_is_read_from_an_em
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_patch_leaves_a_go_schedule_what_it_is() {
     let product = Product::start(&["--no-examples"]);
     let job = json!({ "command": "true", "schedule": "0 0 3 * * * *", "dialect": "go" });
@@ -234,7 +237,7 @@ async fn a_patch_leaves_a_go_schedule_what_it_is() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_cannot_be_read_is_never_left_out_in_silence() {
     let mut product = Product::start(&["--no-examples"]);
     for name in ["bad", "good"] {
