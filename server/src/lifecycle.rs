@@ -4,6 +4,7 @@
 //! drain's deadline) while the API still answers, so that people can watch; then the API closes (L3). A
 //! second signal does not wait for running jobs: it ends the process, and its supervisors end the jobs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -16,9 +17,14 @@ use tokio::time::timeout;
 
 use crate::deliver::Delivery;
 use crate::front;
+use crate::spool::Spool;
 
 /// How long open connections may take to end, streams among them.
 const CLOSE: Duration = Duration::from_secs(3);
+
+/// How long what waits for a run log that answers may take to follow before the end. The rest follows after the
+/// next start.
+const FLUSH: Duration = Duration::from_secs(5);
 
 /// What this process runs, whichever of it its role has.
 #[derive(Debug)]
@@ -27,6 +33,8 @@ pub struct Running {
     pub front: Option<(TcpListener, Router)>,
     /// What decides and runs.
     pub worker: Option<Worker>,
+    /// Where its output waits while the run log is away.
+    pub spool: Option<Arc<Spool>>,
     /// What sends alerts.
     pub delivery: Option<Delivery>,
 }
@@ -43,6 +51,7 @@ impl Running {
         let (asked, drain) = oneshot::channel::<()>();
         let mut worker = Box::pin(work(self.worker, drain));
         let mut delivery = Box::pin(deliver(self.delivery));
+        let mut forwarding = Box::pin(forward(self.spool.as_deref()));
         let mut asked = Some(asked);
         let unfinished = loop {
             tokio::select! {
@@ -61,8 +70,16 @@ impl Running {
                 unfinished = &mut worker => break unfinished,
                 () = &mut server => bail!("the API ended"),
                 () = &mut delivery => {}
+                () = &mut forwarding => {}
             }
         };
+        if let Some(spool) = &self.spool {
+            tokio::select! {
+                biased;
+                () = &mut forwarding => {}
+                _ = timeout(FLUSH, spool.settled()) => {}
+            }
+        }
         if unfinished > 0 {
             tracing::warn!(runs = unfinished, "ended with runs that others will settle");
         }
@@ -96,6 +113,14 @@ async fn work(worker: Option<Worker>, drain: oneshot::Receiver<()>) -> usize {
             asked.await;
             0
         }
+    }
+}
+
+/// Forwards for ever.
+async fn forward(spool: Option<&Spool>) {
+    match spool {
+        Some(spool) => spool.forward().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -48,6 +48,7 @@ pub fn server(config: &Path) -> anyhow::Result<()> {
         let running = Running {
             front: Some((listener, router)),
             worker: None,
+            spool: None,
             delivery: Some(parts.delivery(&config)?),
         };
         running.serve().await
@@ -68,7 +69,9 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
     run(async {
         let secrets = log(&environment);
         let stores = wire::open_stores(&config, &folders.data).await?;
-        let parts = Parts::new(stores, secrets.clone()).await?;
+        let parts = Parts::new(stores, secrets.clone())
+            .await?
+            .with_spool(&config, &folders.data)?;
         let worker = parts
             .worker(&config, &environment, secrets, spawner)
             .await?;
@@ -80,6 +83,7 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
         let running = Running {
             front: None,
             worker: Some(worker),
+            spool: parts.spool.clone(),
             delivery: None,
         };
         running.serve().await

@@ -2,6 +2,7 @@
 //!
 //! Only here are backends ([`stores`]) and plugins named. Everything else sees contracts.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +14,11 @@ use sandclock_hooks::{Artifact, FailurePolicy, HooksConfig, KnownSecrets, Plugin
 use crate::api::Api;
 use crate::api::auth::Tokens;
 use crate::clock::SystemClock;
-use crate::config::{Config, Environment};
+use crate::config::{Config, Environment, RunLogSection};
 use crate::deliver::Delivery;
 use crate::exec::{JobExecutor, Processes, Spawner, Surroundings, end_unsupervised};
 use crate::random::SystemRandom;
+use crate::spool::{Spool, SpoolConfig};
 
 mod stores;
 
@@ -45,7 +47,13 @@ pub struct Parts {
     pub stores: Stores,
     /// Plugins.
     pub plugins: Arc<PluginHost>,
+    /// Where output waits for a run log that is away; `None` if the run log is a file of this process.
+    pub spool: Option<Arc<Spool>>,
 }
+
+/// How long the end of a run waits for a run log in a file of this process. One that is elsewhere has a spool, and
+/// no run waits for it.
+const LOG_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Parts {
     /// Loads the standard plugins. What `secrets` knows leaves by no way.
@@ -69,7 +77,21 @@ impl Parts {
         Ok(Self {
             stores,
             plugins: Arc::new(plugins),
+            spool: None,
         })
+    }
+
+    /// Opens the spool in `data`, if the run log is elsewhere. For what runs jobs.
+    ///
+    /// # Errors
+    /// If another process has it.
+    pub fn with_spool(mut self, config: &Config, data: &Path) -> anyhow::Result<Self> {
+        if let RunLogSection::Mongodb(_) = config.run_log {
+            let log = Arc::clone(&self.stores.records.sink);
+            let spool = SpoolConfig::new(data, config.worker.spool_max_bytes);
+            self.spool = Some(Arc::new(Spool::open(log, spool, Arc::new(SystemClock))?));
+        }
+        Ok(self)
     }
 
     /// What decides and runs. First ends what an earlier worker of this name left behind.
@@ -86,8 +108,13 @@ impl Parts {
         let hooks: Arc<dyn Hooks> = Arc::clone(&self.plugins) as _;
         let Stores {
             coordination,
-            records,
+            mut records,
         } = self.stores.clone();
+        let mut patience = LOG_PATIENCE;
+        if let Some(spool) = &self.spool {
+            records.sink = Arc::clone(spool) as _;
+            patience = Duration::ZERO;
+        }
         let surroundings = Surroundings::new(
             environment.variables().clone(),
             &config.worker.pass_env,
@@ -98,6 +125,7 @@ impl Parts {
             surroundings: Arc::new(surroundings.starting_in(workdir(config)?)),
             hooks: Arc::clone(&hooks),
             sink: Arc::clone(&records.sink),
+            patience,
         };
         let worker = worker_config(config);
         // Nothing of this worker's former life may run beside what the store gives it now.
@@ -109,7 +137,7 @@ impl Parts {
                 "found processes of an earlier worker that nobody looked after"
             );
         }
-        Ok(Worker::new(
+        let worker = Worker::new(
             worker,
             coordination,
             records,
@@ -117,7 +145,13 @@ impl Parts {
             Arc::new(executor),
             Arc::new(SystemClock),
             Box::new(SystemRandom),
-        ))
+        );
+        if let Some(spool) = &self.spool {
+            let handle = worker.handle();
+            let name = handle.status().name;
+            spool.watch_ends(name, move || handle.status().done_waiting);
+        }
+        Ok(worker)
     }
 
     /// What sends alerts.
@@ -141,6 +175,7 @@ impl Parts {
             records: self.stores.records.clone(),
             plugins: Arc::clone(&self.plugins),
             worker,
+            spool: self.spool.clone(),
             clock: Arc::new(SystemClock),
             tokens: Arc::new(tokens),
             default_time_zone,

@@ -5,111 +5,20 @@
     reason = "tests start the binary as an operator does"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::collections::BTreeSet;
+use std::process::Command;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use reqwest::Method;
-use sandclock_testkit::services::{Etcd, Mongo};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::product::{Product, wait_for};
+use crate::worker::{Worker, evidence, records, stores};
 
 /// No state that a test waits for may take longer.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// The sections of stores that no other test uses.
-fn stores() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let own = format!(
-        "{}-{}",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    );
-    let (etcd, mongo) = (Etcd::shared().address, Mongo::replica_set().uri);
-    format!(
-        "[coordination]\ntype = \"etcd\"\nendpoints = [\"{etcd}\"]\nprefix = \"/{own}/sandclock/\"\n\
-         [coordination.go]\njobs = \"/{own}/jobs/\"\nlocks = \"/{own}/lock/\"\nkills = \"/{own}/killer/\"\n\
-         workers = \"/{own}/workers/\"\n\
-         [run_log]\ntype = \"mongodb\"\nuri = \"{mongo}\"\ndatabase = \"fleet-{own}\"\n"
-    )
-}
-
-/// A running `sandclock worker`. Dropping it kills it.
-struct Worker {
-    process: Child,
-    home: TempDir,
-}
-
-impl Worker {
-    fn start(name: &str, stores: &str) -> Self {
-        let home = TempDir::new().unwrap();
-        let config = home.path().join("sandclock.toml");
-        let data = home.path().join("data");
-        let own = format!("data = {data:?}\n{stores}[worker]\nname = \"{name}\"\n");
-        std::fs::write(&config, own).unwrap();
-        let log = File::create(home.path().join("log")).unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_sandclock"))
-            .args(["worker", "--config"])
-            .arg(&config)
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let said = BufReader::new(process.stdout.take().unwrap())
-            .lines()
-            .next();
-        let worker = Self { process, home };
-        let said = said.and_then(Result::ok).unwrap_or_default();
-        assert!(
-            said.ends_with(&format!("worker {name}")),
-            "{said}: {}",
-            worker.log()
-        );
-        worker
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.home.path().join("log")).unwrap()
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.process.id()).unwrap());
-        kill(pid, signal).unwrap();
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// What the jobs themselves wrote: a fire time and a worker in each line.
-fn evidence(file: &Path) -> Vec<(String, String)> {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    let line = |line: &str| {
-        line.split_once(' ')
-            .map(|(at, by)| (at.to_owned(), by.to_owned()))
-    };
-    text.lines().filter_map(line).collect()
-}
-
-/// All recorded runs of a job, by fire time.
-async fn records(server: &Product, job: &str) -> BTreeMap<String, Value> {
-    let page = server.get(&format!("/runs?job={job}&limit=200")).await;
-    let runs = page["items"].as_array().unwrap().iter();
-    runs.map(|run| (run["fire_time"].as_str().unwrap().to_owned(), run.clone()))
-        .collect()
-}
 
 #[tokio::test]
 async fn each_tick_runs_once_though_a_worker_is_killed() {

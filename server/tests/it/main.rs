@@ -26,3 +26,9 @@ mod progress;
 mod readme;
 #[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod run_log_away;
+#[cfg(test)]
+mod spool;
+#[cfg(test)]
+mod worker;

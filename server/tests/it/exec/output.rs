@@ -175,6 +175,7 @@ fn executor(sink: &Arc<Stored>) -> JobExecutor {
         surroundings: Arc::new(Surroundings::new(BTreeMap::new(), &[], KnownSecrets::new())),
         hooks: Arc::new(TestHooks { stars: true }),
         sink: Arc::clone(sink) as Arc<dyn RunSink>,
+        patience: Duration::from_secs(10),
     }
 }
 
