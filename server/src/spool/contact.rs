@@ -111,16 +111,19 @@ impl Contact {
     }
 
     fn answered(&self) {
-        let mut inner = self.lock();
-        if let Some(over) = inner.away.take()
+        if let Some(over) = self.lock().away.take()
             && over.told
         {
-            inner.full = false;
             tracing::info!(after = ?over.began.elapsed(), "the run log answers again; what waits follows");
         }
     }
 
-    /// The file did not take something. Whether that is news in this outage.
+    /// All that waited has followed, and the log answers.
+    pub(super) fn has_room(&self) {
+        self.lock().full = false;
+    }
+
+    /// The file did not take something. Whether that is news since it had room.
     pub(super) fn no_room(&self) -> bool {
         !std::mem::replace(&mut self.lock().full, true)
     }

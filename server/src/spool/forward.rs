@@ -15,7 +15,7 @@ use sandclock_core::run::RunId;
 use tokio::time::{sleep, timeout};
 
 use super::contact::is_away;
-use super::{Mutant, Spool};
+use super::{Fault, Spool};
 
 /// How many runs are served at once, and how many bytes of each.
 const RUNS: u32 = 8;
@@ -45,7 +45,7 @@ impl Spool {
     /// Sends what waits, for ever.
     pub async fn forward(&self) {
         // What waits now is from a former life.
-        if self.is(Mutant::NotReplayed) && self.waiting().entries > 0 {
+        if self.is(Fault::NotReplayed) && self.waiting().entries > 0 {
             return std::future::pending().await;
         }
         loop {
@@ -53,6 +53,8 @@ impl Spool {
                 if self.contact.is_away() {
                     sleep(PAUSE).await;
                     self.contact.try_again();
+                } else {
+                    self.contact.has_room();
                 }
                 self.came.notified().await;
                 continue;

@@ -15,13 +15,11 @@
 //!
 //! When the file is full, or cannot be written, output is refused; whoever carries it cuts it and says so.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use async_trait::async_trait;
 use sandclock_backend_embedded::spool::{Entry, SpoolFile, Waiting};
 use sandclock_core::backend::{DoneRecord, Fence, OutputChunk, Result, RunHeader, RunSink};
@@ -33,11 +31,16 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 mod contact;
+mod ends;
+mod file;
 mod forward;
 mod mutant;
 
 pub use contact::Outage;
 use contact::{Contact, is_away};
+use ends::Ends;
+use mutant::Mutant as Fault;
+#[cfg(debug_assertions)]
 pub use mutant::Mutant;
 
 /// How long a write waits for the log before it goes to the file.
@@ -55,6 +58,7 @@ pub struct SpoolConfig {
     pub max_bytes: u64,
     /// How many ends may wait in the coordination store before this worker's own wait here.
     pub most_ends: usize,
+    #[cfg(debug_assertions)]
     /// A defect to be found by a test.
     pub mutant: Option<Mutant>,
 }
@@ -66,22 +70,9 @@ impl SpoolConfig {
             path: folder.join("spool.db"),
             max_bytes,
             most_ends: MOST_ENDS,
+            #[cfg(debug_assertions)]
             mutant: None,
         }
-    }
-}
-
-/// How many ends of runs wait in the coordination store, as the worker of a name knows.
-struct Ends {
-    worker: String,
-    waiting: Box<dyn Fn() -> usize + Send + Sync>,
-}
-
-impl fmt::Debug for Ends {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ends")
-            .field("worker", &self.worker)
-            .finish()
     }
 }
 
@@ -127,7 +118,7 @@ impl Spool {
         config: SpoolConfig,
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
-        let file = open_file(&config)?;
+        let file = file::open(&config)?;
         let waiting = file.as_ref().map(SpoolFile::waiting).unwrap_or_default();
         let Waiting { entries, bytes } = waiting;
         if entries > 0 {
@@ -153,8 +144,8 @@ impl Spool {
     /// From now on `waiting` says how many ends wait in the coordination store, for the worker of this name. Said
     /// once; later calls change nothing.
     pub fn watch_ends(&self, worker: String, waiting: impl Fn() -> usize + Send + Sync + 'static) {
-        let waiting = Box::new(waiting);
-        let _set = self.ends.set(Ends { worker, waiting });
+        let ends = Ends::new(worker, waiting, self.config.most_ends);
+        let _set = self.ends.set(ends);
     }
 
     /// How it is now.
@@ -171,8 +162,15 @@ impl Spool {
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is(&self, mutant: Mutant) -> bool {
-        cfg!(debug_assertions) && self.config.mutant == Some(mutant)
+    #[cfg(debug_assertions)]
+    fn is(&self, mutant: Fault) -> bool {
+        self.config.mutant == Some(mutant)
+    }
+
+    #[cfg(not(debug_assertions))]
+    #[expect(clippy::unused_self, reason = "the same call as with debug assertions")]
+    const fn is(&self, _mutant: Fault) -> bool {
+        false
     }
 
     /// Does something with the file, beside the runtime. It is done even if the caller is dropped meanwhile.
@@ -216,7 +214,7 @@ impl Spool {
         direct: impl Future<Output = Result<()>> + Send,
         entries: impl FnOnce() -> Vec<Entry> + Send,
     ) -> Result<()> {
-        let behind = !self.is(Mutant::Overtaking) && self.has(run).await;
+        let behind = !self.is(Fault::Overtaking) && self.has(run).await;
         if !self.contact.is_away() && !behind {
             match self.contact.heed(timeout(PATIENCE, direct).await) {
                 Err(error) if is_away(&error) => {}
@@ -240,13 +238,6 @@ impl Spool {
             tracing::error!(%error, max_bytes, "output cannot wait for the run log; it is cut until it can");
         }
         Err(error)
-    }
-
-    /// Whether so many ends wait in the coordination store that this one should wait here.
-    fn takes_end(&self, done: &DoneRecord) -> bool {
-        let most = self.config.most_ends;
-        let takes = |ends: &Ends| ends.worker == done.worker && (ends.waiting)() > most;
-        self.ends.get().is_some_and(takes)
     }
 }
 
@@ -283,9 +274,9 @@ impl RunSink for Spool {
     /// again.
     async fn finish(&self, done: &DoneRecord) -> Result<()> {
         let run = done.run();
-        let behind = !self.is(Mutant::EndFirst) && self.has(&run).await;
+        let behind = !self.is(Fault::EndFirst) && self.has(&run).await;
         if self.contact.is_away() || behind {
-            if self.takes_end(done) {
+            if self.ends.get().is_some_and(|ends| ends.too_many(done)) {
                 return self.keep_end(&run, done).await;
             }
             let waits = BackendError::new("sink.finish", ErrorKind::Unavailable);
@@ -294,6 +285,9 @@ impl RunSink for Spool {
             );
         }
         let finished = self.contact.heed(Ok(self.log.finish(done).await));
+        if finished.is_ok() {
+            self.ends.get().inspect(|ends| ends.follow());
+        }
         self.came.notify_one();
         finished
     }
@@ -304,52 +298,9 @@ impl Spool {
         let kept = self
             .keep(run, vec![Entry::End(Box::new(done.clone()))])
             .await;
-        if kept.is_err() && self.is(Mutant::EndDroppedWhenFull) {
+        if kept.is_err() && self.is(Fault::EndDroppedWhenFull) {
             return Ok(());
         }
         kept
     }
-}
-
-fn open_file(config: &SpoolConfig) -> anyhow::Result<Option<SpoolFile>> {
-    let path = &config.path;
-    let open = || SpoolFile::open(path, config.max_bytes);
-    let damaged = |error: &BackendError| error.kind == ErrorKind::Corrupt;
-    let opened = match open() {
-        Err(error) if damaged(&error) => {
-            let aside = path.with_extension("db.damaged");
-            let (error, to) = (WithSources(&error), aside.display());
-            tracing::error!(%error, %to, "the spool is damaged and moved aside; output in it is lost");
-            set_aside(path, &aside).and_then(|()| open())
-        }
-        opened => opened,
-    };
-    match opened {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind == ErrorKind::Conflict => {
-            let remedy =
-                "each worker of a host needs a data folder of its own (data in its configuration)";
-            Err(error).context(remedy)
-        }
-        Err(error) => {
-            let (error, path) = (WithSources(&error), path.display());
-            tracing::error!(%error, %path, "no spool: output is cut while the run log is away");
-            Ok(None)
-        }
-    }
-}
-
-/// Moves the file, and forgets what belongs to its next writes.
-fn set_aside(path: &Path, aside: &Path) -> Result<()> {
-    let beside = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let moved = std::fs::rename(path, aside);
-    for left in ["-wal", "-shm"].map(beside) {
-        // They need not be there.
-        let _gone = std::fs::remove_file(left);
-    }
-    moved.map_err(|error| BackendError::new("spool.open", ErrorKind::Unavailable).source(error))
 }

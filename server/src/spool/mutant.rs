@@ -2,6 +2,13 @@
 
 /// A promise of the spool that is not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    not(debug_assertions),
+    expect(
+        unreachable_pub,
+        reason = "only tests name a fault, and a release has none"
+    )
+)]
 pub enum Mutant {
     /// What waits from a former life of the worker is not sent.
     NotReplayed,
