@@ -47,7 +47,9 @@ async fn run(
         .unwrap_or_else(clock::local_zone);
     let secrets = roles::log(environment);
     let stores = wire::open_stores(config, &folders.data).await?;
-    let parts = Parts::new(stores, secrets.clone()).await?;
+    let parts = Parts::new(stores, secrets.clone())
+        .await?
+        .with_spool(config, &folders.data)?;
     let worker = parts.worker(config, environment, secrets, spawner).await?;
     let listener = roles::listen(config).await?;
     let jobs = &*parts.stores.coordination.jobs;
@@ -64,6 +66,7 @@ async fn run(
         front: Some((listener, router)),
         worker: Some(worker),
         chores: Some(chores),
+        spool: parts.spool.clone(),
     };
     running.serve().await
 }

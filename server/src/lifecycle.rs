@@ -4,6 +4,7 @@
 //! drain's deadline) while the API still answers, so that people can watch; then the API closes (L3). A
 //! second signal does not wait for running jobs: it ends the process, and its supervisors end the jobs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -16,9 +17,14 @@ use tokio::time::timeout;
 
 use crate::front;
 use crate::leader::Chores;
+use crate::spool::Spool;
 
 /// How long open connections may take to end, streams among them.
 const CLOSE: Duration = Duration::from_secs(3);
+
+/// How long what waits for a run log that answers may take to follow before the end. The rest follows after the
+/// next start.
+const FLUSH: Duration = Duration::from_secs(5);
 
 /// What this process runs, whichever of it its role has.
 #[derive(Debug)]
@@ -31,6 +37,8 @@ pub struct Running {
     pub worker: Option<Worker>,
     /// What it does if it leads.
     pub chores: Option<Chores>,
+    /// Where its output waits while the run log is away.
+    pub spool: Option<Arc<Spool>>,
 }
 
 impl Running {
@@ -46,6 +54,7 @@ impl Running {
         let mut worker = Box::pin(work(self.worker, drain));
         let (leave, leaving) = oneshot::channel::<()>();
         let mut chores = Box::pin(do_chores(self.chores, leaving));
+        let mut forwarding = Box::pin(forward(self.spool.as_deref()));
         let mut asked = Some(asked);
         let unfinished = loop {
             tokio::select! {
@@ -64,8 +73,16 @@ impl Running {
                 unfinished = &mut worker => break unfinished,
                 () = &mut server => bail!("the API ended"),
                 () = &mut chores => bail!("the chores ended"),
+                () = &mut forwarding => {}
             }
         };
+        if let Some(spool) = &self.spool {
+            tokio::select! {
+                biased;
+                () = &mut forwarding => {}
+                _ = timeout(FLUSH, spool.settled()) => {}
+            }
+        }
         if unfinished > 0 {
             tracing::warn!(runs = unfinished, "ended with runs that others will settle");
         }
@@ -110,6 +127,14 @@ async fn do_chores(chores: Option<Chores>, leaving: oneshot::Receiver<()>) {
     match chores {
         Some(chores) => chores.run(left).await,
         None => left.await,
+    }
+}
+
+/// Forwards for ever.
+async fn forward(spool: Option<&Spool>) {
+    match spool {
+        Some(spool) => spool.forward().await,
+        None => std::future::pending().await,
     }
 }
 

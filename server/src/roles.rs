@@ -51,6 +51,7 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
             front: Some((listener, router)),
             worker: None,
             chores: Some(parts.chores(&config)?),
+            spool: None,
         };
         running.serve().await
     })
@@ -78,7 +79,9 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
     run(async {
         let secrets = log(&environment);
         let stores = wire::open_stores(&config, &folders.data).await?;
-        let parts = Parts::new(stores, secrets.clone()).await?;
+        let parts = Parts::new(stores, secrets.clone())
+            .await?
+            .with_spool(&config, &folders.data)?;
         let worker = parts
             .worker(&config, &environment, secrets, spawner)
             .await?;
@@ -93,6 +96,7 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
             front: None,
             worker: Some(worker),
             chores: None,
+            spool: parts.spool.clone(),
         };
         running.serve().await
     })

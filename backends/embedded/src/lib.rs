@@ -12,6 +12,7 @@
 //! - [`sessions`], [`leadership`]: in memory only, because every session ends with the process.
 //! - [`jobs`], [`fires`], [`kills`], [`runs`] with [`output`], [`outbox`]: the contracts.
 //! - [`expiry`]: what ends by itself.
+//! - [`spool`]: no part of the store: a file of what waits for a run log elsewhere.
 //! - [`mend`]: what becomes of records of the protocol that cannot be read.
 //!
 //! After a crash at any moment the file holds every acknowledged write and no half of another.
@@ -41,6 +42,7 @@ mod readers;
 mod runs;
 mod schema;
 mod sessions;
+pub mod spool;
 mod store;
 mod txn;
 mod writer;

@@ -77,16 +77,21 @@ fn chunk(row: &Row<'_>) -> DbResult<(u32, OutputChunk)> {
     let bytes: Vec<u8> = row.get(4)?;
     let chunk = OutputChunk {
         seq: row.get(1)?,
-        channel: [Channel::Combined, Channel::Stdout, Channel::Stderr]
-            .into_iter()
-            .find(|known| known.as_str() == channel)
-            .ok_or(DbError::Column {
-                column: "chunks.channel",
-                value: channel,
-            })?,
+        channel: channel_of(channel)?,
         offset: row.get(3)?,
         // Only redacted bytes were ever stored.
         bytes: Redacted::vouch(bytes.into()),
     };
     Ok((row.get(0)?, chunk))
+}
+
+/// The channel of this name.
+pub(crate) fn channel_of(name: String) -> DbResult<Channel> {
+    [Channel::Combined, Channel::Stdout, Channel::Stderr]
+        .into_iter()
+        .find(|known| known.as_str() == name)
+        .ok_or(DbError::Column {
+            column: "channel",
+            value: name,
+        })
 }

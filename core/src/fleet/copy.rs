@@ -13,6 +13,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::follow::in_time;
+use super::outage::came_to_nothing;
 use super::state::Shared;
 use crate::backend::{Alert, AlertId, AlertState, DoneRecord, RecordSeen, Result, Versioned};
 use crate::job::JobName;
@@ -90,7 +91,7 @@ async fn copy_batch(
             match copy_one(shared, &record.value).await {
                 Ok(()) => Some(record),
                 Err(error) => {
-                    tracing::warn!(%error, run = %record.value.run(), "cannot copy a run's end");
+                    came_to_nothing(&error, "cannot copy a run's end", &record.value.run());
                     None
                 }
             }

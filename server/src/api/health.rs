@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::Api;
+use crate::spool::SpoolStatus;
 
 /// `GET /healthz`: the process answers.
 pub async fn live() -> Json<Value> {
@@ -26,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `GET /readyz`: 200 if coordination answers and the worker in this process, if there is one, trusts its
 /// session, knows the jobs and records, and has its requests carried out; else 503, with the reason. A run log
-/// that is away is said, but jobs go on without it.
+/// that is away is said, and what waits for it, but jobs go on without it.
 pub async fn ready(State(api): State<Api>) -> (StatusCode, Json<Value>) {
     let nothing = JobName::existing("");
     let no_run = RunId::of(&nothing, &RunKey::Tick(Timestamp::from_millis(0)));
@@ -35,7 +36,15 @@ pub async fn ready(State(api): State<Api>) -> (StatusCode, Json<Value>) {
         answers(api.records.runs.get(&no_run)),
     );
     let status = api.worker.as_ref().map(WorkerHandle::status);
-    judge(coordination, run_log, status.as_ref())
+    let (code, Json(mut body)) = judge(coordination, run_log, status.as_ref());
+    if let (Some(spool), Some(body)) = (&api.spool, body.as_object_mut()) {
+        let spool = spool.status();
+        body.insert("spool".to_owned(), said_of_spool(&spool));
+        if spool.outage.is_some() {
+            body.insert("run_log".to_owned(), "away".into());
+        }
+    }
+    (code, Json(body))
 }
 
 /// What is said of stores that answer or do not, and of a worker in this state.
@@ -77,6 +86,23 @@ fn judge(
     (code, Json(body))
 }
 
+/// What waits for the run log, and since when it is away.
+fn said_of_spool(spool: &SpoolStatus) -> Value {
+    let mut said = json!({
+        "entries": spool.waiting.entries,
+        "bytes": spool.waiting.bytes,
+        "max_bytes": spool.max_bytes,
+    });
+    if let (Some(outage), Some(said)) = (&spool.outage, said.as_object_mut()) {
+        said.insert(
+            "run_log_away_since".to_owned(),
+            outage.since.to_string().into(),
+        );
+        said.insert("error".to_owned(), outage.error.as_str().into());
+    }
+    said
+}
+
 /// Whether a store says anything but that it is away.
 async fn answers<T>(call: impl Future<Output = Result<T>>) -> bool {
     match timeout(PATIENCE, call).await {
@@ -91,9 +117,11 @@ async fn answers<T>(call: impl Future<Output = Result<T>>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use sandclock_backend_embedded::spool::Waiting;
     use sandclock_core::fleet::Outage;
 
     use super::*;
+    use crate::spool;
 
     fn worker() -> WorkerStatus {
         WorkerStatus {
@@ -132,6 +160,28 @@ mod tests {
             "the coordination store has not carried out requests since 2027-01-15T08:00:00Z: \
              fires.decide: the store cannot be reached: the disk is full"
         );
+    }
+
+    #[test]
+    fn a_spool_says_what_waits_and_since_when() {
+        let mut spool = SpoolStatus {
+            waiting: Waiting {
+                entries: 3,
+                bytes: 4_096,
+            },
+            max_bytes: 1 << 20,
+            outage: None,
+            refused: 0,
+        };
+        let quiet = json!({ "entries": 3, "bytes": 4_096, "max_bytes": 1_048_576 });
+        assert_eq!(said_of_spool(&spool), quiet);
+        spool.outage = Some(spool::Outage {
+            since: Timestamp::from_millis(1_800_000_000_000),
+            error: "sink.append: no answer in time".to_owned(),
+        });
+        let said = said_of_spool(&spool);
+        assert_eq!(said["run_log_away_since"], "2027-01-15T08:00:00Z");
+        assert_eq!(said["error"], "sink.append: no answer in time");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use sandclock_core::fleet::WorkerHandle;
 
 use super::Api;
+use crate::spool::SpoolStatus;
 
 /// `GET /metrics`
 pub async fn render(State(api): State<Api>) -> impl IntoResponse {
@@ -18,6 +19,9 @@ pub async fn render(State(api): State<Api>) -> impl IntoResponse {
     }
     let help = "1 if this server does the fleet's chores";
     page.gauge("sandclock_leader", help, &[], api.leads.get().into());
+    if let Some(spool) = &api.spool {
+        waiting(&spool.status(), &mut page);
+    }
     plugins(&api, &mut page);
     (
         [(
@@ -82,6 +86,41 @@ fn worker(handle: &WorkerHandle, page: &mut Page) {
         let help = "Of this worker since its start";
         page.counter(&format!("sandclock_{name}_total"), help, &[], value);
     }
+}
+
+/// What waits on disk for the run log.
+fn waiting(spool: &SpoolStatus, page: &mut Page) {
+    let gauges = [
+        (
+            "sandclock_run_log_away",
+            "1 if the run log has not answered for more than 2 s",
+            spool.outage.is_some().into(),
+        ),
+        (
+            "sandclock_spool_entries",
+            "Writes that wait on disk for the run log",
+            spool.waiting.entries,
+        ),
+        (
+            "sandclock_spool_bytes",
+            "Bytes that wait on disk for the run log",
+            spool.waiting.bytes,
+        ),
+        (
+            "sandclock_spool_max_bytes",
+            "Bytes that may wait on disk for the run log",
+            spool.max_bytes,
+        ),
+    ];
+    for (name, help, value) in gauges {
+        page.gauge(name, help, &[], value);
+    }
+    page.counter(
+        "sandclock_spool_refused_total",
+        "Writes that could not wait on disk: output is cut",
+        &[],
+        spool.refused,
+    );
 }
 
 fn plugins(api: &Api, page: &mut Page) {

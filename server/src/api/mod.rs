@@ -35,6 +35,7 @@ use sandclock_hooks::PluginHost;
 use self::auth::{Role, Tokens};
 use self::problem::Problem;
 use crate::leader::Leads;
+use crate::spool::Spool;
 
 /// The largest request body in bytes.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
@@ -53,6 +54,8 @@ pub struct Api {
     pub plugins: Arc<PluginHost>,
     /// The worker in this process, if it has one.
     pub worker: Option<WorkerHandle>,
+    /// Where output waits while the run log is away, if there is a worker and its run log is elsewhere.
+    pub spool: Option<Arc<Spool>>,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
     /// Who may do what.

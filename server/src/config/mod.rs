@@ -94,7 +94,13 @@ pub struct WorkerSection {
     pub default_timeout_s: Option<u64>,
     /// How long running jobs may take to end when the worker stops, in seconds.
     pub drain_s: u64,
+    /// How much may wait on this host's disk while the run log is away, in bytes: output, and in a very long
+    /// outage ends of runs, for which an eighth is kept free.
+    pub spool_max_bytes: u64,
 }
+
+/// The least [`WorkerSection::spool_max_bytes`]: what one run stores by default.
+const SPOOL_AT_LEAST: u64 = 1 << 20;
 
 impl Default for WorkerSection {
     fn default() -> Self {
@@ -106,6 +112,7 @@ impl Default for WorkerSection {
             workdir: None,
             default_timeout_s,
             drain_s: 30,
+            spool_max_bytes: 1 << 30,
         }
     }
 }
@@ -171,6 +178,11 @@ impl Config {
             let accepted = "a number from 1";
             return Err(FieldError::new("worker.max_concurrent_runs", 0, accepted));
         }
+        let spool = self.worker.spool_max_bytes;
+        if spool < SPOOL_AT_LEAST {
+            let accepted = format!("a number of bytes from {SPOOL_AT_LEAST}");
+            return Err(FieldError::new("worker.spool_max_bytes", spool, accepted));
+        }
         Ok(())
     }
 }
@@ -216,6 +228,10 @@ mod tests {
             ("listen = \"0.0.0.0:8070\"\n", "behind_proxy"),
             ("[alerts.targets.ops]\ntype = \"pager\"\n", "webhook"),
             ("[coordination]\ntype = \"zookeeper\"\n", "etcd"),
+            (
+                "[worker]\nspool_max_bytes = 1000\n",
+                "worker.spool_max_bytes: 1000 is not accepted: a number of bytes from 1048576",
+            ),
             ("\ndefault_time_zone = \"Mars/Base\"\n", "line 2"),
             (
                 "default_time_zone = \"Mars/Base\"\n",

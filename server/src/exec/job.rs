@@ -34,6 +34,8 @@ pub struct JobExecutor {
     pub hooks: Arc<dyn Hooks>,
     /// What stores it.
     pub sink: Arc<dyn RunSink>,
+    /// How long the end of a run waits for it to take the last output.
+    pub patience: Duration,
 }
 
 #[async_trait]
@@ -73,7 +75,13 @@ impl Executor for JobExecutor {
             ));
         }
         let limit = run.job.command.limits.output_bytes;
-        let output = Output::new(run.id.clone(), run.attempt, limit, Arc::clone(&self.sink));
+        let output = Output::new(
+            run.id.clone(),
+            run.attempt,
+            limit,
+            Arc::clone(&self.sink),
+            self.patience,
+        );
         let (end_output, ended) = watch::channel(false);
         let follow = follow(child, run.id.clone(), end_output);
         // One task for both, so that waiting may be given up and taken up again without losing a

@@ -29,9 +29,6 @@ const STORE_AT_BYTES: usize = 64 << 10;
 /// One attempt to store may take this long.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the end of a run waits for a store that does not take its last output.
-const FINAL_PATIENCE: Duration = Duration::from_secs(10);
-
 /// What is known of an attempt's output when it is over.
 #[derive(Debug)]
 pub(super) struct OutputEnd {
@@ -47,25 +44,35 @@ pub(super) struct Output {
     run: RunId,
     attempt: u32,
     sink: Arc<dyn RunSink>,
+    /// How long the end waits for a store that does not take the last output.
+    patience: Duration,
     window: Mutex<Window>,
     /// There is enough to be stored before its time.
     enough: Notify,
 }
 
 impl Output {
-    /// `limit` is what may be stored, in bytes.
-    pub(super) fn new(run: RunId, attempt: u32, limit: u64, sink: Arc<dyn RunSink>) -> Output {
+    /// `limit` is what may be stored, in bytes; `patience` is how long the end waits for a store that does not
+    /// take the last of it.
+    pub(super) fn new(
+        run: RunId,
+        attempt: u32,
+        limit: u64,
+        sink: Arc<dyn RunSink>,
+        patience: Duration,
+    ) -> Output {
         Output {
             run,
             attempt,
             sink,
+            patience,
             window: Mutex::new(Window::new(limit)),
             enough: Notify::new(),
         }
     }
 
     /// Carries everything from the pipes to the store; returns when the pipes have ended (see
-    /// [`Intake::next`]) and the store has all, or has refused for 10 s.
+    /// [`Intake::next`]) and the store has all, or has refused for as long as there is patience.
     pub(super) async fn carry(
         self,
         pipes: Vec<(Channel, Intake, Box<dyn Redactor>)>,
@@ -129,7 +136,7 @@ impl Output {
             let batch = self.window().take();
             match batch {
                 Some(batch) => {
-                    if let Err(note) = self.store_batch(&batch, &all_read).await {
+                    if let Err(note) = self.store_batch(&batch, &mut all_read).await {
                         return Some(note);
                     }
                 }
@@ -139,12 +146,12 @@ impl Output {
         }
     }
 
-    /// Repeats one batch until the store has it: for ever while the job runs, and for 10 s
-    /// afterwards.
+    /// Repeats one batch until the store has it: for ever while the job runs, and as long as there is
+    /// patience afterwards.
     async fn store_batch(
         &self,
         batch: &Batch,
-        all_read: &watch::Receiver<bool>,
+        all_read: &mut watch::Receiver<bool>,
     ) -> Result<(), HookNote> {
         let mut give_up_at = None;
         let mut quiet = false;
@@ -163,28 +170,32 @@ impl Output {
                 tracing::warn!(run = %self.run, %error, "output is not stored; repeating");
             }
             if *all_read.borrow() {
-                let give_up_at = *give_up_at.get_or_insert_with(|| Instant::now() + FINAL_PATIENCE);
+                let give_up_at = *give_up_at.get_or_insert_with(|| Instant::now() + self.patience);
                 if Instant::now() >= give_up_at {
-                    return Err(not_stored(batch, &error));
+                    self.window().give_up(batch);
+                    return Err(self.not_stored(batch, &error));
                 }
+                sleep(STORE_EVERY).await;
+            } else {
+                // The end of the job is not to wait for the next try.
+                let _over = timeout(STORE_EVERY, all_read.wait_for(|all| *all)).await;
             }
-            sleep(STORE_EVERY).await;
+        }
+    }
+
+    /// What the record says of output that the store did not take.
+    fn not_stored(&self, batch: &Batch, error: &str) -> HookNote {
+        let from = batch.chunks.first().map_or(0, |chunk| chunk.offset);
+        HookNote {
+            plugin: "sandclock".to_owned(),
+            hook: "output".to_owned(),
+            decision: format!("output from byte {from} on is not stored: {error}"),
+            failed: true,
+            took: self.patience,
         }
     }
 
     fn window(&self) -> MutexGuard<'_, Window> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What the record says of output that the store did not take.
-fn not_stored(batch: &Batch, error: &str) -> HookNote {
-    let from = batch.chunks.first().map_or(0, |chunk| chunk.offset);
-    HookNote {
-        plugin: "sandclock".to_owned(),
-        hook: "output".to_owned(),
-        decision: format!("output from byte {from} on is not stored: {error}"),
-        failed: true,
-        took: FINAL_PATIENCE,
     }
 }

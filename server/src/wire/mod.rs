@@ -2,6 +2,7 @@
 //!
 //! Only here are backends ([`stores`]) and plugins named. Everything else sees contracts.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,11 +16,12 @@ use crate::api::Api;
 use crate::api::auth::Tokens;
 use crate::api::go::GoMaster;
 use crate::clock::SystemClock;
-use crate::config::{Config, Environment};
+use crate::config::{Config, Environment, RunLogSection};
 use crate::deliver::Delivery;
 use crate::exec::{JobExecutor, Processes, Spawner, Surroundings, end_unsupervised};
 use crate::leader::{Chores, Leads};
 use crate::random::{self, SystemRandom};
+use crate::spool::{Spool, SpoolConfig};
 
 mod stores;
 
@@ -50,7 +52,13 @@ pub struct Parts {
     pub plugins: Arc<PluginHost>,
     /// Whether this process leads.
     leads: Leads,
+    /// Where output waits for a run log that is away; `None` if the run log is a file of this process.
+    pub spool: Option<Arc<Spool>>,
 }
+
+/// How long the end of a run waits for a run log in a file of this process. One that is elsewhere has a spool, and
+/// no run waits for it.
+const LOG_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Parts {
     /// Loads the standard plugins. What `secrets` knows leaves by no way.
@@ -75,7 +83,21 @@ impl Parts {
             stores,
             plugins: Arc::new(plugins),
             leads: Leads::default(),
+            spool: None,
         })
+    }
+
+    /// Opens the spool in `data`, if the run log is elsewhere. For what runs jobs.
+    ///
+    /// # Errors
+    /// If another process has it.
+    pub fn with_spool(mut self, config: &Config, data: &Path) -> anyhow::Result<Self> {
+        if let RunLogSection::Mongodb(_) = config.run_log {
+            let log = Arc::clone(&self.stores.records.sink);
+            let spool = SpoolConfig::new(data, config.worker.spool_max_bytes);
+            self.spool = Some(Arc::new(Spool::open(log, spool, Arc::new(SystemClock))?));
+        }
+        Ok(self)
     }
 
     /// What decides and runs. First ends what an earlier worker of this name left behind.
@@ -92,9 +114,14 @@ impl Parts {
         let hooks: Arc<dyn Hooks> = Arc::clone(&self.plugins) as _;
         let Stores {
             coordination,
-            records,
+            mut records,
             ..
         } = self.stores.clone();
+        let mut patience = LOG_PATIENCE;
+        if let Some(spool) = &self.spool {
+            records.sink = Arc::clone(spool) as _;
+            patience = Duration::ZERO;
+        }
         let surroundings = Surroundings::new(
             environment.variables().clone(),
             &config.worker.pass_env,
@@ -105,6 +132,7 @@ impl Parts {
             surroundings: Arc::new(surroundings.starting_in(workdir(config)?)),
             hooks: Arc::clone(&hooks),
             sink: Arc::clone(&records.sink),
+            patience,
         };
         let worker = worker_config(config);
         // Nothing of this worker's former life may run beside what the store gives it now.
@@ -116,7 +144,7 @@ impl Parts {
                 "found processes of an earlier worker that nobody looked after"
             );
         }
-        Ok(Worker::new(
+        let worker = Worker::new(
             worker,
             coordination,
             records,
@@ -124,7 +152,13 @@ impl Parts {
             Arc::new(executor),
             Arc::new(SystemClock),
             Box::new(SystemRandom),
-        ))
+        );
+        if let Some(spool) = &self.spool {
+            let handle = worker.handle();
+            let name = handle.status().name;
+            spool.watch_ends(name, move || handle.status().done_waiting);
+        }
+        Ok(worker)
     }
 
     /// What a server does while it leads: it sends alerts.
@@ -164,6 +198,7 @@ impl Parts {
             records: self.stores.records.clone(),
             plugins: Arc::clone(&self.plugins),
             worker,
+            spool: self.spool.clone(),
             clock: Arc::new(SystemClock),
             tokens: Arc::new(tokens),
             default_time_zone,

@@ -6,7 +6,8 @@ use sandclock_testkit::services::{Etcd, Mongo};
 use serde_json::json;
 
 use crate::product::{Product, wait_for};
-use crate::stores::{Stores, Worker};
+use crate::stores::Stores;
+use crate::worker::Worker;
 
 /// No state that a test waits for may take longer.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -14,13 +14,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::product::{Product, wait_for};
-use crate::stores::{Evidence, Stores, Worker};
+use crate::stores::{Evidence, Stores};
+use crate::worker::Worker;
 
 /// No state that a test waits for may take longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// All recorded runs of a job, by fire time.
-async fn records(server: &Product, job: &str) -> BTreeMap<String, Value> {
+pub(crate) async fn records(server: &Product, job: &str) -> BTreeMap<String, Value> {
     let page = server.get(&format!("/runs?job={job}&limit=200")).await;
     let runs = page["items"].as_array().unwrap().iter();
     runs.map(|run| (run["fire_time"].as_str().unwrap().to_owned(), run.clone()))

@@ -35,6 +35,10 @@ mod readme;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod run_log_away;
+#[cfg(test)]
+mod spool;
+#[cfg(test)]
 mod stores;
 #[cfg(test)]
 mod storm;
@@ -42,3 +46,5 @@ mod storm;
 mod transfer;
 #[cfg(test)]
 mod weaknesses;
+#[cfg(test)]
+mod worker;

@@ -63,6 +63,7 @@ impl Stage {
             records: records.clone(),
             plugins: Arc::new(PluginHost::new(hooks).unwrap()),
             worker: None,
+            spool: None,
             clock: Arc::new(SystemClock),
             tokens: Arc::new(tokens),
             default_time_zone: "UTC".to_owned(),

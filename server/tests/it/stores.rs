@@ -1,20 +1,11 @@
-//! The stores of one test, a corner of its own in real servers, and the workers that agree through them.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests start the binaries as an operator does"
-)]
+//! The stores of one test, a corner of its own in real servers, and what its jobs say themselves.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use etcd_client::{Client, GetOptions};
 use mongodb::Collection;
 use mongodb::bson::{Document, doc};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use sandclock_testkit::services::{Etcd, Mongo};
 use serde_json::json;
 use tempfile::TempDir;
@@ -175,99 +166,6 @@ impl Stores {
     }
 }
 
-/// A worker process. Dropping it kills it.
-#[derive(Debug)]
-pub(crate) struct Worker {
-    pub(crate) process: Child,
-    home: TempDir,
-}
-
-impl Worker {
-    /// Starts `sandclock worker`, and waits until it is ready.
-    pub(crate) fn start(name: &str, stores: &Stores) -> Self {
-        Self::start_with(name, stores, &[])
-    }
-
-    /// The same with these variables in its environment.
-    pub(crate) fn start_with(name: &str, stores: &Stores, variables: &[(&str, &str)]) -> Self {
-        let home = TempDir::new().unwrap();
-        let config = home.path().join("sandclock.toml");
-        std::fs::write(&config, stores.toml()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sandclock"));
-        command.args(["worker", "--config"]).arg(&config);
-        command.envs(variables.iter().copied());
-        Self::launch(name, home, command)
-    }
-
-    /// Starts `sandclock-worker` with a Go fleet's file, and waits until it is ready. It registers as `address`.
-    pub(crate) fn of_go(
-        name: &str,
-        address: &str,
-        stores: &Stores,
-        variables: &[(&str, &str)],
-    ) -> Self {
-        Self::of_go_with(name, address, stores, &stores.worker_json(), variables)
-    }
-
-    /// The same with this `worker.json`.
-    pub(crate) fn of_go_with(
-        name: &str,
-        address: &str,
-        stores: &Stores,
-        file: &str,
-        variables: &[(&str, &str)],
-    ) -> Self {
-        let home = TempDir::new().unwrap();
-        std::fs::write(home.path().join("worker.json"), file).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sandclock-worker"));
-        command.args(["-config", "./worker.json"]);
-        command.envs(stores.variables());
-        command.env("SANDCLOCK__COORDINATION__REGISTER_AS", address);
-        // One zone for the whole fleet, as its documentation asks for.
-        command.env("SANDCLOCK__DEFAULT_TIME_ZONE", "UTC");
-        command.envs(variables.iter().copied());
-        Self::launch(name, home, command)
-    }
-
-    fn launch(name: &str, home: TempDir, mut command: Command) -> Self {
-        let log = File::create(home.path().join("log")).unwrap();
-        let mut process = command
-            .current_dir(&home)
-            .env("SANDCLOCK__WORKER__NAME", name)
-            .env("SANDCLOCK__DATA", home.path().join("data"))
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let out = BufReader::new(process.stdout.take().unwrap());
-        let said = out.lines().next().and_then(Result::ok).unwrap_or_default();
-        let worker = Self { process, home };
-        let ready = said.ends_with(&format!("worker {name}"));
-        assert!(ready, "{said}: {}", worker.log());
-        worker
-    }
-
-    pub(crate) fn home(&self) -> &Path {
-        self.home.path()
-    }
-
-    pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.home.path().join("log")).unwrap()
-    }
-
-    pub(crate) fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.process.id()).unwrap());
-        kill(pid, signal).unwrap();
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 /// What the jobs of a test say themselves: a line for each start.
 #[derive(Debug)]
 pub(crate) struct Evidence {
@@ -300,27 +198,16 @@ impl Evidence {
 
     /// The lines as pairs: a fire time and what follows it.
     pub(crate) fn pairs(&self) -> Vec<(String, String)> {
-        let pair = |line: &String| {
-            line.split_once(' ')
-                .map(|(at, rest)| (at.to_owned(), rest.to_owned()))
-        };
-        self.lines().iter().filter_map(pair).collect()
+        pairs(&self.file)
     }
 }
 
-/// What lets a process live at another wall time than the machine's, as the program faketime does it: `how` is
-/// `+10s`, or `@2026-03-08 06:59:30` for a clock that starts there.
-pub(crate) fn other_time(how: &str) -> Vec<(String, String)> {
-    let shown = Command::new("faketime")
-        .args(["-f", "+0", "sh", "-c", "echo $LD_PRELOAD"])
-        .output();
-    let shown = shown.expect("faketime is missing; get it with: sudo apt-get install faketime");
-    let library = String::from_utf8(shown.stdout).unwrap();
-    [
-        ("LD_PRELOAD", library.trim()),
-        ("FAKETIME", how),
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into()
+/// The lines of such a file: a fire time and what follows it.
+pub(crate) fn pairs(file: &Path) -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let pair = |line: &str| {
+        line.split_once(' ')
+            .map(|(at, rest)| (at.to_owned(), rest.to_owned()))
+    };
+    text.lines().filter_map(pair).collect()
 }

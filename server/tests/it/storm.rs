@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::product::{Product, wait_for};
-use crate::stores::{Evidence, Stores, Worker, other_time};
+use crate::stores::{Evidence, Stores};
+use crate::worker::{Worker, other_time};
 
 /// No state that the test waits for may take longer.
 const PATIENCE: Duration = Duration::from_secs(300);

@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use crate::broken::damage;
 use crate::fleet::PATIENCE;
 use crate::product::{PROGRAM, Product, wait_for};
-use crate::stores::{Stores, Worker};
+use crate::stores::Stores;
+use crate::worker::Worker;
 
 /// Jobs that use what there is to use.
 fn jobs() -> Vec<(&'static str, Value)> {

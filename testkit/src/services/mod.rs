@@ -10,5 +10,5 @@ mod process;
 mod proxy;
 
 pub use etcd::{Etcd, OwnEtcd};
-pub use mongo::Mongo;
+pub use mongo::{Mongo, OwnMongo};
 pub use proxy::Proxy;

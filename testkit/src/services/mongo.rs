@@ -1,7 +1,7 @@
 //! A private MongoDB.
 //!
 //! There are two for each test binary: a replica set of one, as in production, and a single server that
-//! refuses every query without an index.
+//! refuses every query without an index. A test that stops its server has one more, of its own.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -18,6 +18,9 @@ const GET: &str = "cargo xtask tools";
 /// The name of the replica set.
 const SET: &str = "tests";
 
+/// A member of it, by its options.
+const REPLICA_SET: &[&str] = &["--replSet", SET, "--oplogSize", "64"];
+
 /// How often a server is asked whether it is the primary, and how many times.
 const POLL: Duration = Duration::from_millis(50);
 const POLLS: u32 = 1_200;
@@ -29,6 +32,33 @@ pub struct Mongo {
     pub uri: &'static str,
 }
 
+/// A running server that one test has for itself, so that it may stop it: a replica set of one.
+#[derive(Clone, Debug)]
+pub struct OwnMongo {
+    /// As [`Mongo::uri`].
+    pub uri: String,
+    /// Its process, for signals.
+    pub pid: i32,
+}
+
+impl OwnMongo {
+    /// Starts it. Blocks until it takes writes; it ends with the test binary.
+    ///
+    /// # Panics
+    /// As [`Mongo::replica_set`].
+    pub fn start() -> Self {
+        let port = serve(REPLICA_SET);
+        elect(port);
+        let status = wire::ask(port, &wire::command(wire::int("serverStatus", 1)));
+        let pid = status.and_then(|status| wire::long(&status, "pid"));
+        let pid = pid.and_then(|pid| i32::try_from(pid).ok());
+        Self {
+            uri: format!("mongodb://127.0.0.1:{port}/?replicaSet={SET}"),
+            pid: pid.expect("a pid in the server's status"),
+        }
+    }
+}
+
 impl Mongo {
     /// The replica set of this test binary, with one member that is its primary, started now if it is not
     /// running. Blocks until it takes writes.
@@ -38,7 +68,7 @@ impl Mongo {
     pub fn replica_set() -> Self {
         static URI: OnceLock<String> = OnceLock::new();
         let uri = URI.get_or_init(|| {
-            let port = serve(&["--replSet", SET, "--oplogSize", "64"]);
+            let port = serve(REPLICA_SET);
             elect(port);
             format!("mongodb://127.0.0.1:{port}/?replicaSet={SET}")
         });
@@ -183,6 +213,16 @@ mod wire {
         let mut reply = vec![0; rest];
         server.read_exact(&mut reply).ok()?;
         Some(reply)
+    }
+
+    /// The first member of this name that is a 64-bit integer.
+    pub(super) fn long(reply: &[u8], name: &str) -> Option<i64> {
+        let before = element(0x12, name, &[]);
+        let at = reply
+            .windows(before.len())
+            .position(|window| window == before)?;
+        let value = reply.get(at + before.len()..)?.first_chunk()?;
+        Some(i64::from_le_bytes(*value))
     }
 
     pub(super) fn holds(reply: &[u8], part: &[u8]) -> bool {

@@ -198,6 +198,18 @@ impl Window {
         })
     }
 
+    /// Counts what the store has not taken as left out: this batch, as far as it was not overtaken, and what
+    /// came after it.
+    pub(super) fn give_up(&mut self, batch: &Batch) {
+        let overtaken = self.cut_range().unwrap_or_default();
+        let lost = batch.chunks.iter();
+        let lost = lost.filter(|chunk| !(overtaken.0..overtaken.1).contains(&chunk.seq));
+        let lost: usize = lost.map(|chunk| chunk.bytes.bytes().len()).sum();
+        self.cut += (lost + self.pending_bytes) as u64;
+        self.pending.clear();
+        self.pending_bytes = 0;
+    }
+
     /// Which stored chunks are behind the head and no longer in the tail.
     pub(super) fn cut_range(&self) -> Option<(u64, u64)> {
         let head_end = self.head_end?;

@@ -175,6 +175,7 @@ fn executor(sink: &Arc<Stored>) -> JobExecutor {
         surroundings: Arc::new(Surroundings::new(BTreeMap::new(), &[], KnownSecrets::new())),
         hooks: Arc::new(TestHooks { stars: true }),
         sink: Arc::clone(sink) as Arc<dyn RunSink>,
+        patience: Duration::from_secs(10),
     }
 }
 
@@ -313,6 +314,7 @@ async fn a_store_that_is_away_neither_blocks_the_job_nor_loses_the_run() {
     let run = run("head -c 20000000 /dev/zero; exit 6", |_| {});
     let end = finish(&executor(&stored), &run).await;
     assert_eq!((end.exit_code, end.output.bytes), (Some(6), 20_000_000));
+    assert_eq!(end.output.cut, 20_000_000, "nothing is stored");
     let note = end.notes.first().unwrap();
     assert!(
         note.failed

@@ -2,7 +2,8 @@
 
 use super::{PATIENCE, assert_once, each_second, goes_on};
 use crate::product::wait_for;
-use crate::stores::{Evidence, Stores, Worker, other_time};
+use crate::stores::{Evidence, Stores};
+use crate::worker::{Worker, other_time};
 
 fn borrowed(variables: &[(String, String)]) -> Vec<(&str, &str)> {
     variables

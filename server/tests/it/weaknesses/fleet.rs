@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::{EACH_SECOND, PATIENCE, each_second, goes_on};
 use crate::product::{Product, wait_for};
-use crate::stores::{Evidence, Stores, Worker};
+use crate::stores::{Evidence, Stores};
+use crate::worker::Worker;
 
 /// One saved job ended every worker, and each again at its next start.
 #[tokio::test]

@@ -8,7 +8,8 @@ use tokio::time::sleep;
 
 use super::{EACH_SECOND, PATIENCE, assert_accounted, assert_once, each_second, goes_on};
 use crate::product::{Product, wait_for};
-use crate::stores::{Evidence, Stores, Worker};
+use crate::stores::{Evidence, Stores};
+use crate::worker::Worker;
 
 /// A worker that was cut off from etcd went on with its run while another began the same job.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

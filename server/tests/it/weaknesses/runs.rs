@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::{EACH_SECOND, PATIENCE, goes_on};
 use crate::product::{Product, wait_for};
-use crate::stores::{Evidence, Stores, Worker};
+use crate::stores::{Evidence, Stores};
+use crate::worker::Worker;
 
 /// The process of this id is gone.
 fn is_gone(pid: &str) -> bool {

@@ -13,7 +13,8 @@ use tokio::time::sleep;
 
 use super::{EACH_SECOND, assert_accounted, assert_once, each_second, goes_on};
 use crate::product::Product;
-use crate::stores::{Evidence, Stores, Worker};
+use crate::stores::{Evidence, Stores};
+use crate::worker::Worker;
 
 /// Three workers ran an `echo` twice or three times a tick.
 #[tokio::test]

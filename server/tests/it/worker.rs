@@ -1,0 +1,162 @@
+//! Workers of a fleet as operators run them, each a process of its own.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests start the binaries as an operator does"
+)]
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use crate::product::wait_for;
+use crate::stores::Stores;
+
+/// The name of our configuration in a worker's folder.
+const CONFIG: &str = "sandclock.toml";
+
+/// A worker process. Dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    name: String,
+    pub(crate) process: Child,
+    home: TempDir,
+}
+
+impl Worker {
+    /// Starts `sandclock worker`, and waits until it is ready.
+    pub(crate) fn start(name: &str, stores: &Stores) -> Self {
+        Self::start_with(name, stores, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) fn start_with(name: &str, stores: &Stores, variables: &[(&str, &str)]) -> Self {
+        let home = TempDir::new().unwrap();
+        std::fs::write(home.path().join(CONFIG), stores.toml()).unwrap();
+        Self::ours(name, home, variables)
+    }
+
+    fn ours(name: &str, home: TempDir, variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sandclock"));
+        command.args(["worker", "--config", CONFIG]);
+        command.envs(variables.iter().copied());
+        Self::launch(name, home, command)
+    }
+
+    /// Waits for the end of `sandclock worker` and starts it again on the same folders.
+    pub(crate) fn restart(mut self) -> Self {
+        self.process.wait().unwrap();
+        let home = std::mem::replace(&mut self.home, TempDir::new().unwrap());
+        Self::ours(&self.name, home, &[])
+    }
+
+    /// Asks it to end, and waits.
+    pub(crate) async fn stop(&mut self) {
+        self.signal(Signal::SIGTERM);
+        let mut status = None;
+        wait_for("the worker ends", Duration::from_secs(120), async || {
+            status = self.process.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        assert!(status.unwrap().success(), "{}", self.log());
+    }
+
+    /// Starts `sandclock-worker` with a Go fleet's file, and waits until it is ready. It registers as `address`.
+    pub(crate) fn of_go(
+        name: &str,
+        address: &str,
+        stores: &Stores,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        Self::of_go_with(name, address, stores, &stores.worker_json(), variables)
+    }
+
+    /// The same with this `worker.json`.
+    pub(crate) fn of_go_with(
+        name: &str,
+        address: &str,
+        stores: &Stores,
+        file: &str,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let home = TempDir::new().unwrap();
+        std::fs::write(home.path().join("worker.json"), file).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sandclock-worker"));
+        command.args(["-config", "./worker.json"]);
+        command.envs(stores.variables());
+        command.env("SANDCLOCK__COORDINATION__REGISTER_AS", address);
+        // One zone for the whole fleet, as its documentation asks for.
+        command.env("SANDCLOCK__DEFAULT_TIME_ZONE", "UTC");
+        command.envs(variables.iter().copied());
+        Self::launch(name, home, command)
+    }
+
+    fn launch(name: &str, home: TempDir, mut command: Command) -> Self {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(home.path().join("log"))
+            .unwrap();
+        let mut process = command
+            .current_dir(&home)
+            .env("SANDCLOCK__WORKER__NAME", name)
+            .env("SANDCLOCK__DATA", home.path().join("data"))
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let out = BufReader::new(process.stdout.take().unwrap());
+        let said = out.lines().next().and_then(Result::ok).unwrap_or_default();
+        let worker = Self {
+            name: name.to_owned(),
+            process,
+            home,
+        };
+        let ready = said.ends_with(&format!("worker {name}"));
+        assert!(ready, "{said}: {}", worker.log());
+        worker
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.home.path().join("log")).unwrap()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.process.id()).unwrap());
+        kill(pid, signal).unwrap();
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What lets a process live at another wall time than the machine's, as the program faketime does it: `how` is
+/// `+10s`, or `@2026-03-08 06:59:30` for a clock that starts there.
+pub(crate) fn other_time(how: &str) -> Vec<(String, String)> {
+    let shown = Command::new("faketime")
+        .args(["-f", "+0", "sh", "-c", "echo $LD_PRELOAD"])
+        .output();
+    let shown = shown.expect("faketime is missing; get it with: sudo apt-get install faketime");
+    let library = String::from_utf8(shown.stdout).unwrap();
+    [
+        ("LD_PRELOAD", library.trim()),
+        ("FAKETIME", how),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}
