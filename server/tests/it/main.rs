@@ -25,8 +25,6 @@ mod go_master;
 #[cfg(test)]
 mod leader;
 #[cfg(test)]
-mod line;
-#[cfg(test)]
 mod product;
 #[cfg(test)]
 mod progress;

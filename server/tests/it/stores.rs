@@ -13,9 +13,10 @@ use tempfile::TempDir;
 /// Where a test's servers and workers agree and log.
 #[derive(Clone, Debug)]
 pub(crate) struct Stores {
-    etcd: String,
-    mongo: String,
-    own: String,
+    pub(crate) etcd: String,
+    pub(crate) mongo: String,
+    /// The name of the corner, with which its keys begin, and of its database.
+    pub(crate) own: String,
 }
 
 impl Stores {
@@ -90,19 +91,19 @@ impl Stores {
     }
 
     pub(crate) fn jobs_key(&self, job: &str) -> String {
-        format!("/{}/cron/jobs/{job}", self.own)
+        format!("/{}/jobs/{job}", self.own)
     }
 
     pub(crate) fn lock_key(&self, job: &str) -> String {
-        format!("/{}/cron/lock/{job}", self.own)
+        format!("/{}/locks/{job}", self.own)
     }
 
     pub(crate) fn kill_key(&self, job: &str) -> String {
-        format!("/{}/cron/killer/{job}", self.own)
+        format!("/{}/kills/{job}", self.own)
     }
 
     pub(crate) fn worker_key(&self, address: &str) -> String {
-        format!("/{}/cron/workers/{address}", self.own)
+        format!("/{}/workers/{address}", self.own)
     }
 
     /// A client of etcd that shares nothing with ours.

@@ -30,7 +30,7 @@ async fn a_kill_reaches_workers_of_both_kinds() {
         r#"{"errno":0,"msg":"success","data":["192.0.2.7"]}"#
     );
 
-    let marks = format!("/{}/kills/", fleet.own);
+    let marks = format!("/{}/kills/", fleet.stores.own);
     let below = WatchOptions::new().with_prefix();
     let mut watch = raw.client.watch(marks.clone(), Some(below)).await.unwrap();
     assert_eq!(post(&server, "/job/kill", "name=long").body, DONE);

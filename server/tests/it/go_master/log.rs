@@ -38,9 +38,17 @@ async fn the_log_is_what_a_go_master_would_list() {
     let fleet = Fleet::new();
     let server = fleet.master();
     for at in [5, 1, 3, 2, 4] {
-        log(&fleet.mongo, &fleet.own, canonical("job1", MS + at));
+        log(
+            &fleet.stores.mongo,
+            &fleet.stores.own,
+            canonical("job1", MS + at),
+        );
     }
-    log(&fleet.mongo, &fleet.own, canonical("another", MS));
+    log(
+        &fleet.stores.mongo,
+        &fleet.stores.own,
+        canonical("another", MS),
+    );
     let at = |all: &[i64]| entries(all.iter().map(|at| MS + at));
     let cases: [(Answer, &[i64]); 8] = [
         (get(&server, "/job/log?name=job1"), &[5, 4, 3, 2, 1]),
@@ -78,7 +86,11 @@ async fn twenty_entries_are_shown_unless_more_are_asked_for() {
     let fleet = Fleet::new();
     let server = fleet.master();
     for at in 0..22 {
-        log(&fleet.mongo, &fleet.own, canonical("job1", MS + at));
+        log(
+            &fleet.stores.mongo,
+            &fleet.stores.own,
+            canonical("job1", MS + at),
+        );
     }
     let newest = |count: i64| entries((22 - count..22).rev().map(|at| MS + at));
     assert_eq!(get(&server, "/job/log?name=job1").body, newest(20));
@@ -132,7 +144,7 @@ async fn documents_of_every_shape_are_shown() {
         ),
     ];
     for (at, (document, want)) in shapes.into_iter().enumerate() {
-        log(&fleet.mongo, &fleet.own, document);
+        log(&fleet.stores.mongo, &fleet.stores.own, document);
         let answer = get(&server, &format!("/job/log?name=s{at}")).body;
         assert_eq!(
             answer,

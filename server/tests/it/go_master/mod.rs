@@ -1,11 +1,6 @@
 //! The server in the place of a Go fleet's master: started with its file, asked as its clients ask, byte by byte.
 //!
 //! What is expected is written down here, from what real Go masters answered, and shares no code with the product.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests start the binary as an operator does"
-)]
-
 mod kill;
 mod log;
 mod mongo;
@@ -14,57 +9,29 @@ mod routes;
 mod start;
 mod weaknesses;
 
-use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use etcd_client::Client;
-use sandclock_testkit::services::{Etcd, Mongo};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::product::Product;
+use crate::stores::Stores;
+use crate::worker::Worker;
 
 /// No state that a test waits for may take longer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A fleet's corner of the stores, which no other test uses.
+/// A Go fleet of ours.
 struct Fleet {
-    own: String,
-    etcd: String,
-    mongo: String,
+    stores: Stores,
 }
 
 impl Fleet {
     fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self {
-            own: format!("go-master-{}-{number}", std::process::id()),
-            etcd: Etcd::shared().address.to_owned(),
-            mongo: Mongo::replica_set().uri.to_owned(),
-        }
-    }
-
-    /// What a copy of the fleet with keys of its own sets in the environment.
-    fn settings(&self) -> Vec<(String, String)> {
-        let own = &self.own;
-        let keys = ["jobs", "locks", "kills", "workers"].map(|kind| {
-            let name = format!("SANDCLOCK__COORDINATION__GO__{}", kind.to_uppercase());
-            (name, format!("/{own}/{kind}/"))
-        });
-        let ours = [
-            (
-                "SANDCLOCK__COORDINATION__PREFIX",
-                format!("/{own}/sandclock/"),
-            ),
-            ("SANDCLOCK__RUN_LOG__DATABASE", own.clone()),
-        ];
-        let ours = ours.map(|(name, value)| (name.to_owned(), value));
-        keys.into_iter().chain(ours).collect()
+        let stores = Stores::shared();
+        Self { stores }
     }
 
     fn master_json(&self) -> Value {
@@ -73,10 +40,10 @@ impl Fleet {
             "APIPORT": 0,
             "apiReadTimeout": 5000,
             "apiwritetimeout": 30_000,
-            "etcdEndpoints": [self.etcd],
+            "etcdEndpoints": [self.stores.etcd],
             "etcdDialTimeout": 5000,
             "webroot": "./webroot",
-            "mongodbUri": self.mongo,
+            "mongodbUri": self.stores.mongo,
             "mongodbConnectTimeOut": 5000,
         })
     }
@@ -84,63 +51,23 @@ impl Fleet {
     /// A server in the master's place, open as that one is.
     fn master(&self) -> Product {
         let args = ["-config", "./master.json", "--go-open"];
-        Product::in_place_of_a_master(&self.master_json(), &args, &self.settings())
+        Product::in_place_of_a_master(&self.master_json(), &args, &self.stores.variables())
     }
 
     /// A server with a configuration of ours, whose Go routes ask for a token.
     fn server(&self) -> Product {
-        let (own, etcd, mongo) = (&self.own, &self.etcd, &self.mongo);
-        let go: String = ["jobs", "locks", "kills", "workers"]
-            .map(|kind| format!("{kind} = \"/{own}/{kind}/\"\n"))
-            .concat();
-        Product::server(&format!(
-            "[coordination]\ntype = \"etcd\"\nendpoints = [\"{etcd}\"]\nprefix = \"/{own}/sandclock/\"\n\
-             [coordination.go]\n{go}[run_log]\ntype = \"mongodb\"\nuri = \"{mongo}\"\ndatabase = \"{own}\"\n"
-        ))
+        Product::server(&self.stores.toml())
     }
 
     /// A worker in the place of a Go one, registered under this address.
     fn worker(&self, address: &str) -> Worker {
-        let home = TempDir::new().unwrap();
-        let file = json!({
-            "etcdEndpoints": [self.etcd],
-            "mongodbUri": self.mongo,
-            "bashPath": "/bin/sh",
-        });
-        std::fs::write(home.path().join("worker.json"), file.to_string()).unwrap();
-        let log = File::create(home.path().join("log")).unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_sandclock-worker"))
-            .args(["-config=worker.json"])
-            .current_dir(&home)
-            .envs(self.settings())
-            .env("SANDCLOCK__COORDINATION__REGISTER_AS", address)
-            .env("SANDCLOCK__DATA", home.path().join("data"))
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn();
-        Worker {
-            process: process.unwrap(),
-            _home: home,
-        }
+        Worker::of_go(address, address, &self.stores, &[])
     }
 
     async fn raw(&self) -> Raw {
-        let client = Client::connect([&self.etcd], None).await.unwrap();
-        let own = self.own.clone();
+        let client = self.stores.raw().await;
+        let own = self.stores.own.clone();
         Raw { client, own }
-    }
-}
-
-/// A running worker. Dropping it kills it.
-struct Worker {
-    process: Child,
-    _home: TempDir,
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

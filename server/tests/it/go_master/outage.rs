@@ -3,30 +3,32 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
+use sandclock_testkit::services::Proxy;
 use serde_json::json;
 
 use super::{Fleet, PATIENCE, get, post, refusal, save};
-use crate::line::Line;
 use crate::product::Product;
+use crate::stores::Stores;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn w29_stores_that_do_not_answer_keep_nobody_waiting() {
-    let mut fleet = Fleet::new();
-    let mongo = fleet.mongo.strip_prefix("mongodb://").unwrap().to_owned();
-    let mongo = Line::to(mongo.split('/').next().unwrap()).await;
-    let etcd = Line::to(&fleet.etcd).await;
-    fleet.etcd = etcd.address.to_string();
-    fleet.mongo = format!("mongodb://{}/?directConnection=true", mongo.address);
+    let shared = Stores::shared();
+    let mongo = shared.mongo.strip_prefix("mongodb://").unwrap();
+    let mongo = Proxy::to(mongo.split('/').next().unwrap()).await;
+    let etcd = Proxy::to(&shared.etcd).await;
+    let uri = format!("mongodb://{}/?directConnection=true", mongo.address());
+    let stores = Stores::of(&etcd.address(), &uri);
+    let fleet = Fleet { stores };
     let mut file = fleet.master_json();
     file.as_object_mut().unwrap().remove("apiwritetimeout");
     file["apiWriteTimeout"] = json!(2000);
     let args = ["--config", "master.json", "--go-open"];
-    let server = Product::in_place_of_a_master(&file, &args, &fleet.settings());
+    let server = Product::in_place_of_a_master(&file, &args, &fleet.stores.variables());
     let job = r#"{"name":"j","command":"true","cronExpr":"@daily"}"#;
     assert!(save(&server, job).body.starts_with(r#"{"errno":0,"#));
 
-    etcd.fall_silent();
-    mongo.fall_silent();
+    etcd.silence();
+    mongo.silence();
     for answer in [
         save(&server, job),
         post(&server, "/job/delete", "name=j"),
@@ -47,7 +49,7 @@ async fn w29_a_request_that_does_not_arrive_is_given_up() {
     let mut file = fleet.master_json();
     file["apiReadTimeout"] = json!(300);
     let args = ["-config=master.json", "--go-open"];
-    let server = Product::in_place_of_a_master(&file, &args, &fleet.settings());
+    let server = Product::in_place_of_a_master(&file, &args, &fleet.stores.variables());
     let port = server.url.rsplit(':').next().unwrap();
     let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -122,7 +122,7 @@ async fn one_bad_value_hides_no_other() {
     raw.put("jobs", "wrong", r#"{"name":5}"#).await;
     raw.put("jobs", "good", r#"{"command":null,"cronExpr":"x"}"#)
         .await;
-    let key = format!("/{}/jobs/lossy", fleet.own);
+    let key = format!("/{}/jobs/lossy", fleet.stores.own);
     let bytes = b"{\"name\":\"lossy\",\"command\":\"echo \xff\",\"cronExpr\":\"\",\"sandclock\":7}";
     raw.client.put(key, bytes.as_slice(), None).await.unwrap();
     let listed =

@@ -1,4 +1,8 @@
 //! How a server starts with the files of a Go fleet, and when it does not.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests start the binary as an operator does"
+)]
 
 use std::process::{Command, Output};
 
@@ -90,7 +94,7 @@ async fn it_listens_where_the_file_says_and_warns() {
     drop(free);
     file["APIPORT"] = json!(port);
     let args = ["--config=master.json", "--go-open"];
-    let server = Product::in_place_of_a_master(&file, &args, &fleet.settings());
+    let server = Product::in_place_of_a_master(&file, &args, &fleet.stores.variables());
     assert_eq!(server.url, format!("http://0.0.0.0:{port}"));
     assert!(get(&server, "/job/list").body.starts_with(r#"{"errno":0,"#));
     let log = String::from_utf8(server.log()).unwrap();
@@ -103,7 +107,7 @@ async fn it_listens_where_the_file_says_and_warns() {
 #[tokio::test]
 async fn behind_a_proxy_the_routes_ask_for_a_token() {
     let fleet = Fleet::new();
-    let mut settings = fleet.settings();
+    let mut settings = fleet.stores.variables();
     settings.push(("SANDCLOCK__BEHIND_PROXY".to_owned(), "true".to_owned()));
     let args = ["-config", "master.json"];
     let server = Product::in_place_of_a_master(&fleet.master_json(), &args, &settings);
