@@ -198,7 +198,19 @@ fn seconds(at: &str) -> i64 {
 fn ticks(witness: &Witness, records: &[Value]) -> BTreeMap<i64, String> {
     let mut ticks = BTreeMap::new();
     let mut note = |at: i64, run: &Value| {
-        let state = run["state"].as_str().unwrap().to_owned();
+        let state = match run["state"].as_str().unwrap() {
+            // The storm ends with an edit, which a tick may meet.
+            "missed"
+                if run["cause"]
+                    .as_str()
+                    .unwrap()
+                    .contains("definition changed") =>
+            {
+                "edited"
+            }
+            state => state,
+        }
+        .to_owned();
         let twice = ticks.insert(at, state);
         assert_eq!(twice, None, "{}: two records of {at}: {run}", witness.name);
     };
@@ -246,7 +258,7 @@ fn agree(witness: &Witness, records: &[Value]) -> (usize, usize) {
     for (at, state) in &ticks {
         match state.as_str() {
             "succeeded" => assert!(ended.contains(at), "{name}: {at} is said to have succeeded"),
-            "skipped" | "missed" => {
+            "skipped" | "missed" | "edited" => {
                 assert!(!started.contains(at), "{name}: {at} is said to be {state}")
             }
             _ => {}
@@ -324,7 +336,7 @@ async fn each_tick_starts_once_in_a_storm() {
         "{starts} starts, {ended} ends, {missed} ticks missed, {gusts} workers killed and {gusts} stopped"
     );
     assert!(
-        starts > weather.jobs && starts > ended,
+        starts > weather.jobs && gusts > 0,
         "the storm was too mild to say anything"
     );
 }
