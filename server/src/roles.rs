@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use sandclock_hooks::KnownSecrets;
@@ -140,8 +141,16 @@ fn of_a_fleet(path: &Path, environment: &Environment) -> anyhow::Result<Config> 
 pub(crate) fn run(role: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        // Where no thread can be made, blocking work waits for one that is there, and panics only if there is none.
+        // A job may take all processes of its user: so the first one is made now, and none ends while idle.
+        .thread_keep_alive(Duration::from_secs(u32::MAX.into()))
         .build()?;
-    let result = runtime.block_on(role);
+    let result = runtime.block_on(async {
+        tokio::task::spawn_blocking(|| ())
+            .await
+            .context("start a thread for blocking work")?;
+        role.await
+    });
     // What still blocks (a hook, a name lookup) must not hold up the end.
     runtime.shutdown_background();
     result

@@ -84,3 +84,30 @@ async fn a_client_that_does_not_send_what_it_announced_is_answered_and_let_go() 
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(answer.contains("/problems/too-slow"), "{answer}");
 }
+
+/// A job that takes every process that its user may have, for longer than an idle thread is kept: nothing else of
+/// that user can start one, and whatever the worker does next has to do without.
+#[tokio::test]
+async fn a_job_that_takes_every_process_ends_at_its_timeout_and_the_worker_lives() {
+    let product = Product::start_crowded(150);
+    let asked = product.home().join("asked");
+    // What cannot fork ends, so that a shell of its own makes the crowd; nobody in it minds being asked to end.
+    let command = format!(
+        "trap ': > {}' TERM\n\
+         (trap '' TERM; exec sleep 1000) &\n\
+         (trap '' TERM; while :; do sleep 1000 & done)\n\
+         wait; wait",
+        asked.display()
+    );
+    let job = json!({ "command": command, "timeout_s": 15, "grace_s": 5 });
+    product.put_job("crowd", &job).await;
+    let run = product.start_run("crowd").await;
+    // No request until then: one would keep a thread awake.
+    wait_for("it is asked to end", PATIENCE, async || asked.exists()).await;
+    let during = product.get(&format!("/runs/{run}")).await;
+    assert_eq!(during["state"], "running", "{during}");
+    assert_eq!(product.ended(&run).await["state"], "timed_out");
+    let job = json!({ "command": "true" });
+    product.put_job("after", &job).await;
+    assert_eq!(product.run_job("after").await["state"], "succeeded");
+}

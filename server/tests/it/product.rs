@@ -47,6 +47,25 @@ impl Product {
         Self::launch_line(home, String::new(), &line)
     }
 
+    /// Starts `sandclock dev` as a user who may have so many processes, threads among them: root, whom no such limit
+    /// binds, becomes somebody else; of others, those in a namespace of its own are counted.
+    pub(crate) fn start_crowded(processes: u32) -> Self {
+        let home = TempDir::new().unwrap();
+        let program = home.path().join("sandclock");
+        std::fs::copy(PROGRAM, &program).unwrap();
+        let as_user = if nix::unistd::geteuid().is_root() {
+            nix::unistd::chown(home.path(), Some(64_123.into()), None).unwrap();
+            "setpriv --reuid=64123 --clear-groups"
+        } else {
+            "unshare --user"
+        };
+        let line = format!("{as_user} prlimit --nproc={processes}");
+        let line = line.split(' ').map(OsString::from).chain([program.into()]);
+        let dev = Self::dev_arguments(&home, &["--no-examples"]);
+        let line: Vec<_> = line.chain(dev).collect();
+        Self::launch_line(home, String::new(), &line)
+    }
+
     /// Starts `sandclock server` on empty folders, over the stores that this configuration names.
     pub(crate) fn server(stores: &str) -> Self {
         let home = TempDir::new().unwrap();
