@@ -26,7 +26,7 @@ impl JobName {
     /// The longest name in bytes.
     pub const MAX_BYTES: usize = 200;
 
-    /// A name that may be created: 1–200 bytes of letters, digits, `.`, `_`, `-`, and `/` to group.
+    /// A name that may be created: 1–200 bytes of ASCII letters, digits, `.`, `_`, `-`, and `/` to group.
     ///
     /// # Errors
     /// Says which rule the name breaks.
@@ -42,7 +42,9 @@ impl JobName {
         }
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-/".contains(&b);
         if !name.bytes().all(allowed) {
-            return wrong("only letters, digits, '.', '_', '-' and '/' to group are allowed");
+            return wrong(
+                "only the letters a to z and A to Z, digits, '.', '_', '-' and '/' to group are allowed",
+            );
         }
         if name.split('/').any(str::is_empty) {
             return wrong("'/' must not lead, trail or be doubled");

@@ -47,7 +47,9 @@ pub enum SecretError {
         name: String,
     },
     /// It would occur by chance.
-    #[error("secret {name:?} has {bytes} bytes: it cannot be masked below {MIN_SECRET_BYTES}")]
+    #[error(
+        "secret {name:?} is too short to be masked: bytes {bytes}, at least {MIN_SECRET_BYTES}"
+    )]
     TooShort {
         /// Its name.
         name: String,
@@ -55,7 +57,7 @@ pub enum SecretError {
         bytes: usize,
     },
     /// It would hold back too much of a stream.
-    #[error("secret {name:?} has {bytes} bytes: at most {MAX_SECRET_BYTES} can be masked")]
+    #[error("secret {name:?} is too long to be masked: bytes {bytes}, at most {MAX_SECRET_BYTES}")]
     TooLong {
         /// Its name.
         name: String,

@@ -4,13 +4,16 @@
 //! can follow a run of any worker, and what is shown has passed redaction because only such bytes are
 //! ever there (S14).
 //!
-//! Events: `output` with `{attempt, channel, text}`, `cut` with `{attempt, bytes}` where output is not stored,
+//! Events: `output` with `{attempt, channel, text}`, and `base64` beside `text` where that cannot say the bytes, `cut` with `{attempt, bytes}` where output is not stored,
 //! and at last `end` with the run.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use futures_core::Stream;
 use futures_util::stream;
 use sandclock_core::ports::Channel;
@@ -37,6 +40,9 @@ pub struct OutputEvent {
     pub channel: String,
     /// The text; bytes that are no UTF-8 are replaced.
     pub text: String,
+    /// If some are: the bytes as they are, in base64 (RFC 4648, section 4).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base64: Option<String>,
 }
 
 /// The data of a `cut` event.
@@ -89,10 +95,13 @@ struct Partial {
 
 impl Partial {
     fn event(self) -> Result<Event, axum::Error> {
+        let text = String::from_utf8_lossy(&self.bytes);
+        let base64 = matches!(text, Cow::Owned(_)).then(|| BASE64_STANDARD.encode(&self.bytes));
         Event::default().event("output").json_data(OutputEvent {
             attempt: self.attempt,
             channel: self.channel.as_str().to_owned(),
-            text: String::from_utf8_lossy(&self.bytes).into_owned(),
+            text: text.into_owned(),
+            base64,
         })
     }
 }

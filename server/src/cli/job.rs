@@ -23,7 +23,7 @@ pub(super) enum JobCommand {
         name: String,
     },
     /// Create or replace jobs from a file: JSON or TOML, one job or a list under `jobs`; what `job get` shows
-    /// is accepted, too
+    /// is accepted, too. They are saved in order up to the first that is refused; what was saved stays
     Apply {
         /// The file; - reads JSON from standard input
         #[arg(short, long, value_name = "FILE")]

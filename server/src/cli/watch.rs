@@ -1,5 +1,7 @@
 //! Following a run: its output as it comes, then how it ended.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use futures_util::StreamExt as _;
 use serde_json::Value;
 
@@ -40,14 +42,25 @@ pub(super) async fn follow(client: &Client, run: &str) -> anyhow::Result<Value> 
             if kind == "end" {
                 return Ok(data);
             }
-            if kind == "cut" {
-                let bytes = data["bytes"].as_u64().unwrap_or_default();
-                shown.print(crate::exec::cut_marker(bytes).as_bytes());
-            }
-            shown.print(data["text"].as_str().unwrap_or_default().as_bytes());
+            shown.print(&printed(&kind, &data)?);
         }
     }
     Err(Told("the server closed the stream before the run ended".to_owned()).into())
+}
+
+/// What an event adds to the output.
+///
+/// # Errors
+/// If the server sent what is no base64.
+fn printed(kind: &str, data: &Value) -> anyhow::Result<Vec<u8>> {
+    if kind == "cut" {
+        let bytes = data["bytes"].as_u64().unwrap_or_default();
+        return Ok(crate::exec::cut_marker(bytes).into_bytes());
+    }
+    match data["base64"].as_str() {
+        Some(bytes) => Ok(BASE64_STANDARD.decode(bytes)?),
+        None => Ok(data["text"].as_str().unwrap_or_default().into()),
+    }
 }
 
 /// Server-sent events from the bytes of a stream (WHATWG HTML, 9.2.6), as far as our server writes them.

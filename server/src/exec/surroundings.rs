@@ -28,14 +28,20 @@ const ALL: &str = "*";
 /// How long a file system may take to hand out a secret; one that hangs must not hold a run for ever.
 const FILE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Why a secret has no value. Never tells a value.
+/// Why a secret has no value that a command may have. Never tells a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("secret {name}: {reason}")]
-pub struct SecretError {
-    /// The variable that should have carried it.
-    pub name: String,
-    /// What was wrong with its source.
-    pub reason: String,
+pub enum SecretError {
+    /// Its source gives none.
+    #[error("secret {name:?}: {reason}")]
+    Source {
+        /// The variable that should have carried it.
+        name: String,
+        /// What was wrong with its source.
+        reason: String,
+    },
+    /// Nobody could keep it out of the output.
+    #[error(transparent)]
+    Unmaskable(#[from] sandclock_hooks::secrets::SecretError),
 }
 
 /// What the worker's process gives to the commands it starts.
@@ -123,7 +129,7 @@ impl Surroundings {
     /// If the file cannot be read as UTF-8 within 10 s, the variable is not set, or the value cannot be masked,
     /// such as an empty one.
     pub async fn secret(&self, name: &str, source: &SecretSource) -> Result<String, SecretError> {
-        let failed = |reason: String| SecretError {
+        let failed = |reason: String| SecretError::Source {
             name: name.to_owned(),
             reason,
         };
@@ -145,8 +151,7 @@ impl Surroundings {
                 ))
             })?,
         };
-        let learned = self.known.learn(name, value.as_bytes());
-        learned.map_err(|error| failed(error.to_string()))?;
+        self.known.learn(name, value.as_bytes())?;
         Ok(value)
     }
 

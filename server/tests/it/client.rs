@@ -161,9 +161,9 @@ async fn a_terminal_obeys_no_job_and_a_pipe_gets_every_byte() {
     product.put_job("rogue", &job).await;
     let run = product.run_job("rogue").await;
     let id = run["id"].as_str().unwrap();
-    let plain = product.cli(&["run", "logs", id]).stdout;
-    assert_eq!(plain, b"\x1b]0;owned\x07a\xc2\x9b2J\xff\n");
     for args in [&["run", "logs", id][..], &["run", "logs", "-f", id]] {
+        let plain = product.cli(args).stdout;
+        assert_eq!(plain, b"\x1b]0;owned\x07a\xc2\x9b2J\xff\n", "{args:?}");
         let shown = product.on_a_terminal(args);
         assert_eq!(shown, "^[]0;owned^Ga<U+009B>2J\u{fffd}\r\n", "{args:?}");
     }

@@ -124,7 +124,7 @@ pub fn trigger(facts: &dyn Facts, job: &JobName, request: &Request) -> Result<St
     if id.is_empty() || id.len() > REQUEST_ID_BYTES || !id.bytes().all(allowed) {
         return Err(
             BackendError::new("fires.trigger", ErrorKind::InvalidConfig).context(format!(
-                "request id {id:?} must be 1 to {REQUEST_ID_BYTES} letters, digits, '-' or '_'"
+                "request id {id:?} must be 1 to {REQUEST_ID_BYTES} letters a to z or A to Z, digits, '-' or '_'"
             )),
         );
     }
