@@ -334,7 +334,7 @@ mod tests {
         for (path, why) in cases {
             let source = SecretSource::File(path.to_owned());
             let error = surroundings.secret("KEY", &source).await.unwrap_err();
-            assert!(error.reason.contains(why), "{path}: {error}");
+            assert!(error.to_string().contains(why), "{path}: {error}");
         }
     }
 
@@ -348,7 +348,7 @@ mod tests {
             .unwrap_err();
         assert_eq!(
             error.to_string(),
-            "secret KEY: variable NOWHERE is not set in the worker's environment"
+            "secret \"KEY\": variable NOWHERE is not set in the worker's environment"
         );
     }
 }
