@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 
 use crate::cli::DevArgs;
-use crate::clock::{self, SystemClock};
+use crate::clock::SystemClock;
 use crate::config::{Config, CoordinationSection, Environment};
 use crate::exec::{Spawner, open_files};
 use crate::folders::Folders;
@@ -41,10 +41,6 @@ async fn run(
     folders: &Folders,
     spawner: Spawner,
 ) -> anyhow::Result<()> {
-    let zone = config
-        .default_time_zone
-        .clone()
-        .unwrap_or_else(clock::local_zone);
     let secrets = roles::log(environment);
     let stores = wire::open_stores(config, &folders.data).await?;
     let parts = Parts::new(stores, secrets.clone())
@@ -55,12 +51,12 @@ async fn run(
     let jobs = &*parts.stores.coordination.jobs;
     if !args.no_examples {
         let secret = examples::secret_file(&folders.config)?;
-        examples::create(jobs, &SystemClock, &zone, &secret).await?;
+        examples::create(jobs, &SystemClock, &config.time_zone(), &secret).await?;
     }
     let signals = Signals::new()?;
     let tokens = roles::tokens(&listener, folders)?;
     let chores = parts.chores(config)?;
-    let router = api::router(parts.api(config, Some(worker.handle()), tokens, zone));
+    let router = api::router(parts.api(config, Some(worker.handle()), tokens));
     let running = Running {
         signals,
         front: Some((listener, router)),

@@ -46,7 +46,7 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
                 "the routes of the Go master are open: whoever reaches them can have any command run on every worker"
             );
         }
-        let router = api::router(parts.api(&config, None, tokens, config.time_zone()));
+        let router = api::router(parts.api(&config, None, tokens));
         let running = Running {
             signals,
             front: Some((listener, router)),

@@ -137,13 +137,13 @@ impl Config {
         !self.listen.ip().is_loopback() && !self.behind_proxy
     }
 
-    /// The zone of jobs that name none, for a role of a fleet.
+    /// The zone of jobs that name none: without a setting this host's, in which crontab and a Go worker read their
+    /// schedules; but UTC in a fleet, whose hosts may differ.
     pub fn time_zone(&self) -> String {
         let zone = self.default_time_zone.clone();
-        zone.unwrap_or_else(|| match self.from_go {
-            // Where a Go worker read its schedules.
-            Some(_) => local_zone(),
-            None => "UTC".to_owned(),
+        zone.unwrap_or_else(|| match (&self.coordination, self.from_go) {
+            (CoordinationSection::Etcd(_), None) => "UTC".to_owned(),
+            _ => local_zone(),
         })
     }
 

@@ -179,13 +179,7 @@ impl Parts {
     }
 
     /// What the API's handlers share; `worker` is the one in this process.
-    pub fn api(
-        &self,
-        config: &Config,
-        worker: Option<WorkerHandle>,
-        tokens: Tokens,
-        default_time_zone: String,
-    ) -> Api {
+    pub fn api(&self, config: &Config, worker: Option<WorkerHandle>, tokens: Tokens) -> Api {
         let go_api = &config.go_api;
         let go = self.stores.go.clone().map(|stores| GoMaster {
             stores,
@@ -201,7 +195,7 @@ impl Parts {
             spool: self.spool.clone(),
             clock: Arc::new(SystemClock),
             tokens: Arc::new(tokens),
-            default_time_zone,
+            default_time_zone: config.time_zone(),
             go,
             leads: self.leads.clone(),
         }

@@ -12,8 +12,7 @@ use tokio::net::TcpListener;
 use super::Api;
 use crate::api::auth::{Role, TokenInfo, Tokens};
 use crate::cli::client::Client;
-use crate::clock::local_zone;
-use crate::config::{Config, CoordinationSection, Environment};
+use crate::config::{Config, Environment};
 use crate::folders::Folders;
 use crate::wire::{self, Parts};
 use crate::{api, front};
@@ -47,14 +46,9 @@ pub(super) async fn open(
         name: "offline".to_owned(),
         role: Role::Editor,
     });
-    let zone = config.default_time_zone.clone();
-    let zone = zone.unwrap_or_else(|| match config.coordination {
-        CoordinationSection::Embedded {} => local_zone(),
-        CoordinationSection::Etcd(_) => config.time_zone(),
-    });
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let url = format!("http://{}", listener.local_addr()?);
-    let router = api::router(parts.api(&config, None, tokens, zone));
+    let router = api::router(parts.api(&config, None, tokens));
     Ok(Api {
         client: Client::new(&url, Some(&token))?,
         serving: Box::pin(front::serve(listener, router, pending())),
