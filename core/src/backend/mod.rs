@@ -58,7 +58,7 @@ pub use kills::{Kill, Kills};
 pub use leadership::{Candidate, Leadership, Seat};
 pub use records::{
     DoneRecord, Generation, Mark, Nonce, OpenRecord, OpenState, Pinned, RecordSeen, Span,
-    WaitRecord,
+    WaitRecord, owed_since,
 };
 pub use runs::{
     LogPage, OutputChunk, Page, PageToken, RunFilter, RunHeader, RunQuery, RunRecord, RunSink,

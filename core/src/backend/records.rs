@@ -65,6 +65,21 @@ impl Generation {
     }
 }
 
+/// From when on the ticks of `job` are owed, which replaces `old`: from `now` if anything else that decides about
+/// ticks differs, so that none of the time before is owed under the new definition; else as before.
+pub fn owed_since(job: &Job, old: Option<&Job>, now: Timestamp) -> Option<Timestamp> {
+    let kept = old.and_then(|old| old.schedule_since);
+    let job = Job {
+        schedule_since: kept,
+        ..job.clone()
+    };
+    let generation = |job| Generation::of(job, Version(0));
+    match old {
+        Some(old) if generation(old) == generation(&job) => kept,
+        _ => Some(now),
+    }
+}
+
 /// A job's last decided fire time. It only rises, and only by compare-and-swap (S2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sandclock_core::backend::{Generation, JobRecord, Precondition, StoredJob, Version};
+use sandclock_core::backend::{JobRecord, Precondition, StoredJob, Version, owed_since};
 use sandclock_core::job::{Job, JobName};
 use sandclock_core::{BackendError, ErrorKind};
 use serde::{Deserialize, Serialize};
@@ -42,10 +42,15 @@ pub struct JobView {
 }
 
 impl JobView {
-    /// The members beside the document. A PUT takes and ignores them, so that what was read can be written
-    /// back; nothing that a person could mean by them is lost, since they follow from the rest.
-    pub(crate) const SHOWN_ONLY: [&str; 5] =
-        ["version", "schedule_text", "next", "warnings", "broken"];
+    /// Leaves the document of what may be a view. A PUT takes views, so that what was read can be written back;
+    /// nothing that a person could mean by the members beside the document is lost, since they follow from the rest.
+    pub(crate) fn leave_document(view: &mut serde_json::Value) {
+        if let Some(members) = view.as_object_mut() {
+            for name in ["version", "schedule_text", "next", "warnings", "broken"] {
+                members.remove(name);
+            }
+        }
+    }
 
     fn of(api: &Api, stored: &StoredJob) -> Self {
         let spec = stored.job.schedule.as_ref();
@@ -139,11 +144,7 @@ pub async fn validate(State(api): State<Api>, Body(body): Body) -> Result<Json<J
 /// The job of a document, which may be one that `GET` has shown. `name` is the route's.
 async fn checked(api: &Api, name: Option<&JobName>, body: &[u8]) -> Result<Job, Problem> {
     let mut document = document::parse_json(body)?;
-    if let Some(members) = document.as_object_mut() {
-        for name in JobView::SHOWN_ONLY {
-            members.remove(name);
-        }
-    }
+    JobView::leave_document(&mut document);
     let dto: JobDto = document::read(&document)?;
     let name = name.map(JobName::as_str).or(dto.name.as_deref());
     let name = name.ok_or_else(|| FieldError::new("name", "nothing", "the job's name"))?;
@@ -314,22 +315,15 @@ fn conflict(name: &JobName, old: Option<&JobRecord>, error: BackendError) -> Pro
     }
 }
 
-/// Saves a job. `schedule_since` moves to now if anything that decides about ticks has changed, so that
-/// ticks of the time before are not owed under the new definition. Of a record that cannot be read nobody
-/// knows that nothing has changed.
+/// Saves a job. Of a record that cannot be read nobody knows that its ticks are the same.
 async fn save(api: &Api, job: &mut Job, pre: Expected) -> Result<Response, Problem> {
     let old = broken::look(api, &job.name).await?;
-    let same_ticks = match &old {
-        Some(JobRecord::Job(old)) => {
-            job.schedule_since = old.job.schedule_since;
-            Generation::of(&old.job, Version(0)) == Generation::of(job, Version(0))
-        }
+    let replaced = match &old {
+        Some(JobRecord::Job(old)) => Some(&*old.job),
         Some(JobRecord::Broken(record)) if record.newer => return Err(broken::problem(record)),
-        Some(JobRecord::Broken(_)) | None => false,
+        Some(JobRecord::Broken(_)) | None => None,
     };
-    if !same_ticks {
-        job.schedule_since = Some(api.clock.now());
-    }
+    job.schedule_since = owed_since(job, replaced, api.clock.now());
     // The precondition makes sure that what was compared is what is replaced.
     let pre = match (pre, &old) {
         (Expected::Anything | Expected::Present, Some(old)) => Precondition::Matches(old.version()),

@@ -5,7 +5,7 @@
 //! A job without a definition of ours gets none, so that each worker goes on reading it by its own defaults.
 
 use sandclock_core::Timestamp;
-use sandclock_core::backend::{Generation, GoStored, Version};
+use sandclock_core::backend::{GoStored, owed_since};
 use sandclock_core::go::{GoDefaults, GoJob, GoJobError};
 use sandclock_core::job::{Job, JobName};
 
@@ -58,7 +58,7 @@ pub(super) fn value(
         return Ok(value);
     }
     let old = old.and_then(|old| old.job(name, defaults).ok());
-    let since = since(&job, old.as_ref(), now);
+    let since = owed_since(&job, old.as_ref(), now);
     let job = Job {
         schedule_since: since,
         ..job
@@ -111,19 +111,5 @@ fn check_schedule(
         // A Go worker would run it without a pause.
         None if is_new => Err(FieldError::new(FIELD, expr, "it never fires again")),
         _ => Ok(()),
-    }
-}
-
-/// From when on ticks are owed: from now if anything that decides about them has changed.
-fn since(job: &Job, old: Option<&Job>, now: Timestamp) -> Option<Timestamp> {
-    let kept = old.and_then(|old| old.schedule_since);
-    let job = Job {
-        schedule_since: kept,
-        ..job.clone()
-    };
-    let generation = |job| Generation::of(job, Version(0));
-    match old {
-        Some(old) if generation(old) == generation(&job) => kept,
-        _ => Some(now),
     }
 }

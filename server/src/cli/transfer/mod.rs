@@ -109,10 +109,6 @@ async fn served(
 /// The version of a job as it is listed, and the rest without what the server fills in.
 fn taken_apart(mut job: Value) -> (Option<u64>, Value) {
     let version = job["version"].as_u64();
-    if let Some(members) = job.as_object_mut() {
-        for name in JobView::SHOWN_ONLY {
-            members.remove(name);
-        }
-    }
+    JobView::leave_document(&mut job);
     (version, job)
 }
