@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sandclock_core::backend::{Candidate, Leadership, Result, Seat};
-use sandclock_core::{BackendError, ErrorKind};
 use tokio::time::Instant;
 
 use crate::store::Store;
@@ -26,9 +25,7 @@ impl Leadership for Store {
     }
 
     async fn hold(&self, me: &Candidate) -> Result<()> {
-        let lost = || BackendError::new("leadership.hold", ErrorKind::SessionLost);
-        let holds = self.seat().hold(Instant::now(), me);
-        holds.then_some(()).ok_or_else(lost)
+        self.seat().hold(Instant::now(), me)
     }
 
     async fn resign(&self, me: &Candidate) -> Result<()> {

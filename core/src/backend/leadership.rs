@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::{Nonce, Result};
+use crate::error::{BackendError, ErrorKind};
 
 /// A server that would lead.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,11 +67,16 @@ impl Seat {
         }
     }
 
-    /// [`Leadership::hold`], handled at `now`: whether this candidate leads.
-    pub fn hold(&mut self, now: Instant, me: &Candidate) -> bool {
+    /// [`Leadership::hold`], handled at `now`.
+    ///
+    /// # Errors
+    /// `SessionLost` if this candidate does not lead.
+    pub fn hold(&mut self, now: Instant, me: &Candidate) -> Result<()> {
         let term = self.held.as_mut();
         let term = term.filter(|term| term.until > now && term.by == *me);
-        term.map(|term| term.until = now + term.ttl).is_some()
+        let lost = || BackendError::new("leadership.hold", ErrorKind::SessionLost);
+        term.map(|term| term.until = now + term.ttl)
+            .ok_or_else(lost)
     }
 
     /// [`Leadership::resign`].

@@ -7,7 +7,6 @@ use tokio::time::Instant;
 
 use super::MemoryStore;
 use crate::backend::{Candidate, Leadership, Result};
-use crate::error::{BackendError, ErrorKind};
 
 #[async_trait]
 impl Leadership for MemoryStore {
@@ -18,11 +17,8 @@ impl Leadership for MemoryStore {
     }
 
     async fn hold(&self, me: &Candidate) -> Result<()> {
-        let lost = || BackendError::new("leadership.hold", ErrorKind::SessionLost);
-        let holds = self
-            .shared
-            .change(|state| state.seat.hold(Instant::now(), me));
-        holds.then_some(()).ok_or_else(lost)
+        self.shared
+            .change(|state| state.seat.hold(Instant::now(), me))
     }
 
     async fn resign(&self, me: &Candidate) -> Result<()> {
