@@ -36,13 +36,11 @@ pub async fn ready(State(api): State<Api>) -> (StatusCode, Json<Value>) {
         answers(api.records.runs.get(&no_run)),
     );
     let status = api.worker.as_ref().map(WorkerHandle::status);
-    let (code, Json(mut body)) = judge(coordination, run_log, status.as_ref());
-    if let (Some(spool), Some(body)) = (&api.spool, body.as_object_mut()) {
-        let spool = spool.status();
-        body.insert("spool".to_owned(), said_of_spool(&spool));
-        if spool.outage.is_some() {
-            body.insert("run_log".to_owned(), "away".into());
-        }
+    let spool = api.spool.as_ref().map(|spool| spool.status());
+    let written = spool.as_ref().is_none_or(|spool| spool.outage.is_none());
+    let (code, Json(mut body)) = judge(coordination, run_log && written, status.as_ref());
+    if let (Some(spool), Some(body)) = (&spool, body.as_object_mut()) {
+        body.insert("spool".to_owned(), said_of_spool(spool));
     }
     (code, Json(body))
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use sandclock_backend_embedded::spool::{Entry, OfRun};
 use sandclock_core::ErrorKind;
-use sandclock_core::backend::{OutputChunk, Result};
+use sandclock_core::backend::{DoneRecord, Fence, OutputChunk, Result, RunHeader};
 use sandclock_core::error::WithSources;
 use sandclock_core::run::RunId;
 use tokio::time::{sleep, timeout};
@@ -36,7 +36,8 @@ struct Sending {
 
 #[derive(Debug)]
 enum What {
-    Entry(Entry),
+    Begin(RunHeader, Fence),
+    End(Box<DoneRecord>),
     Output(u32, Vec<OutputChunk>, Option<(u64, u64)>),
     Unreadable,
 }
@@ -120,9 +121,8 @@ impl Spool {
             What::Output(attempt, chunks, cut) => {
                 self.log.append(run, *attempt, chunks, *cut).await
             }
-            What::Entry(Entry::Begin(header, fence)) => self.log.begin(header, *fence).await,
-            What::Entry(Entry::End(done)) => self.log.finish(done).await,
-            What::Entry(Entry::Chunk(..) | Entry::Cut(..)) => Ok(()),
+            What::Begin(header, fence) => self.log.begin(header, *fence).await,
+            What::End(done) => self.log.finish(done).await,
             What::Unreadable => {
                 tracing::error!(%run, "a damaged entry of the spool is not stored");
                 Ok(())
@@ -131,44 +131,34 @@ impl Spool {
     }
 }
 
-/// What follows each other of one attempt's output goes with one call.
+/// What follows each other of one attempt's output goes with one call, up to a cut.
 fn together(entries: Vec<(u64, Option<Entry>)>) -> Vec<Sending> {
     let mut all: Vec<Sending> = Vec::new();
     for (number, entry) in entries {
         let what = match entry {
             None => What::Unreadable,
-            Some(Entry::Chunk(attempt, chunk)) => {
-                if let Some(Sending {
-                    numbers,
-                    what: What::Output(of, chunks, None),
-                }) = all.last_mut()
-                    && *of == attempt
-                {
-                    numbers.push(number);
-                    chunks.push(chunk);
-                    continue;
-                }
-                What::Output(attempt, vec![chunk], None)
-            }
-            Some(Entry::Cut(attempt, cut)) => {
-                if let Some(Sending {
-                    numbers,
-                    what: What::Output(of, _, before @ None),
-                }) = all.last_mut()
-                    && *of == attempt
-                {
-                    numbers.push(number);
-                    *before = Some(cut);
-                    continue;
-                }
-                What::Output(attempt, Vec::new(), Some(cut))
-            }
-            Some(entry) => What::Entry(entry),
+            Some(Entry::Begin(header, fence)) => What::Begin(header, fence),
+            Some(Entry::End(done)) => What::End(done),
+            Some(Entry::Chunk(attempt, chunk)) => What::Output(attempt, vec![chunk], None),
+            Some(Entry::Cut(attempt, cut)) => What::Output(attempt, Vec::new(), Some(cut)),
         };
-        all.push(Sending {
-            numbers: vec![number],
-            what,
-        });
+        match (all.last_mut(), what) {
+            (
+                Some(Sending {
+                    numbers,
+                    what: What::Output(of, chunks, cut @ None),
+                }),
+                What::Output(attempt, more, then_cut),
+            ) if *of == attempt => {
+                chunks.extend(more);
+                *cut = then_cut;
+                numbers.push(number);
+            }
+            (_, what) => all.push(Sending {
+                numbers: vec![number],
+                what,
+            }),
+        }
     }
     all
 }

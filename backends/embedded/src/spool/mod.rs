@@ -217,9 +217,8 @@ fn push(
 ) -> DbResult<Waiting> {
     let has_end = entries.iter().any(Entry::is_end);
     let before = waiting.bytes;
-    if has_end {
-        db.pragma_update(None, "synchronous", "FULL")?;
-    }
+    let synchronous = if has_end { "FULL" } else { "NORMAL" };
+    db.pragma_update(None, "synchronous", synchronous)?;
     let txn = db.transaction()?;
     for entry in entries {
         put(&txn, &mut waiting, run, entry)?;
@@ -235,9 +234,6 @@ fn push(
             .into());
     }
     txn.commit()?;
-    if has_end {
-        db.pragma_update(None, "synchronous", "NORMAL")?;
-    }
     Ok(waiting)
 }
 
