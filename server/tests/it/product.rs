@@ -220,6 +220,21 @@ impl Product {
         String::from_utf8_lossy(&response.bytes().await.unwrap()).into_owned()
     }
 
+    /// All runs that this query asks for, page by page, the newest first.
+    pub(crate) async fn runs(&self, query: &str) -> Vec<Value> {
+        let mut all = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let path = format!("/runs?limit=500&{query}{cursor}");
+            let mut page = self.get(&path).await;
+            all.append(page["items"].as_array_mut().unwrap());
+            match page["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return all,
+            }
+        }
+    }
+
     pub(crate) async fn send(&self, method: Method, path: &str, body: &Value) -> Response {
         self.request(method, path).json(body).send().await.unwrap()
     }

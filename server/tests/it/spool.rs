@@ -114,6 +114,10 @@ fn run(name: &str) -> (JobName, RunKey, RunId) {
     (job, key, id)
 }
 
+async fn prints(spool: &Spool, run: &RunId, attempt: u32, piece: OutputChunk) {
+    spool.append(run, attempt, &[piece], None).await.unwrap();
+}
+
 fn chunk(seq: u64, offset: u64, text: &str) -> OutputChunk {
     OutputChunk {
         seq,
@@ -230,14 +234,8 @@ async fn what_waits_follows_in_order_after_a_restart(mutant: Option<Mutant>) {
         .await
         .unwrap();
     for (seq, text) in [(0, "first "), (1, "second ")] {
-        spool
-            .append(&one, 1, &[chunk(seq, seq * 10, text)], None)
-            .await
-            .unwrap();
-        spool
-            .append(&other, 2, &[chunk(seq, seq * 10, text)], None)
-            .await
-            .unwrap();
+        prints(&spool, &one, 1, chunk(seq, seq * 10, text)).await;
+        prints(&spool, &other, 2, chunk(seq, seq * 10, text)).await;
     }
     drop(spool);
     let spool = home.open();
@@ -287,23 +285,14 @@ async fn output_keeps_its_order(mutant: Option<Mutant>) {
     let (_, _, one) = run("one");
     let spool = home.open();
     home.log.is(Mood::Hangs);
-    spool
-        .append(&one, 1, &[chunk(0, 0, "a")], None)
-        .await
-        .unwrap();
+    prints(&spool, &one, 1, chunk(0, 0, "a")).await;
     drop(spool);
     home.log.is(Mood::Answers);
     // Nobody has asked the log since.
     let spool = home.open();
-    spool
-        .append(&one, 1, &[chunk(1, 1, "b")], None)
-        .await
-        .unwrap();
+    prints(&spool, &one, 1, chunk(1, 1, "b")).await;
     home.forward(&spool).await;
-    spool
-        .append(&one, 1, &[chunk(2, 2, "c")], None)
-        .await
-        .unwrap();
+    prints(&spool, &one, 1, chunk(2, 2, "c")).await;
     assert_eq!(
         home.log.of(&one),
         ["1.0 at 0: a", "1.1 at 1: b", "1.2 at 2: c"]
@@ -326,10 +315,7 @@ async fn an_end_follows_its_output(mutant: Option<Mutant>) {
     let (_, _, one) = run("one");
     home.log.is(Mood::Refuses);
     let spool = home.open();
-    spool
-        .append(&one, 1, &[chunk(0, 0, "a")], None)
-        .await
-        .unwrap();
+    prints(&spool, &one, 1, chunk(0, 0, "a")).await;
     drop(spool);
     home.log.is(Mood::Answers);
     let spool = home.open();
@@ -429,10 +415,7 @@ async fn a_torn_last_entry_costs_that_entry_alone() {
     home.log.is(Mood::Refuses);
     let spool = home.open();
     for seq in 0..3 {
-        spool
-            .append(&one, 1, &[chunk(seq, seq, "x")], None)
-            .await
-            .unwrap();
+        prints(&spool, &one, 1, chunk(seq, seq, "x")).await;
     }
     // What is on disk now, without the last few bytes.
     let image = TempDir::new().unwrap();
@@ -465,10 +448,7 @@ async fn a_damaged_file_is_moved_aside() {
     home.log.is(Mood::Refuses);
     let spool = home.open();
     let (_, _, one) = run("one");
-    spool
-        .append(&one, 1, &[chunk(0, 0, "x")], None)
-        .await
-        .unwrap();
+    prints(&spool, &one, 1, chunk(0, 0, "x")).await;
     assert!(home.folder.path().join("spool.db.damaged").exists());
 }
 
@@ -531,10 +511,7 @@ async fn the_file_has_one_owner_and_is_private() {
         "{error}"
     );
     let (_, _, one) = run("one");
-    spool
-        .append(&one, 1, &[chunk(0, 0, "x")], None)
-        .await
-        .unwrap();
+    prints(&spool, &one, 1, chunk(0, 0, "x")).await;
     for name in ["spool.db", "spool.db-wal"] {
         let mode = fs::metadata(home.folder.path().join(name))
             .unwrap()

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::product::{Product, wait_for};
 use crate::stores::{Evidence, Stores};
-use crate::worker::{Worker, other_time};
+use crate::worker::{Worker, borrowed, other_time};
 
 /// No state that the test waits for may take longer.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -132,11 +132,7 @@ impl<'a> Fleet<'a> {
 
     fn start(&self, at: usize) -> Worker {
         let clock = other_time(CLOCKS[at]);
-        let clock: Vec<_> = clock
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        Worker::start_with(&format!("worker-{at}"), self.stores, &clock)
+        Worker::start_with(&format!("worker-{at}"), self.stores, &borrowed(&clock))
     }
 
     /// One worker dies and is started again, another one stops for a while.
@@ -166,18 +162,11 @@ impl<'a> Fleet<'a> {
 /// Every record, by job.
 async fn ledger(server: &Product) -> BTreeMap<String, Vec<Value>> {
     let mut all: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-    let mut next = String::new();
-    loop {
-        let page = server.get(&format!("/runs?limit=1000{next}")).await;
-        for run in page["items"].as_array().unwrap() {
-            let job = run["job"].as_str().unwrap().to_owned();
-            all.entry(job).or_default().push(run.clone());
-        }
-        match page["next"].as_str() {
-            Some(cursor) => next = format!("&cursor={cursor}"),
-            None => return all,
-        }
+    for run in server.runs("").await {
+        let job = run["job"].as_str().unwrap().to_owned();
+        all.entry(job).or_default().push(run);
     }
+    all
 }
 
 async fn is_over(server: &Product) -> bool {

@@ -144,6 +144,14 @@ impl Drop for Worker {
     }
 }
 
+/// Variables as those who start a process take them.
+pub(crate) fn borrowed(variables: &[(String, String)]) -> Vec<(&str, &str)> {
+    variables
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
+}
+
 /// What lets a process live at another wall time than the machine's, as the program faketime does it: `how` is
 /// `+10s`, or `@2026-03-08 06:59:30` for a clock that starts there.
 pub(crate) fn other_time(how: &str) -> Vec<(String, String)> {

@@ -3,14 +3,7 @@
 use super::{PATIENCE, assert_once, each_second, goes_on};
 use crate::product::wait_for;
 use crate::stores::{Evidence, Stores};
-use crate::worker::{Worker, other_time};
-
-fn borrowed(variables: &[(String, String)]) -> Vec<(&str, &str)> {
-    variables
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect()
-}
+use crate::worker::{Worker, borrowed, other_time};
 
 /// In the hour before a gap an hourly job ran for ever.
 #[tokio::test]

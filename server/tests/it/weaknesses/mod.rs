@@ -43,28 +43,20 @@ fn assert_once(evidence: &Evidence) {
     assert_eq!(distinct.len(), pairs.len(), "a fire time twice: {pairs:?}");
 }
 
-/// The ticks of a job every second of which some record speaks, as seconds since 1970, once all are terminal.
+/// The ticks of a job that its records speak of, as seconds since 1970.
 async fn recorded(server: &Product, job: &str) -> BTreeSet<i64> {
+    let at = |value: &serde_json::Value| {
+        let at = sandclock_core::Timestamp::parse(value.as_str().unwrap()).unwrap();
+        at.as_millis() / 1000
+    };
     let mut all = BTreeSet::new();
-    let mut next = String::new();
-    loop {
-        let path = format!("/runs?job={job}&limit=500{next}");
-        let page = server.get(&path).await;
-        for run in page["items"].as_array().unwrap() {
-            let at = |value: &serde_json::Value| {
-                let at = sandclock_core::Timestamp::parse(value.as_str().unwrap()).unwrap();
-                at.as_millis() / 1000
-            };
-            match run.get("ticks") {
-                Some(span) => all.extend(at(&span["first"])..=at(&span["last"])),
-                None => all.extend([at(&run["fire_time"])]),
-            }
-        }
-        match page["next"].as_str() {
-            Some(cursor) => next = format!("&cursor={cursor}"),
-            None => return all,
+    for run in server.runs(&format!("job={job}")).await {
+        match run.get("ticks") {
+            Some(span) => all.extend(at(&span["first"])..=at(&span["last"])),
+            None => all.extend([at(&run["fire_time"])]),
         }
     }
+    all
 }
 
 /// Waits until every second between a job's first and last record has one.
