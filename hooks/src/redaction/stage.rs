@@ -81,6 +81,7 @@ struct Unasked {
 
 #[derive(Debug, Default)]
 struct Tally {
+    asked: bool,
     edits: u64,
     rules: BTreeMap<String, u64>,
     failures: u32,
@@ -158,7 +159,7 @@ impl PluginStage {
         out.freeze()
     }
 
-    /// What there is to say about the stream, if anything.
+    /// What it decided about the stream; nothing if it was never asked.
     pub(crate) fn note(&self) -> Option<HookNote> {
         let tally = &self.tally;
         let mut parts = Vec::new();
@@ -177,6 +178,9 @@ impl PluginStage {
                 tally.edits,
                 rules.join(", ")
             ));
+        }
+        if parts.is_empty() && tally.asked {
+            parts.push("hid nothing".to_owned());
         }
         (!parts.is_empty()).then(|| HookNote {
             plugin: self.name.clone(),
@@ -197,6 +201,7 @@ impl PluginStage {
         if answer.is_err() {
             answer = self.scan(&plugin, flush).await;
         }
+        self.tally.asked = true;
         self.tally.took += started.elapsed();
         match answer {
             Ok(verdict) => {

@@ -177,9 +177,12 @@ async fn a_secret_is_masked_in_errors_notes_and_the_plugins_own_log() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_plugin_without_this_hook_is_passed_by() {
+async fn a_redactor_that_hides_nothing_is_noted_if_it_was_asked() {
     let host = host(&secrets());
     install(&host, "harmless", &Guest::harmless()).await;
     let (shown, notes) = redacted(&host, &run(&["harmless"]), [b"abc".as_slice()]).await;
-    assert_eq!((shown.as_str(), notes.len()), ("abc", 0));
+    let said: Vec<_> = notes.iter().map(|note| note.decision.as_str()).collect();
+    assert_eq!((shown.as_str(), said), ("abc", vec!["hid nothing"]));
+    let (_, notes) = redacted(&host, &run(&["harmless"]), []).await;
+    assert_eq!(notes, []);
 }

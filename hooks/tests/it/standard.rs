@@ -65,6 +65,14 @@ async fn a_limit_follows_the_history() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn output_passes_by_plugins_that_do_not_redact() {
+    let host = standard(&KnownSecrets::new()).await;
+    let run = run_with(&[("timeout-ladder", json!({})), ("webhook-alert", json!({}))]);
+    let (shown, notes) = redacted(&host, &run, [b"abc".as_slice()]).await;
+    assert_eq!((shown.as_str(), notes), ("abc", Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_are_hidden_however_the_output_is_cut() {
     let secrets = KnownSecrets::new();
     secrets

@@ -23,6 +23,23 @@ pub async fn check(api: &Api, job: &Job) -> Result<(), Problem> {
     Ok(())
 }
 
+/// What bindings name that is not there. By convention `target` of a plugin's configuration is where its alerts go;
+/// the operator may yet add it, so that it is no reason to refuse the job.
+pub fn warnings(api: &Api, job: &Job) -> Vec<String> {
+    let absent = |(at, hook): (usize, &HookBinding)| {
+        let target = hook.config.get("target")?.as_str()?;
+        let known = &api.alert_targets;
+        (!known.contains(target)).then(|| {
+            let known: Vec<_> = known.iter().map(String::as_str).collect();
+            let known = known.join(", ");
+            format!(
+                "hooks[{at}].config.target: no alert target is called {target:?}; there are {known}"
+            )
+        })
+    };
+    job.hooks.iter().enumerate().filter_map(absent).collect()
+}
+
 fn refusal(at: usize, hook: &HookBinding, error: &BindingError) -> FieldError {
     let field = |path: &str| format!("hooks[{at}].{path}");
     match error {

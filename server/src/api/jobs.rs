@@ -33,7 +33,7 @@ pub struct JobView {
     pub schedule_text: Option<String>,
     /// The next fire time.
     pub next: Option<String>,
-    /// What a person should know about the schedule, as the preview says it.
+    /// What a person should know about the schedule, as the preview says it, and about the hooks.
     pub warnings: Vec<String>,
     /// Why it makes no ticks: its record or its schedule cannot be read. Of a record that cannot be read
     /// nothing else is known but name and version.
@@ -60,6 +60,8 @@ impl JobView {
         };
         let table = table.as_ref();
         let now = api.clock.now();
+        let mut warnings = table.map_or_else(Vec::new, |table| table.warnings(now));
+        warnings.extend(bindings::warnings(api, &stored.job));
         let next = table
             .filter(|_| stored.job.enabled)
             .and_then(|table| table.next_after(now));
@@ -68,7 +70,7 @@ impl JobView {
             version: stored.version.0,
             schedule_text: table.map(|table| table.schedule().describe()),
             next: next.map(|at| at.to_string()),
-            warnings: table.map_or_else(Vec::new, |table| table.warnings(now)),
+            warnings,
             broken,
         }
     }

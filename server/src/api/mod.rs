@@ -22,6 +22,7 @@ pub mod runs;
 pub mod schedule;
 pub mod stream;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
@@ -60,6 +61,8 @@ pub struct Api {
     pub clock: Arc<dyn Clock>,
     /// Who may do what.
     pub tokens: Arc<Tokens>,
+    /// The names of where alerts can go.
+    pub alert_targets: BTreeSet<String>,
     /// For jobs and previews that name no zone.
     pub default_time_zone: String,
     /// Whether this server does the fleet's chores.

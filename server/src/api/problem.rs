@@ -107,12 +107,24 @@ impl Problem {
 
     /// 405: the route exists, but not with this method.
     pub fn method_not_allowed() -> Self {
-        let detail = "this route does not answer that method".to_owned();
+        let detail =
+            "this route has no such method; its header Allow names those that it has".to_owned();
         let title = "method not allowed";
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "/problems/method-not-allowed",
             title,
+            detail,
+        )
+    }
+
+    /// 416: the text has no such bytes.
+    pub fn no_such_range(total: usize) -> Self {
+        let detail = format!("Range asks for bytes beyond the {total} that there are");
+        Self::new(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            "/problems/no-such-range",
+            "no such range",
             detail,
         )
     }

@@ -132,12 +132,7 @@ fn ranged(text: Bytes, headers: &HeaderMap) -> Response {
         None => (StatusCode::OK, [kind, accept], text).into_response(),
         Some(Err(())) => {
             let range = (header::CONTENT_RANGE, format!("bytes */{total}"));
-            (
-                StatusCode::RANGE_NOT_SATISFIABLE,
-                [kind, range],
-                Bytes::new(),
-            )
-                .into_response()
+            ([range], Problem::no_such_range(total)).into_response()
         }
         Some(Ok((first, last))) => {
             let range = (

@@ -85,6 +85,16 @@ pub fn dialect(name: Option<&str>) -> Result<Dialect, FieldError> {
     }
 }
 
+/// The member of a job that is at fault, as the parameter of the preview that it came in.
+fn as_asked(error: FieldError) -> FieldError {
+    let field = match error.field.as_str() {
+        "schedule" => "expr".to_owned(),
+        "time_zone" => "tz".to_owned(),
+        _ => error.field,
+    };
+    FieldError { field, ..error }
+}
+
 /// `GET /schedule/preview`
 pub async fn preview(
     State(api): State<Api>,
@@ -104,5 +114,6 @@ pub async fn preview(
         starts_at: None,
         ends_at: None,
     };
-    Ok(Json(Preview::of(&spec, from, query.n)?))
+    let preview = Preview::of(&spec, from, query.n);
+    Ok(Json(preview.map_err(as_asked)?))
 }

@@ -195,6 +195,7 @@ impl Parts {
             spool: self.spool.clone(),
             clock: Arc::new(SystemClock),
             tokens: Arc::new(tokens),
+            alert_targets: config.alerts.targets.keys().cloned().collect(),
             default_time_zone: config.time_zone(),
             go,
             leads: self.leads.clone(),

@@ -467,6 +467,21 @@ async fn a_schedule_that_is_over_is_kept_with_a_warning() {
 }
 
 #[tokio::test]
+async fn an_alert_that_would_go_nowhere_is_warned_of() {
+    let product = Product::start(&["--no-examples"]);
+    let warnings = async |target: &str| {
+        let config = json!({ "target": target });
+        let hooks = json!([{ "plugin": "webhook-alert", "config": config }]);
+        let job = json!({ "command": "true", "hooks": hooks });
+        product.put_job("alerts", &job).await["warnings"].clone()
+    };
+    assert_eq!(warnings("log").await, json!([]));
+    let absent =
+        "hooks[0].config.target: no alert target is called \"pager\"; there are default, log";
+    assert_eq!(warnings("pager").await, json!([absent]));
+}
+
+#[tokio::test]
 async fn preview_shows_fire_times_words_and_warnings() {
     let product = Product::start(&["--no-examples"]);
     let query = "expr=30%209%20*%20*%20mon-fri&tz=Europe/Berlin&n=3&from=2026-10-23T00:00:00Z";
@@ -483,6 +498,8 @@ async fn preview_shows_fire_times_words_and_warnings() {
         ("expr=@daily&dst=never", "dst"),
         ("expr=@daily&expr=@hourly", "expr"),
         ("tz=UTC", "expr"),
+        ("expr=@never", "expr"),
+        ("expr=@daily&tz=Mars/Base", "tz"),
     ] {
         let path = format!("/schedule/preview?{query}");
         let refused = product.request(Method::GET, &path).send().await.unwrap();
@@ -497,6 +514,8 @@ async fn preview_shows_fire_times_words_and_warnings() {
 async fn every_refusal_is_a_problem_document() {
     let product = Product::start(&["--no-examples"]);
     product.put_job("a", &json!({ "command": "true" })).await;
+    let run = product.run_job("a").await;
+    let output = format!("/runs/{}/output", run["id"].as_str().unwrap());
     let large = "x".repeat(sandclock_server::api::MAX_BODY_BYTES + 1);
     let put = |name: &str| product.request(Method::PUT, &format!("/jobs/{name}"));
     let job = json!({ "command": "true" });
@@ -533,7 +552,12 @@ async fn every_refusal_is_a_problem_document() {
             "precondition",
             "job a is not at the version that If-Match names",
         ),
-        (post("/jobs"), "method-not-allowed", "does not answer"),
+        (post("/jobs"), "method-not-allowed", "has no such method"),
+        (
+            get(&output).header("range", "bytes=99-"),
+            "no-such-range",
+            "beyond the 0",
+        ),
         (get("/nowhere"), "no-route", "has no /api/v1/nowhere"),
     ];
     for (request, kind, said) in cases {

@@ -51,6 +51,12 @@ async fn the_examples_show_the_three_hooks_within_a_minute() {
     let (upload, stuck, flaky, alerts) = seen;
 
     nothing_leaked(&product, &upload, &alerts).await;
+    let hooks = product
+        .get(&format!("/runs/{}/hooks", upload["id"].as_str().unwrap()))
+        .await;
+    let redaction = hooks["items"].as_array().unwrap().iter();
+    let mut redaction = redaction.filter(|hook| hook["hook"] == "output-redaction");
+    assert!(redaction.any(|hook| hook["decision"] != ""), "{hooks}");
     ended_with_its_tree(&product, &stuck).await;
     assert_eq!(flaky["exit_code"], json!(3));
     the_command_line_shows(&product, &["succeeded", "timed_out", "failed"]);

@@ -58,6 +58,7 @@ impl Stage {
         let hooks = HooksConfig::new(KnownSecrets::new(), Arc::new(SystemClock));
         let router = api::router(Api {
             go: None,
+            alert_targets: std::collections::BTreeSet::new(),
             leads: sandclock_server::leader::Leads::default(),
             coordination: coordination.clone(),
             records: records.clone(),

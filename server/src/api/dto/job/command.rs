@@ -71,7 +71,14 @@ impl JobDto {
                 format!("{text:?}"),
                 "shell text",
             )),
-            (None, Some(_)) => Err(FieldError::new("argv", "[]", "a program and its arguments")),
+            (None, Some(argv)) => {
+                let value = format!("{argv:?}");
+                Err(FieldError::new(
+                    "argv",
+                    value,
+                    "a program and its arguments",
+                ))
+            }
         }
     }
 
@@ -114,7 +121,7 @@ impl JobDto {
             };
             if !variable.starts_with(start) || !variable.chars().all(rest) {
                 let accepted = "names of letters, digits and '_', no digit first";
-                return Err(FieldError::new(field, variable, accepted));
+                return Err(FieldError::new(field, format!("{variable:?}"), accepted));
             }
             if variable.starts_with("SANDCLOCK_") {
                 return Err(FieldError::new(
