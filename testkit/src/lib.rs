@@ -12,4 +12,5 @@
 pub mod conformance;
 pub mod fault;
 pub mod memory;
+pub mod no_work;
 pub mod services;

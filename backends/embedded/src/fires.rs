@@ -1,5 +1,7 @@
 //! The claim protocol: each call is a step of core's, in a transaction of its own.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use rusqlite::Connection;
 use sandclock_core::backend::protocol;
@@ -149,7 +151,7 @@ impl FireFeed for Store {
             })
     }
 
-    async fn clean(&self, done: &[RecordSeen]) -> Result<u32> {
+    async fn clean(&self, done: &[RecordSeen], _patience: Duration) -> Result<u32> {
         let done = done.to_vec();
         let work = move |txn: &mut Txn<'_>| clean(txn, &done);
         self.writer.write("feed.clean", work).await

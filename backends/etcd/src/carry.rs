@@ -10,10 +10,12 @@ use sandclock_core::backend::protocol::MAX_BATCH;
 use sandclock_core::backend::{Result, SessionId, Version};
 use sandclock_core::{BackendError, ErrorKind};
 
+use crate::cleans;
 use crate::client::revision;
 use crate::error::Nature;
 use crate::facts::present;
 use crate::guard::Guard;
+use crate::keys::Key;
 use crate::plan::{Attempt, Item, Plan, Setting};
 use crate::store::Store;
 use crate::watch::version;
@@ -28,6 +30,15 @@ const ROUNDS: usize = 64;
 enum Sent<T> {
     Read,
     Try(Attempt<T>),
+}
+
+impl<T> Sent<T> {
+    fn writes_to(&self, key: &Key) -> bool {
+        match self {
+            Self::Read => false,
+            Self::Try(attempt) => attempt.writes_to(key),
+        }
+    }
 }
 
 impl Store {
@@ -112,13 +123,21 @@ impl Store {
                 }
             }));
         }
+        let writes_to = |key: &Key| sent.iter().any(|(_, sent)| sent.writes_to(key));
+        let along = match nature {
+            Nature::Writes => self.cleans.along(writes_to),
+            Nature::Reads => Vec::new(),
+        };
+        parts.extend(self.clean_ops(&along));
         let lives = |session| present(self.keys.session(session));
         let guard = session.and_then(|session| self.guards.only(Guard::Session, lives(session)));
         let guards: Vec<_> = guard.into_iter().collect();
         let txn = Txn::new().when(guards).and_then(parts);
         let answer = self.client.txn(op, nature, txn).await?;
         if answer.succeeded() {
-            return Ok((answer.op_responses(), version(revision(answer.header()))));
+            let mut answers = answer.op_responses();
+            cleans::tell(along, &answers.split_off(sent.len().min(answers.len())));
+            return Ok((answers, version(revision(answer.header()))));
         }
         let lost = BackendError::new(op, ErrorKind::SessionLost);
         Err(match session {

@@ -4,9 +4,10 @@
 //! such as sessions and kills, is little. A record that cannot be read, because a later program wrote it or
 //! somebody damaged it, is left out with a warning: one bad record must not keep every worker from the rest.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use etcd_client::{KeyValue, Txn, TxnOp, TxnOpResponse};
-use sandclock_core::backend::protocol::MAX_BATCH;
+use etcd_client::KeyValue;
 use sandclock_core::backend::{
     Cursor, Events, FireEvent, FireFeed, FireView, RecordSeen, Result, Version, Versioned,
 };
@@ -14,9 +15,6 @@ use sandclock_core::job::JobName;
 use sandclock_core::run::RunKey;
 use sandclock_core::stored::{self, Stored};
 
-use crate::error::Nature;
-use crate::facts::unchanged;
-use crate::guard::Guard;
 use crate::keys::Record;
 use crate::store::Store;
 use crate::watch::{self, Change, Source, Watch, cursor, version};
@@ -143,29 +141,7 @@ impl FireFeed for Store {
         Ok(watch::events(Vec::new(), Feed { store, watch }))
     }
 
-    async fn clean(&self, done: &[RecordSeen]) -> Result<u32> {
-        let mut deleted = 0;
-        for some in done.chunks(MAX_BATCH) {
-            let delete = |seen: &RecordSeen| {
-                let key = self.keys.done(&seen.job, &seen.key);
-                let as_seen = unchanged(key.clone(), seen.version);
-                let guard = self.guards.only(Guard::Cleaned, as_seen);
-                let guard: Vec<_> = guard.into_iter().collect();
-                let delete = TxnOp::delete(key, None);
-                TxnOp::txn(Txn::new().when(guard).and_then([delete]))
-            };
-            let deletes: Vec<_> = some.iter().map(delete).collect();
-            let txn = Txn::new().and_then(deletes);
-            let answer = self.client.txn("feed.clean", Nature::Writes, txn).await?;
-            let applied =
-                |op: &TxnOpResponse| matches!(op, TxnOpResponse::Txn(op) if op.succeeded());
-            let count = answer
-                .op_responses()
-                .iter()
-                .filter(|op| applied(op))
-                .count();
-            deleted += u32::try_from(count).unwrap_or(u32::MAX);
-        }
-        Ok(deleted)
+    async fn clean(&self, done: &[RecordSeen], patience: Duration) -> Result<u32> {
+        self.clean_along(done, patience).await
     }
 }

@@ -25,14 +25,15 @@
 //! that meets an end within the time of a watch event; the alternative, a key of its own for the streak, would
 //! be read and compared in every decide and every end.
 //!
-//! Cost. A run takes one transaction to decide and one to end, and 1/64 to clean; ticks that are due together
-//! share their decide. Reads do not raise the revision.
+//! Cost. A run takes one transaction to decide and one to end; ticks that are due together share their decide, and
+//! what is cleaned goes along with either. Reads do not raise the revision.
 
 use std::sync::Arc;
 
 use sandclock_core::backend::{Coordination, GoFleet, Result, Scope};
 
 mod carry;
+mod cleans;
 mod client;
 mod config;
 mod ends;

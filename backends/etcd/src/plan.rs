@@ -311,6 +311,11 @@ impl<T> Attempt<T> {
         self.tree.weight()
     }
 
+    /// Whether it may write this key.
+    pub(crate) fn writes_to(&self, key: &Key) -> bool {
+        self.tree.writes_to(key)
+    }
+
     /// Which branch etcd took, from its answers to [`Attempt::txn`].
     pub(crate) fn taken(&self, answers: &[TxnOpResponse]) -> (&Assumed, &[Write]) {
         self.tree.taken(answers)
@@ -328,6 +333,13 @@ impl<T> Tree<T> {
                     .or_else(yes.ops(keys, job));
                 vec![TxnOp::txn(fork)]
             }
+        }
+    }
+
+    fn writes_to(&self, key: &Key) -> bool {
+        match self {
+            Self::Leaf { writes, .. } => writes.iter().any(|write| write.key == *key),
+            Self::Fork { no, yes, .. } => no.writes_to(key) || yes.writes_to(key),
         }
     }
 

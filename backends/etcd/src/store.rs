@@ -8,6 +8,7 @@ use std::time::Duration;
 use sandclock_core::backend::protocol::REQUEST_LIFE;
 use sandclock_core::backend::{Result, SessionId};
 
+use crate::cleans::Cleans;
 use crate::client::Client;
 use crate::config::EtcdConfig;
 use crate::ends::Ends;
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) guards: Guards,
     pub(crate) recall: Recall,
     pub(crate) ends: Ends,
+    pub(crate) cleans: Cleans,
     pub(crate) locks: Locks,
     /// For remembered requests.
     pub(crate) requests: Leases,
@@ -51,6 +53,7 @@ impl Store {
             guards,
             recall: Recall::new(keys.clone()),
             ends: Ends::default(),
+            cleans: Cleans::default(),
             locks: Locks::default(),
             requests: Leases::lasting(REQUEST_LIFE),
             orphans: Leases::lasting(MARK_OUTLIVES_JOB),

@@ -5,6 +5,7 @@
 //! repeats the same request, nonce included, until a definite answer (S6).
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -367,6 +368,6 @@ pub trait FireFeed: Debug + Send + Sync + 'static {
     async fn watch(&self, from: Cursor) -> Result<Events<(Cursor, FireEvent)>>;
 
     /// Deletes done records that the run log has, each only at the version seen. Idempotent. Returns
-    /// how many it deleted.
-    async fn clean(&self, done: &[RecordSeen]) -> Result<u32>;
+    /// how many it deleted. It may wait that long for other requests that this one can go along with.
+    async fn clean(&self, done: &[RecordSeen], patience: Duration) -> Result<u32>;
 }

@@ -9,12 +9,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, FuturesUnordered, StreamExt};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::follow::in_time;
 use super::outage::came_to_nothing;
-use super::state::Shared;
+use super::state::{Phase, Shared};
 use crate::backend::{Alert, AlertId, AlertState, DoneRecord, RecordSeen, Result, Versioned};
 use crate::job::JobName;
 use crate::ports::AlertDraft;
@@ -28,18 +29,35 @@ const POLL: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// The most records cleaned in one request.
 const BATCH: usize = 64;
+/// How long what is to be cleaned may wait for company: others copy what has not gone after [`OWNER_FIRST`].
+const COMPANY: Duration = Duration::from_secs(3);
 /// How many records are copied at the same time.
 const AT_ONCE: usize = 8;
 /// How long an interrupted copy may hold a request.
 const HOOK_CALLS: Duration = Duration::from_secs(30);
 
-/// Copies for ever.
+/// Copies for ever, and cleans what is copied.
 pub(super) async fn copy(shared: &Arc<Shared>) {
+    let (tell, copied) = unbounded_channel();
+    // A store may let cleaning wait for company; no copy waits with it.
+    tokio::join!(copy_all(shared, &tell), clean_all(shared, copied));
+}
+
+async fn copy_all(shared: &Arc<Shared>, tell: &UnboundedSender<RecordSeen>) {
     let mut pause = POLL;
-    let mut cleaned = BTreeSet::new();
+    let mut copied = Copied::new();
     loop {
-        let due = due(shared, &mut cleaned);
-        let failed = copy_batch(shared, due, &mut cleaned).await;
+        let due = due(shared, &mut copied);
+        let count = due.len();
+        let some = copy_batch(shared, due).await;
+        let failed = some.len() < count;
+        for record in some {
+            shared.counters.records_copied.add(1);
+            shared.update(|state| state.tails.remove(&record.value.run()));
+            let seen = seen(&record);
+            copied.insert((seen.job.clone(), seen.key.clone()));
+            let _ = tell.send(seen);
+        }
         if failed {
             shared.counters.copy_failures.add(1);
             sleep(pause).await;
@@ -55,13 +73,14 @@ pub(super) async fn copy(shared: &Arc<Shared>) {
     }
 }
 
-type Cleaned = BTreeSet<(JobName, RunKey)>;
+/// What is copied and, as far as this worker sees, not yet cleaned.
+type Copied = BTreeSet<(JobName, RunKey)>;
 
 /// The done records that are this worker's to copy now, at most a batch.
-fn due(shared: &Shared, cleaned: &mut Cleaned) -> Vec<Arc<Versioned<DoneRecord>>> {
+fn due(shared: &Shared, copied: &mut Copied) -> Vec<Arc<Versioned<DoneRecord>>> {
     let now = Instant::now();
     shared.update(|state| {
-        cleaned.retain(|id| state.view.done.contains_key(id));
+        copied.retain(|id| state.view.done.contains_key(id));
         let is_due = |record: &DoneRecord, since: Instant| {
             record.worker == shared.config.name
                 || now.saturating_duration_since(since) >= OWNER_FIRST
@@ -71,7 +90,7 @@ fn due(shared: &Shared, cleaned: &mut Cleaned) -> Vec<Arc<Versioned<DoneRecord>>
             .view
             .done
             .iter()
-            .filter(|(id, _)| !cleaned.contains(*id))
+            .filter(|(id, _)| !copied.contains(*id))
             .filter(|(_, seen)| is_due(&seen.record.value, seen.since))
             .map(|(_, seen)| Arc::clone(&seen.record))
             .take(BATCH)
@@ -79,14 +98,12 @@ fn due(shared: &Shared, cleaned: &mut Cleaned) -> Vec<Arc<Versioned<DoneRecord>>
     })
 }
 
-/// Copies the records and cleans those that succeeded; true if any failed.
+/// Copies the records; those that succeeded.
 async fn copy_batch(
     shared: &Arc<Shared>,
     due: Vec<Arc<Versioned<DoneRecord>>>,
-    cleaned: &mut Cleaned,
-) -> bool {
-    let count = due.len();
-    let copied: Vec<Arc<Versioned<DoneRecord>>> = stream::iter(due)
+) -> Vec<Arc<Versioned<DoneRecord>>> {
+    stream::iter(due)
         .map(|record| async move {
             match copy_one(shared, &record.value).await {
                 Ok(()) => Some(record),
@@ -99,27 +116,47 @@ async fn copy_batch(
         .buffer_unordered(AT_ONCE)
         .filter_map(std::future::ready)
         .collect()
-        .await;
-    if copied.is_empty() {
-        return count > 0;
+        .await
+}
+
+/// Cleans what comes, for ever. What comes while others are being cleaned does not wait for them.
+async fn clean_all(shared: &Arc<Shared>, mut copied: UnboundedReceiver<RecordSeen>) {
+    let mut cleaning = FuturesUnordered::new();
+    loop {
+        let mut some = Vec::new();
+        tokio::select! {
+            biased;
+            _ = copied.recv_many(&mut some, BATCH) => cleaning.push(Box::pin(clean(shared, some))),
+            Some(()) = cleaning.next(), if !cleaning.is_empty() => {}
+        }
     }
-    let seen: Vec<RecordSeen> = copied.iter().map(|record| seen(record)).collect();
-    let clean = shared.coordination.feed.clean(&seen);
-    match in_time(shared, "feed.clean", clean).await {
-        Ok(_) => {
-            shared.counters.records_copied.add(copied.len() as u64);
-            cleaned.extend(seen.into_iter().map(|seen| (seen.job, seen.key)));
-            shared.update(|state| {
-                for record in &copied {
-                    state.tails.remove(&record.value.run());
-                }
-            });
-            copied.len() < count
-        }
-        Err(error) => {
-            tracing::warn!(%error, "cannot clean what is copied");
-            true
-        }
+}
+
+/// Cleans these, again until it works.
+async fn clean(shared: &Arc<Shared>, some: Vec<RecordSeen>) {
+    let mut pause = POLL;
+    loop {
+        let mut phases = shared.phase.listen();
+        let patience = match phases.get() {
+            Phase::Working => COMPANY,
+            _ => Duration::ZERO,
+        };
+        let clean = shared.coordination.feed.clean(&some, patience);
+        let clean = timeout(shared.config.call_timeout + patience, clean);
+        let why = tokio::select! {
+            biased;
+            // Whoever drains waits for nobody.
+            () = phases.changed() => continue,
+            cleaned = clean => match cleaned {
+                Ok(Ok(_)) => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer in time".to_owned(),
+            },
+        };
+        tracing::warn!(why, "cannot clean what is copied");
+        shared.counters.copy_failures.add(1);
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

@@ -275,7 +275,12 @@ async fn a_run_is_shown_as_it_is_from_request_to_end_whatever_the_log_has() {
         key: done.value.key.clone(),
         version: done.version,
     };
-    stage.coordination.feed.clean(&[copied]).await.unwrap();
+    stage
+        .coordination
+        .feed
+        .clean(&[copied], Duration::ZERO)
+        .await
+        .unwrap();
     assert_eq!(stage.is(&run, "timed_out").await, ended);
 }
 

@@ -63,7 +63,13 @@ pub async fn the_repeat_of_an_end_is_recognised(env: &CoordinationEnv) {
         key: tick(60),
         version: done.version,
     };
-    assert_eq!(env.feed.clean(&[seen]).await.expect("clean"), 1);
+    assert_eq!(
+        env.feed
+            .clean(&[seen], Duration::ZERO)
+            .await
+            .expect("clean"),
+        1
+    );
     assert_eq!(scene.end(&tick(60), fence, how).await, Ended::Fenced);
     assert!(scene.done(&tick(60)).await.is_none());
 }

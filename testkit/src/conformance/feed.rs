@@ -1,6 +1,7 @@
 //! Cases on the feed: whoever follows it knows exactly what the store holds.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::future::join;
 use sandclock_core::ErrorKind;
@@ -130,7 +131,10 @@ async fn whole_life(env: &CoordinationEnv, name: &str) {
     scene.succeed(&tick(120), fence).await;
     let done = scene.done(&tick(60)).await.expect("done");
     let seen = scene.seen(&tick(60), done.version);
-    env.feed.clean(&[seen]).await.expect("clean");
+    env.feed
+        .clean(&[seen], Duration::ZERO)
+        .await
+        .expect("clean");
 }
 
 /// Follows the feed until the job named `last` has a mark.
@@ -214,12 +218,24 @@ pub async fn done_stays_until_it_is_cleaned(env: &CoordinationEnv) {
     let done = scene.done(&tick(60)).await.expect("done");
     let wrong = scene.seen(&tick(60), Version(done.version.0 + 1));
     let other = scene.seen(&tick(120), done.version);
-    assert_eq!(env.feed.clean(&[wrong, other]).await.expect("clean"), 0);
+    assert_eq!(
+        env.feed
+            .clean(&[wrong, other], Duration::ZERO)
+            .await
+            .expect("clean"),
+        0
+    );
     assert_eq!(scene.done(&tick(60)).await.as_ref(), Some(&done));
     let seen = [scene.seen(&tick(60), done.version)];
-    assert_eq!(env.feed.clean(&seen).await.expect("clean"), 1);
+    assert_eq!(
+        env.feed.clean(&seen, Duration::ZERO).await.expect("clean"),
+        1
+    );
     assert!(scene.done(&tick(60)).await.is_none());
-    assert_eq!(env.feed.clean(&seen).await.expect("clean"), 0);
+    assert_eq!(
+        env.feed.clean(&seen, Duration::ZERO).await.expect("clean"),
+        0
+    );
     let mut late = scene.plan(60).await;
     late.prev.at = super::scene::at(0);
     late.nonce = nonce();

@@ -353,7 +353,7 @@ impl Side {
         };
         let version = aged(version, late);
         let seen = [RecordSeen { job, key, version }];
-        let cleaned = self.env.feed.clean(&seen).await;
+        let cleaned = self.env.feed.clean(&seen, Duration::ZERO).await;
         format!(
             "clean {} {}: {}",
             seen[0].job,

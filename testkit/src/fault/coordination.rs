@@ -151,9 +151,9 @@ impl FireFeed for Over {
         Ok(self.line.events("feed.watch", events))
     }
 
-    async fn clean(&self, done: &[RecordSeen]) -> Result<u32> {
+    async fn clean(&self, done: &[RecordSeen], patience: Duration) -> Result<u32> {
         let done = done.to_vec();
-        over_line!(self, "feed.clean", feed.clean(&done))
+        over_line!(self, "feed.clean", feed.clean(&done, patience))
     }
 }
 

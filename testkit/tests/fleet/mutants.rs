@@ -14,7 +14,7 @@ use super::world::{Defect, simulate};
 
 const SEEDS: &str = include_str!("seeds.txt");
 /// How many seeds of each kind are searched.
-const SEARCH: u64 = 40;
+const SEARCH: u64 = 60;
 
 /// The one whose absence breaks nothing: such a claim is settled as lost, and the window guards its start.
 const EQUIVALENT: StoreMutant = StoreMutant::DecideWithoutSession;

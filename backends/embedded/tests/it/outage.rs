@@ -5,66 +5,19 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use nix::libc::ENOSPC;
-use sandclock_core::backend::{DoneRecord, Precondition};
+use sandclock_core::backend::Precondition;
 use sandclock_core::fleet::{Worker, WorkerConfig};
 use sandclock_core::job::ScheduleSpec;
 use sandclock_core::policy::ConcurrencyPolicy;
-use sandclock_core::ports::{
-    AlertDraft, Channel, Executor, History, Hooks, Redactor, RunPolicy, Running, StartError,
-};
 use sandclock_core::random::SplitMix64;
-use sandclock_core::run::RunContext;
 use sandclock_core::schedule::{Dialect, DstPolicy};
 use sandclock_core::time::SimClock;
+use sandclock_testkit::no_work::NoWork;
 use tokio::time::Instant;
 
 use crate::scene::{Home, at, job};
 use crate::syscalls::Disk;
-
-/// No plugins, and no run gets past them.
-#[derive(Debug)]
-struct Refuse;
-
-#[async_trait]
-impl Hooks for Refuse {
-    async fn before_run(
-        &self,
-        _run: &RunContext,
-        _history: &History,
-        _default_limit: Option<Duration>,
-    ) -> RunPolicy {
-        RunPolicy {
-            limit: None,
-            warn: None,
-            grace: Duration::ZERO,
-            reason: String::new(),
-            refuse: Some("not here".to_owned()),
-            notes: Vec::new(),
-        }
-    }
-
-    async fn redactor(&self, _run: &RunContext, _channel: Channel) -> Box<dyn Redactor> {
-        panic!("nothing runs")
-    }
-
-    async fn after_run(&self, _done: &DoneRecord, _tail: &Bytes) -> Vec<AlertDraft> {
-        Vec::new()
-    }
-}
-
-#[async_trait]
-impl Executor for Refuse {
-    async fn start(
-        &self,
-        _run: &RunContext,
-        _alive_for: Duration,
-    ) -> Result<Box<dyn Running>, StartError> {
-        panic!("nothing runs")
-    }
-}
 
 /// A worker on this store, and a job that is due every second.
 async fn busy_worker(home: &Home) -> Worker {
@@ -86,8 +39,8 @@ async fn busy_worker(home: &Home) -> Worker {
         WorkerConfig::new("w"),
         coordination,
         store.records(),
-        Arc::new(Refuse),
-        Arc::new(Refuse),
+        Arc::new(NoWork),
+        Arc::new(NoWork),
         Arc::new(SimClock::new(at(0), Instant::now(), 0, 0)),
         Box::new(SplitMix64::new(1)),
     )

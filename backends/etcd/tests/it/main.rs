@@ -11,6 +11,7 @@ use sandclock_testkit::conformance;
 
 mod beside_go;
 mod cost;
+mod fleet_cost;
 mod fresh;
 mod mutants;
 mod scene;

@@ -147,9 +147,9 @@ impl<L: Layer, T: FireFeed + ?Sized> FireFeed for Layered<L, T> {
             .await
     }
 
-    async fn clean(&self, done: &[RecordSeen]) -> Result<u32> {
+    async fn clean(&self, done: &[RecordSeen], patience: Duration) -> Result<u32> {
         (self.layer)
-            .call(Op::FeedClean, || self.inner.clean(done))
+            .call(Op::FeedClean, || self.inner.clean(done, patience))
             .await
     }
 }

@@ -1,5 +1,7 @@
 //! The claim protocol of the model: each call is a step of `backend::protocol` under the lock.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::MemoryStore;
@@ -118,7 +120,7 @@ impl FireFeed for MemoryStore {
         self.shared.follow(kind, &from)
     }
 
-    async fn clean(&self, done: &[RecordSeen]) -> Result<u32> {
+    async fn clean(&self, done: &[RecordSeen], _patience: Duration) -> Result<u32> {
         Ok(self.shared.change(|state| {
             let mut deleted = 0;
             for seen in done {

@@ -87,7 +87,13 @@ async fn copy(jobs: &Coordination, log: &Records, done: &Versioned<DoneRecord>) 
         key: record.key.clone(),
         version: done.version,
     };
-    assert_eq!(jobs.feed.clean(&[seen]).await.expect("clean"), 1);
+    assert_eq!(
+        jobs.feed
+            .clean(&[seen], Duration::ZERO)
+            .await
+            .expect("clean"),
+        1
+    );
     say_tick("cleaned", record.job.as_str(), &record.key);
 }
 
