@@ -183,9 +183,10 @@ fn login_variables<'a>(user: &User) -> [(&'a str, String); 4] {
 
 /// The user, and all groups that it belongs to.
 fn find_user(name: &str) -> Result<(User, Vec<Gid>), Failure> {
+    let nobody = failed(StartStep::NoUser, name);
     let failed = failed(StartStep::User, name);
     let found = User::from_name(name).map_err(&failed)?;
-    let user = found.ok_or_else(|| failed(Errno::ENOENT))?;
+    let user = found.ok_or_else(|| nobody(Errno::ENOENT))?;
     let raw = CString::new(name).map_err(|_| failed(Errno::EINVAL))?;
     let groups = getgrouplist(&raw, user.gid).map_err(&failed)?;
     Ok((user, groups))

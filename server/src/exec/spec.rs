@@ -104,6 +104,7 @@ fn describe(step: StartStep, subject: &str) -> String {
             format!("{subject} holds a NUL byte, which no process can be given; take it out")
         }
         StartStep::Lookup => format!("program {subject:?} is in no directory of PATH"),
+        StartStep::NoUser => format!("this worker's host has no user {subject:?}"),
         StartStep::User => format!("user {subject:?}"),
         StartStep::Limit => format!("limit {subject}"),
         StartStep::Workdir => format!("workdir {subject:?}"),

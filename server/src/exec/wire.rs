@@ -136,7 +136,9 @@ pub enum StartStep {
     Unknown,
     /// The program's name has no slash and no directory of `PATH` holds it.
     Lookup,
-    /// The user does not exist or cannot be assumed.
+    /// There is no such user.
+    NoUser,
+    /// The user cannot be assumed.
     User,
     /// A limit cannot be set.
     Limit,

@@ -187,7 +187,7 @@ async fn a_start_that_fails_says_what_failed_and_how() {
                 user: Some("no-such-user".to_owned()),
                 ..shell("true")
             },
-            StartStep::User,
+            StartStep::NoUser,
             "no-such-user",
             nix::libc::ENOENT,
         ),
