@@ -47,5 +47,8 @@ pub fn start(reading: fn(Vec<OsString>) -> Vec<OsString>) -> ExitCode {
     }
     tls();
     let arguments = reading(std::env::args_os().collect());
-    cli::main(cli::Cli::parse_from(cli::with_go_flags(arguments)))
+    match cli::Cli::try_parse_from(cli::with_go_flags(arguments)) {
+        Ok(cli) => cli::main(cli),
+        Err(shown) => cli::usage(&shown),
+    }
 }

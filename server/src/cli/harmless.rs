@@ -6,8 +6,9 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
+use super::out;
 use crate::api::stream::whole_characters;
 
 /// Prints output on its way to standard output.
@@ -30,26 +31,20 @@ impl Shown {
     /// Prints the next piece.
     pub(super) fn print(&mut self, bytes: &[u8]) {
         if !self.terminal {
-            return write(bytes);
+            return out::write(bytes);
         }
         self.partial.extend_from_slice(bytes);
         let rest = self.partial.split_off(whole_characters(&self.partial));
         let whole = std::mem::replace(&mut self.partial, rest);
-        write(line(&String::from_utf8_lossy(&whole), true).as_bytes());
+        out::write(line(&String::from_utf8_lossy(&whole), true).as_bytes());
     }
 }
 
 impl Drop for Shown {
     /// Prints what has not become a character.
     fn drop(&mut self) {
-        write(String::from_utf8_lossy(&self.partial).as_bytes());
+        out::write(String::from_utf8_lossy(&self.partial).as_bytes());
     }
-}
-
-fn write(bytes: &[u8]) {
-    let mut out = std::io::stdout().lock();
-    // A closed pipe (`| head`) is no failure of ours.
-    let _ = out.write_all(bytes).and_then(|()| out.flush());
 }
 
 /// The text as a terminal may have it: without control characters but tabs and ends of lines.

@@ -15,6 +15,7 @@ mod client;
 mod file;
 mod harmless;
 mod job;
+mod out;
 mod reach;
 mod run;
 mod schedule;
@@ -152,9 +153,24 @@ pub fn main(cli: Cli) -> ExitCode {
             config: Some(config),
             ..
         }) => crate::roles::worker(&config),
-        Command::Schedule(command) => schedule::main(command, cli.target.output),
-        command => client_command(command, &cli.target),
+        Command::Schedule(command) => {
+            schedule::main(command, cli.target.output).and_then(|()| out::taken())
+        }
+        command => client_command(command, &cli.target).and_then(|()| out::taken()),
     };
+    status(result)
+}
+
+/// Says how the program is used, and how that ends it.
+pub fn usage(shown: &clap::Error) -> ExitCode {
+    out::usage(shown);
+    if shown.use_stderr() {
+        return ExitCode::from(2);
+    }
+    status(out::taken())
+}
+
+fn status(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

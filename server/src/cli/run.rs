@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::client::{Client, query};
 use super::harmless::Shown;
 use super::table::{self, age, text};
-use super::{Output, watch};
+use super::{Output, out, watch};
 
 /// What to do with runs.
 #[derive(Debug, Subcommand)]
@@ -85,6 +85,9 @@ pub(super) async fn main(
                 .map_err(|error| client.broken_off(&error))?
             {
                 shown.print(&piece);
+                if out::is_closed() {
+                    break;
+                }
             }
         }
         RunCommand::Kill { id, reason } => {

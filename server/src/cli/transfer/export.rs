@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::{Document, FORM, Stores, taken_apart};
 use crate::cli::client::Client;
+use crate::cli::out;
 use crate::cli::table::{self, text};
 use crate::private_file;
 
@@ -56,7 +57,7 @@ pub(super) async fn run(args: &ExportArgs, client: &Client) -> anyhow::Result<()
     let mut bytes = serde_json::to_vec_pretty(&document)?;
     bytes.push(b'\n');
     match &args.file {
-        None => table::raw(&bytes)?,
+        None => out::write(&bytes),
         Some(file) => {
             save(file, &bytes)?;
             table::aside(&format!("exported {count} jobs to {}", file.display()));
@@ -77,9 +78,7 @@ fn save(path: &Path, document: &[u8]) -> anyhow::Result<()> {
             .open(&target)
             .and_then(|mut there| there.write_all(document))
             .with_context(fail),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            private_file::write(&target, document)
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => private_file::write(&target, document),
         Err(error) => Err(error).with_context(fail),
     }
 }
