@@ -17,6 +17,8 @@ pub(super) struct Shown {
     terminal: bool,
     /// The beginning of a character whose rest is still to come.
     partial: Vec<u8>,
+    /// Whether the last line is open.
+    mid_line: bool,
 }
 
 impl Shown {
@@ -25,11 +27,15 @@ impl Shown {
         Self {
             terminal: std::io::stdout().is_terminal(),
             partial: Vec::new(),
+            mid_line: false,
         }
     }
 
     /// Prints the next piece.
     pub(super) fn print(&mut self, bytes: &[u8]) {
+        if let Some(last) = bytes.last() {
+            self.mid_line = *last != b'\n';
+        }
         if !self.terminal {
             return out::write(bytes);
         }
@@ -38,12 +44,25 @@ impl Shown {
         let whole = std::mem::replace(&mut self.partial, rest);
         out::write(line(&String::from_utf8_lossy(&whole), true).as_bytes());
     }
+
+    /// Ends the line that the output has left open on a terminal, for what else is said there.
+    pub(super) fn end_line(&mut self) {
+        self.end_character();
+        if self.terminal && std::mem::take(&mut self.mid_line) {
+            out::write(b"\n");
+        }
+    }
+
+    /// Prints what has not become a character.
+    fn end_character(&mut self) {
+        let partial = std::mem::take(&mut self.partial);
+        out::write(String::from_utf8_lossy(&partial).as_bytes());
+    }
 }
 
 impl Drop for Shown {
-    /// Prints what has not become a character.
     fn drop(&mut self) {
-        out::write(String::from_utf8_lossy(&self.partial).as_bytes());
+        self.end_character();
     }
 }
 

@@ -38,7 +38,8 @@ pub(super) enum JobCommand {
     Run {
         /// The job
         name: String,
-        /// Wait for the end, show the output, and fail if the run does not succeed
+        /// Wait for the end, show the output, and fail if the run does not succeed. Exit status 3 says that the
+        /// connection was lost and the run may go on
         #[arg(long)]
         wait: bool,
     },
@@ -93,7 +94,7 @@ pub(super) async fn main(
                 .await?;
             let run = text(&started, "run");
             if wait {
-                return watch::until_end(client, &run).await;
+                return watch::until_end(client, &run, output).await;
             }
             table::either(output, &started, |_| table::say(&format!("run {run}")));
         }

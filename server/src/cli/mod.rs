@@ -2,7 +2,7 @@
 //!
 //! `dev` runs the product; the other commands are clients of the API. They print tables for people and,
 //! with `--output json`, what the API said for programs. Exit status: 0 on success, 1 if the thing asked
-//! for failed, 2 for wrong usage.
+//! for failed, 2 for wrong usage, 3 if the connection was lost while a run was watched.
 
 #![expect(
     clippy::indexing_slicing,
@@ -19,6 +19,7 @@ mod out;
 mod reach;
 mod run;
 mod schedule;
+mod sse;
 mod table;
 mod transfer;
 mod watch;
@@ -33,9 +34,14 @@ use client::Client;
 pub use arguments::{as_worker, with_go_flags};
 pub(crate) use table::say;
 
+/// What the end of a client command says.
+const EXIT_STATUS: &str = "\
+Exit status of client commands: 0 success, 1 what was asked for failed, 2 wrong usage,
+3 the connection was lost while a run was watched, and the run may go on.";
+
 /// A job scheduler for fleets, extended with WebAssembly.
 #[derive(Debug, Parser)]
-#[command(name = "sandclock", version = crate::VERSION, max_term_width = 100)]
+#[command(name = "sandclock", version = crate::VERSION, max_term_width = 100, after_help = EXIT_STATUS)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -175,7 +181,7 @@ fn status(result: anyhow::Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             table::complain(&error);
-            ExitCode::FAILURE
+            ExitCode::from(if error.is::<watch::Lost>() { 3 } else { 1 })
         }
     }
 }

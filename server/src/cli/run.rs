@@ -34,7 +34,7 @@ pub(super) enum RunCommand {
     Logs {
         /// The run's id
         id: String,
-        /// Follow it until it ends
+        /// Follow it until it ends. Exit status 3 says that the connection was lost and the run may go on
         #[arg(short, long)]
         follow: bool,
     },
@@ -73,9 +73,7 @@ pub(super) async fn main(
             table::either(output, &runs, list);
         }
         RunCommand::Get { id } => table::json(&client.get(&format!("/runs/{id}")).await?),
-        RunCommand::Logs { id, follow: true } => {
-            watch::follow(client, &id).await?;
-        }
+        RunCommand::Logs { id, follow: true } => watch::follow(client, &id).await?,
         RunCommand::Logs { id, follow: false } => {
             let mut response = client.open(&format!("/runs/{id}/output")).await?;
             let mut shown = Shown::new();

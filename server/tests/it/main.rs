@@ -45,6 +45,8 @@ mod storm;
 #[cfg(test)]
 mod transfer;
 #[cfg(test)]
+mod watching;
+#[cfg(test)]
 mod weaknesses;
 #[cfg(test)]
 mod worker;
