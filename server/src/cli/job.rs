@@ -1,6 +1,6 @@
 //! `sandclock job`: list, read, write, run and kill jobs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use reqwest::Method;
@@ -83,10 +83,18 @@ pub(super) async fn main(
     match command {
         JobCommand::Ls => list(client, output).await?,
         JobCommand::Get { name } => table::json(&client.get(&path(&name, "")).await?),
-        JobCommand::Apply { file } => apply(client, &file).await?,
+        JobCommand::Apply { file } => {
+            let mut saved = Vec::new();
+            let applied = apply(client, &file, output, &mut saved).await;
+            if output == Output::Json {
+                table::json(&json!({ "items": saved, "next": null }));
+            }
+            applied?;
+        }
         JobCommand::Rm { name } => {
             client.call(Method::DELETE, &path(&name, ""), None).await?;
-            table::say(&format!("deleted {name}"));
+            let done = json!({ "job": name, "outcome": "deleted" });
+            table::either(output, &done, |_| table::say(&format!("deleted {name}")));
         }
         JobCommand::Run { name, wait } => {
             let started = client
@@ -111,8 +119,8 @@ pub(super) async fn main(
                 table::say(&format!("asked {runs} runs to end"));
             });
         }
-        JobCommand::Enable { name } => switch(client, &name, "enable").await?,
-        JobCommand::Disable { name } => switch(client, &name, "disable").await?,
+        JobCommand::Enable { name } => switch(client, &name, "enable", output).await?,
+        JobCommand::Disable { name } => switch(client, &name, "disable", output).await?,
         JobCommand::Next { name, n } => {
             let next = client
                 .get(&format!("{}?n={n}", path(&name, "/next")))
@@ -127,21 +135,23 @@ fn path(name: &str, rest: &str) -> String {
     format!("/jobs/{}{rest}", segment(name))
 }
 
-async fn switch(client: &Client, name: &str, to: &str) -> anyhow::Result<()> {
+async fn switch(client: &Client, name: &str, to: &str, output: Output) -> anyhow::Result<()> {
     let saved = client
         .call(Method::POST, &path(name, &format!("/{to}")), None)
         .await?;
-    table::say(&format!("{to}d {name}"));
-    if to == "enable" {
-        super::schedule::warnings(&saved);
-    }
+    table::either(output, &saved, |saved| {
+        table::say(&format!("{to}d {name}"));
+        if to == "enable" {
+            super::schedule::warnings(saved);
+        }
+    });
     Ok(())
 }
 
 async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
-    let jobs = Value::Array(client.all("/jobs").await?);
+    let jobs = json!({ "items": client.all("/jobs").await?, "next": null });
     table::either(output, &jobs, |jobs| {
-        let rows = jobs.as_array().into_iter().flatten().map(|job| {
+        let rows = jobs["items"].as_array().into_iter().flatten().map(|job| {
             let broken = job["broken"].is_string();
             let (next, meaning) = match job["enabled"].as_bool() {
                 _ if broken => ("broken".to_owned(), text(job, "broken")),
@@ -163,19 +173,28 @@ fn shown(job: &Value) -> String {
     }
 }
 
-async fn apply(client: &Client, path: &std::path::Path) -> anyhow::Result<()> {
+/// Saves the jobs of a file, and keeps what was saved also if a later one is refused.
+async fn apply(
+    client: &Client,
+    path: &Path,
+    output: Output,
+    saved: &mut Vec<Value>,
+) -> anyhow::Result<()> {
     let file = JobFile::read(path)?;
     for job in file.jobs()? {
         let route = self::path(&job.name, "");
         let call = client.call(Method::PUT, &route, Some(job.document));
-        let saved = call.await.map_err(|error| {
+        let view = call.await.map_err(|error| {
             let field = error.downcast_ref::<Refused>();
             let field = field.and_then(|refused| refused.field.clone());
             let place = file.place(&job.path, field.as_deref());
             error.context(format!("{place}: job {}", job.name))
         })?;
-        table::say(&format!("saved {}, version {}", job.name, saved["version"]));
-        super::schedule::warnings(&saved);
+        if output == Output::Table {
+            table::say(&format!("saved {}, version {}", job.name, view["version"]));
+            super::schedule::warnings(&view);
+        }
+        saved.push(view);
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! The command line: what is asked for, and where it goes.
 //!
-//! `dev` runs the product; the other commands are clients of the API. They print tables for people and,
-//! with `--output json`, what the API said for programs. Exit status: 0 on success, 1 if the thing asked
-//! for failed, 2 for wrong usage, 3 if the connection was lost while a run was watched.
+//! `dev` runs the product; the other commands are clients of the API. They print tables for people and, with
+//! `--output json`, one document for programs: what the API said, lists as `{items, next}`, and where it says
+//! nothing, which thing had which outcome. Exit status: 0 on success, 1 if the thing asked for failed, 2 for wrong
+//! usage, 3 if the connection was lost while a run was watched.
 
 #![expect(
     clippy::indexing_slicing,
@@ -63,7 +64,7 @@ struct Target {
     /// The token to sign in with
     #[arg(long, global = true, env = "SANDCLOCK_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// Tables for people or JSON for programs
+    /// Tables for people or one JSON document for programs
     #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
     output: Output,
 }

@@ -93,7 +93,10 @@ pub(super) async fn main(
             client
                 .call(Method::POST, &path, Some(json!({ "reason": reason })))
                 .await?;
-            table::say(&format!("asked run {id} to end"));
+            let done = json!({ "run": id, "outcome": "asked to end" });
+            table::either(output, &done, |_| {
+                table::say(&format!("asked run {id} to end"))
+            });
         }
         RunCommand::Explain { id } => {
             let mut run = client.get(&format!("/runs/{id}")).await?;

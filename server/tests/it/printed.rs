@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::process::{Command, Output, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::product::{PROGRAM, Product};
 
@@ -52,4 +52,40 @@ async fn output_that_cannot_be_written_is_a_failure_but_for_a_closed_pipe() {
         assert_eq!(output.status.code(), Some(0), "{args:?}: {said}");
         assert!(!said.contains("cannot"), "{args:?}: {said}");
     }
+}
+
+fn document(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+#[tokio::test]
+async fn every_command_has_a_document_for_programs() {
+    let product = Product::start(&["--no-examples"]);
+    let file = product.home().join("jobs.json");
+    let cli = |args: &[&str]| product.cli(&[args, &["--output", "json"]].concat());
+    let save = |jobs: Value| {
+        std::fs::write(&file, json!({ "jobs": jobs }).to_string()).unwrap();
+        cli(&["job", "apply", "-f", file.to_str().unwrap()])
+    };
+    let saved = document(&save(json!([{ "name": "a", "command": "echo hi" }])));
+    assert_eq!(saved["items"][0]["name"], "a");
+    assert_eq!(saved["items"][0]["enabled"], true);
+    let half = save(json!([{ "name": "b", "command": "true" }, { "name": "c", "argv": [] }]));
+    assert_eq!(half.status.code(), Some(1));
+    assert_eq!(document(&half)["items"][0]["name"], "b", "what was saved");
+
+    let listed = document(&cli(&["job", "ls"]));
+    assert_eq!(listed["items"][1]["name"], "b");
+    assert_eq!(listed["next"], Value::Null);
+    for (switch, enabled) in [("disable", false), ("enable", true)] {
+        let job = document(&cli(&["job", switch, "a"]));
+        assert_eq!(
+            (&job["name"], &job["enabled"]),
+            (&json!("a"), &json!(enabled))
+        );
+    }
+    let ended = cli(&["job", "run", "a", "--wait"]);
+    assert_eq!(document(&ended)["state"], "succeeded");
+    let deleted = document(&cli(&["job", "rm", "a"]));
+    assert_eq!(deleted, json!({ "job": "a", "outcome": "deleted" }));
 }
