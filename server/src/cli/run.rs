@@ -116,7 +116,11 @@ fn list(runs: &Value) {
             "started_at"
         };
         let id = text(run, "id");
-        vec![id, text(run, "job"), text(run, "state"), age(run, since)]
+        let state = match run["ticks"]["count"].as_u64() {
+            Some(count) => format!("{} ({count})", text(run, "state")),
+            None => text(run, "state"),
+        };
+        vec![id, text(run, "job"), state, age(run, since)]
     });
     table::print(&["RUN", "JOB", "STATE", "AGE"], rows);
 }
@@ -130,6 +134,11 @@ fn explain(run: &Value) {
     line("run", "id");
     line("job", "job");
     line("fire time", "fire_time");
+    let ticks = &run["ticks"];
+    if let Some(count) = ticks["count"].as_u64() {
+        let (first, last) = (text(ticks, "first"), text(ticks, "last"));
+        table::say(&format!("ticks      {count}, from {first} to {last}"));
+    }
     line("request", "request");
     line("state", "state");
     line("cause", "cause");

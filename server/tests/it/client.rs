@@ -97,7 +97,8 @@ fn job_ls(url: &str, token: &str) -> String {
 }
 
 /// Answers every request with these bytes.
-fn stranger(answer: &'static str) -> String {
+pub(crate) fn stranger(answer: impl Into<String>) -> String {
+    let answer = answer.into();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {

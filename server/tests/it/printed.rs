@@ -9,6 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::client::stranger;
 use crate::product::{PROGRAM, Product};
 
 fn printed_to(product: &Product, args: &[&str], stdout: impl Into<Stdio>) -> Output {
@@ -88,4 +89,28 @@ async fn every_command_has_a_document_for_programs() {
     assert_eq!(document(&ended)["state"], "succeeded");
     let deleted = document(&cli(&["job", "rm", "a"]));
     assert_eq!(deleted, json!({ "job": "a", "outcome": "deleted" }));
+}
+
+#[tokio::test]
+async fn a_record_of_many_ticks_says_so() {
+    let run = json!({
+        "id": "r", "job": "a", "state": "missed", "cause": "too late", "items": [],
+        "ticks": { "first": "2026-11-20T08:21:51Z", "last": "2026-11-20T08:22:07Z", "count": 17 },
+    });
+    let shown = |args: &[&str], body: &Value| {
+        let body = body.to_string();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}",
+            body.len()
+        );
+        let url = stranger(format!("{head}\r\n\r\n{body}"));
+        let mut command = Command::new(PROGRAM);
+        let command = command.args(args).args(["--url", &url, "--token", "x"]);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let explained = shown(&["run", "explain", "r"], &run);
+    let line = "ticks      17, from 2026-11-20T08:21:51Z to 2026-11-20T08:22:07Z\n";
+    assert!(explained.contains(line), "{explained}");
+    let listed = shown(&["run", "ls"], &json!({ "items": [run] }));
+    assert!(listed.contains("missed (17)"), "{listed}");
 }
