@@ -1,5 +1,6 @@
 //! Files of jobs, JSON or TOML, and where in them a job or a field stands.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -55,7 +56,7 @@ impl JobFile {
     /// Its jobs.
     ///
     /// # Errors
-    /// If it holds something else, or a job without a name.
+    /// If it holds something else, a job without a name, or a name twice.
     pub(super) fn jobs(&self) -> anyhow::Result<Vec<JobInFile>> {
         let jobs = match self.tree.get("jobs") {
             Some(Value::Array(jobs)) => {
@@ -74,9 +75,21 @@ impl JobFile {
             }
             None => vec![(String::new(), &self.tree)],
         };
-        jobs.into_iter()
-            .map(|(path, job)| self.job(path, job))
-            .collect()
+        let jobs = jobs.into_iter().map(|(path, job)| self.job(path, job));
+        let jobs: Vec<_> = jobs.collect::<anyhow::Result<_>>()?;
+        let mut places = BTreeMap::new();
+        for job in &jobs {
+            if let Some(first) = places.insert(&job.name, &job.path) {
+                let line = self.lines.of(&field(first, Some("name")));
+                let line = line
+                    .map(|line| format!(" in line {line}"))
+                    .unwrap_or_default();
+                let accepted = format!("each name once; {first}{line} has it, too");
+                let field = field(&job.path, Some("name"));
+                return Err(self.refused(FieldError::new(field, &job.name, accepted)));
+            }
+        }
+        Ok(jobs)
     }
 
     fn job(&self, path: String, job: &Value) -> anyhow::Result<JobInFile> {

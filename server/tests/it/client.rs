@@ -57,6 +57,11 @@ async fn a_file_is_refused_at_its_own_line() {
             "{\"name\": \"f\",\n \"name\": \"g\"}",
             "\"name\" is given twice at line 2",
         ),
+        (
+            "g.toml",
+            "[[jobs]]\nname = \"g\"\ncommand = \"true\"\n[[jobs]]\nname = \"g\"\ncommand = \"false\"\n",
+            "g.toml, line 5: jobs[1].name: g is not accepted: each name once; jobs[0] in line 2 has it, too",
+        ),
     ];
     for (name, text, expected) in cases {
         let said = told(&apply(&product, name, text));
