@@ -1,6 +1,7 @@
 //! Files of jobs, JSON or TOML, and where in them a job or a field stands.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -12,7 +13,8 @@ use crate::document::{self, FieldError, Lines};
 /// A file as it was read.
 #[derive(Debug)]
 pub(super) struct JobFile {
-    shown: String,
+    /// As it is named in messages.
+    pub(super) shown: String,
     tree: Value,
     /// Known of TOML only.
     lines: Lines,
@@ -43,13 +45,17 @@ impl JobFile {
             text = read.with_context(|| format!("read {}", path.display()))?;
             path.display().to_string()
         };
-        let is_toml = path.extension().is_some_and(|ending| ending == "toml");
-        let parsed = if is_toml {
-            document::parse_toml(&text)
-        } else {
-            document::parse_json(text.as_bytes()).map(|tree| (tree, Lines::default()))
+        let ending = path.extension().and_then(OsStr::to_str);
+        let parsed = match ending {
+            Some("toml") => document::parse_toml(&text),
+            _ => document::parse_json(text.as_bytes()).map(|tree| (tree, Lines::default())),
         };
-        let (tree, lines) = parsed.map_err(|error| anyhow!("{shown}: {error}"))?;
+        let (tree, lines) = parsed.map_err(|error| match ending {
+            Some("toml" | "json") => anyhow!("{shown}: {error}"),
+            _ => {
+                anyhow!("{shown} is read as JSON, because its name does not end in .toml: {error}")
+            }
+        })?;
         Ok(Self { shown, tree, lines })
     }
 

@@ -22,10 +22,14 @@ pub(super) enum JobCommand {
         /// The job
         name: String,
     },
-    /// Create or replace jobs from a file: JSON or TOML, one job or a list under `jobs`; what `job get` shows
-    /// is accepted, too. They are saved in order up to the first that is refused; what was saved stays
+    /// Create or replace jobs from a file
+    ///
+    /// The file holds one job, or a list under `jobs`; what `job get` shows is
+    /// accepted, too. They are saved in order up to the first that is refused;
+    /// what was saved stays.
+    #[command(verbatim_doc_comment)]
     Apply {
-        /// The file; - reads JSON from standard input
+        /// TOML if it ends in .toml, else JSON; - is JSON on standard input
         #[arg(short, long, value_name = "FILE")]
         file: PathBuf,
     },
@@ -38,9 +42,10 @@ pub(super) enum JobCommand {
     Run {
         /// The job
         name: String,
-        /// Wait for the end, show the output, and fail if the run does not succeed. Exit status 3 says that the
-        /// connection was lost and the run may go on
-        #[arg(long)]
+        /// Wait for the end, show the output, and fail unless it succeeds
+        ///
+        /// Exit status 3 says that the connection was lost; the run may go on.
+        #[arg(long, verbatim_doc_comment)]
         wait: bool,
     },
     /// End all runs of a job
@@ -181,7 +186,11 @@ async fn apply(
     saved: &mut Vec<Value>,
 ) -> anyhow::Result<()> {
     let file = JobFile::read(path)?;
-    for job in file.jobs()? {
+    let jobs = file.jobs()?;
+    if jobs.is_empty() && output == Output::Table {
+        table::say(&format!("{} holds no jobs: nothing was saved", file.shown));
+    }
+    for job in jobs {
         let route = self::path(&job.name, "");
         let call = client.call(Method::PUT, &route, Some(job.document));
         let view = call.await.map_err(|error| {

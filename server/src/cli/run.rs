@@ -29,13 +29,18 @@ pub(super) enum RunCommand {
         /// The run's id
         id: String,
     },
-    /// Show what a run printed. A terminal gets control characters as `less` shows them, such as ^[; a pipe or
-    /// a file gets every byte as it is
+    /// Show what a run printed
+    ///
+    /// A terminal gets control characters as `less` shows them, such as ^[;
+    /// a pipe or a file gets every byte as it is.
+    #[command(verbatim_doc_comment)]
     Logs {
         /// The run's id
         id: String,
-        /// Follow it until it ends. Exit status 3 says that the connection was lost and the run may go on
-        #[arg(short, long)]
+        /// Follow it until it ends
+        ///
+        /// Exit status 3 says that the connection was lost; the run may go on.
+        #[arg(short, long, verbatim_doc_comment)]
         follow: bool,
     },
     /// End a run

@@ -62,15 +62,30 @@ async fn a_file_is_refused_at_its_own_line() {
             "[[jobs]]\nname = \"g\"\ncommand = \"true\"\n[[jobs]]\nname = \"g\"\ncommand = \"false\"\n",
             "g.toml, line 5: jobs[1].name: g is not accepted: each name once; jobs[0] in line 2 has it, too",
         ),
+        (
+            "h.txt",
+            "name = \"h\"\n",
+            "h.txt is read as JSON, because its name does not end in .toml: (the document): ",
+        ),
     ];
     for (name, text, expected) in cases {
         let said = told(&apply(&product, name, text));
         assert!(said.contains(expected), "{said}");
     }
-    assert_eq!(
-        product.get("/jobs").await["items"][0]["name"],
-        "b",
-        "what came before the fault"
+    let saved = product.get("/jobs").await["items"].take();
+    let names: Vec<_> = saved
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|job| &job["name"])
+        .collect();
+    assert_eq!(names, ["b"], "what came before the fault");
+    let none = apply(&product, "i.json", "{\"jobs\": []}");
+    assert!(none.status.success(), "{none:?}");
+    let said = String::from_utf8(none.stdout).unwrap();
+    assert!(
+        said.ends_with("i.json holds no jobs: nothing was saved\n"),
+        "{said}"
     );
 }
 

@@ -114,3 +114,15 @@ async fn a_record_of_many_ticks_says_so() {
     let listed = shown(&["run", "ls"], &json!({ "items": [run] }));
     assert!(listed.contains("missed (17)"), "{listed}");
 }
+
+#[tokio::test]
+async fn a_wrong_usage_names_only_what_the_command_needs() {
+    let product = Product::start(&["--no-examples"]);
+    let output = product.cli(&["job", "get"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("Usage: sandclock job get [OPTIONS] <NAME>\n"),
+        "{said}"
+    );
+}

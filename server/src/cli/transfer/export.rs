@@ -16,10 +16,11 @@ use crate::private_file;
 /// What to export, and where to.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ExportArgs {
-    /// The file, which only its owner can read; its folder must be there. Without one the document goes to
-    /// standard output
+    /// The file, which only its owner can read [default: standard output]
+    ///
+    /// Its folder must be there. A device or a pipe is written into.
     file: Option<PathBuf>,
-    /// Leave out jobs whose stored record cannot be read, instead of exporting nothing
+    /// Leave out jobs that cannot be read, instead of exporting nothing
     #[arg(long)]
     skip_broken: bool,
     #[command(flatten)]
