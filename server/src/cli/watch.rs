@@ -48,7 +48,7 @@ pub(super) async fn until_end(client: &Client, run: &str, output: Output) -> any
         Ok(stream) => stream,
         Err(error) => watch.connect_again(error).await?,
     };
-    let end = watch.to_end(stream, || false).await?;
+    let end = watch.follow(stream, || false).await?;
     match &mut watch.shown {
         Some(shown) => shown.end_line(),
         None => table::json(&end),
@@ -69,7 +69,7 @@ pub(super) async fn until_end(client: &Client, run: &str, output: Output) -> any
 pub(super) async fn follow(client: &Client, run: &str) -> anyhow::Result<()> {
     let mut watch = Watch::new(client, run);
     let stream = client.open(&watch.path).await?;
-    watch.to_end(stream, out::is_closed).await.map(drop)
+    watch.follow(stream, out::is_closed).await.map(drop)
 }
 
 /// A run that is followed.
@@ -99,7 +99,7 @@ impl<'a> Watch<'a> {
     }
 
     /// The ended run; nothing if it is `enough` before.
-    async fn to_end(
+    async fn follow(
         &mut self,
         mut stream: Response,
         enough: fn() -> bool,
