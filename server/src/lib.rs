@@ -28,8 +28,6 @@ pub mod wire;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 /// The program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -47,5 +45,8 @@ pub fn start(reading: fn(Vec<OsString>) -> Vec<OsString>) -> ExitCode {
     }
     tls();
     let arguments = reading(std::env::args_os().collect());
-    cli::main(cli::Cli::parse_from(cli::with_go_flags(arguments)))
+    match cli::Cli::read(cli::with_go_flags(arguments)) {
+        Ok(cli) => cli::main(cli),
+        Err(shown) => cli::usage(&shown),
+    }
 }

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Output;
 use super::client::{Client, query, segment};
@@ -74,13 +74,19 @@ pub(super) async fn main(
                 rows(alerts, &["ALERT", "JOB", "TARGET", "STATE", "AGE"], row);
             });
         }
-        AlertCommand::Retry { id } => act(client, &id, "retry", "sending").await?,
-        AlertCommand::Ack { id } => act(client, &id, "ack", "acknowledged").await?,
+        AlertCommand::Retry { id } => act(client, &id, "retry", "sending", output).await?,
+        AlertCommand::Ack { id } => act(client, &id, "ack", "acknowledged", output).await?,
     }
     Ok(())
 }
 
-async fn act(client: &Client, id: &str, what: &str, said: &str) -> anyhow::Result<()> {
+async fn act(
+    client: &Client,
+    id: &str,
+    what: &str,
+    said: &str,
+    output: Output,
+) -> anyhow::Result<()> {
     client
         .call(
             Method::POST,
@@ -88,7 +94,8 @@ async fn act(client: &Client, id: &str, what: &str, said: &str) -> anyhow::Resul
             None,
         )
         .await?;
-    table::say(&format!("{said} {id}"));
+    let done = json!({ "alert": id, "outcome": said });
+    table::either(output, &done, |_| table::say(&format!("{said} {id}")));
     Ok(())
 }
 

@@ -2,6 +2,22 @@
 
 use std::ffi::OsString;
 
+use clap::{Command, CommandFactory};
+
+/// The command line as it is read. A message about wrong usage shows each command's own usage: by itself the parser
+/// shows what is set by the environment as if it had to be typed.
+pub(super) fn command<C: CommandFactory>() -> Command {
+    let mut command = C::command();
+    command.build();
+    with_usage(command)
+}
+
+fn with_usage(mut command: Command) -> Command {
+    let usage = command.render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").to_owned();
+    command.override_usage(usage).mut_subcommands(with_usage)
+}
+
 /// What `sandclock-worker` was given, as arguments of `sandclock worker`. Without any it reads `./worker.json`, as
 /// a Go fleet's worker does.
 pub fn as_worker(arguments: Vec<OsString>) -> Vec<OsString> {
@@ -30,9 +46,28 @@ pub fn with_go_flags(arguments: Vec<OsString>) -> Vec<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Cli;
 
     fn read(typed: &[&str]) -> Vec<OsString> {
         with_go_flags(as_worker(typed.iter().map(OsString::from).collect()))
+    }
+
+    fn narrow(mut command: Command) {
+        let helps = [
+            (command.render_help(), 100),
+            (command.render_long_help(), 80),
+        ];
+        for (help, columns) in helps {
+            for line in help.to_string().lines() {
+                assert!(line.chars().count() <= columns, "{columns}: {line}");
+            }
+        }
+        command.get_subcommands().cloned().for_each(narrow);
+    }
+
+    #[test]
+    fn no_line_of_help_is_wide() {
+        narrow(command::<Cli>());
     }
 
     #[test]

@@ -133,7 +133,7 @@ impl Client {
 
     /// Why an answer ended before its end.
     pub(super) fn broken_off(&self, error: &reqwest::Error) -> anyhow::Error {
-        Told(reach::why_not(&self.url, error)).into()
+        Told(reach::broken_off(&self.url, error)).into()
     }
 
     /// The answer's body.

@@ -1,5 +1,7 @@
 //! Files of jobs, JSON or TOML, and where in them a job or a field stands.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -11,7 +13,8 @@ use crate::document::{self, FieldError, Lines};
 /// A file as it was read.
 #[derive(Debug)]
 pub(super) struct JobFile {
-    shown: String,
+    /// As it is named in messages.
+    pub(super) shown: String,
     tree: Value,
     /// Known of TOML only.
     lines: Lines,
@@ -42,20 +45,24 @@ impl JobFile {
             text = read.with_context(|| format!("read {}", path.display()))?;
             path.display().to_string()
         };
-        let is_toml = path.extension().is_some_and(|ending| ending == "toml");
-        let parsed = if is_toml {
-            document::parse_toml(&text)
-        } else {
-            document::parse_json(text.as_bytes()).map(|tree| (tree, Lines::default()))
+        let ending = path.extension().and_then(OsStr::to_str);
+        let parsed = match ending {
+            Some("toml") => document::parse_toml(&text),
+            _ => document::parse_json(text.as_bytes()).map(|tree| (tree, Lines::default())),
         };
-        let (tree, lines) = parsed.map_err(|error| anyhow!("{shown}: {error}"))?;
+        let (tree, lines) = parsed.map_err(|error| match ending {
+            Some("toml" | "json") => anyhow!("{shown}: {error}"),
+            _ => {
+                anyhow!("{shown} is read as JSON, because its name does not end in .toml: {error}")
+            }
+        })?;
         Ok(Self { shown, tree, lines })
     }
 
     /// Its jobs.
     ///
     /// # Errors
-    /// If it holds something else, or a job without a name.
+    /// If it holds something else, a job without a name, or a name twice.
     pub(super) fn jobs(&self) -> anyhow::Result<Vec<JobInFile>> {
         let jobs = match self.tree.get("jobs") {
             Some(Value::Array(jobs)) => {
@@ -74,9 +81,21 @@ impl JobFile {
             }
             None => vec![(String::new(), &self.tree)],
         };
-        jobs.into_iter()
-            .map(|(path, job)| self.job(path, job))
-            .collect()
+        let jobs = jobs.into_iter().map(|(path, job)| self.job(path, job));
+        let jobs: Vec<_> = jobs.collect::<anyhow::Result<_>>()?;
+        let mut places = BTreeMap::new();
+        for job in &jobs {
+            if let Some(first) = places.insert(&job.name, &job.path) {
+                let line = self.lines.of(&field(first, Some("name")));
+                let line = line
+                    .map(|line| format!(" in line {line}"))
+                    .unwrap_or_default();
+                let accepted = format!("each name once; {first}{line} has it, too");
+                let field = field(&job.path, Some("name"));
+                return Err(self.refused(FieldError::new(field, &job.name, accepted)));
+            }
+        }
+        Ok(jobs)
     }
 
     fn job(&self, path: String, job: &Value) -> anyhow::Result<JobInFile> {

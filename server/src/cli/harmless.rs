@@ -6,8 +6,9 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
+use super::out;
 use crate::api::stream::whole_characters;
 
 /// Prints output on its way to standard output.
@@ -16,6 +17,8 @@ pub(super) struct Shown {
     terminal: bool,
     /// The beginning of a character whose rest is still to come.
     partial: Vec<u8>,
+    /// Whether the last line is open.
+    mid_line: bool,
 }
 
 impl Shown {
@@ -24,32 +27,43 @@ impl Shown {
         Self {
             terminal: std::io::stdout().is_terminal(),
             partial: Vec::new(),
+            mid_line: false,
         }
     }
 
     /// Prints the next piece.
     pub(super) fn print(&mut self, bytes: &[u8]) {
+        if let Some(last) = bytes.last() {
+            self.mid_line = *last != b'\n';
+        }
         if !self.terminal {
-            return write(bytes);
+            return out::write(bytes);
         }
         self.partial.extend_from_slice(bytes);
         let rest = self.partial.split_off(whole_characters(&self.partial));
         let whole = std::mem::replace(&mut self.partial, rest);
-        write(line(&String::from_utf8_lossy(&whole), true).as_bytes());
+        out::write(line(&String::from_utf8_lossy(&whole), true).as_bytes());
+    }
+
+    /// Ends the line that the output has left open on a terminal, for what else is said there.
+    pub(super) fn end_line(&mut self) {
+        self.end_character();
+        if self.terminal && std::mem::take(&mut self.mid_line) {
+            out::write(b"\n");
+        }
+    }
+
+    /// Prints what has not become a character.
+    fn end_character(&mut self) {
+        let partial = std::mem::take(&mut self.partial);
+        out::write(String::from_utf8_lossy(&partial).as_bytes());
     }
 }
 
 impl Drop for Shown {
-    /// Prints what has not become a character.
     fn drop(&mut self) {
-        write(String::from_utf8_lossy(&self.partial).as_bytes());
+        self.end_character();
     }
-}
-
-fn write(bytes: &[u8]) {
-    let mut out = std::io::stdout().lock();
-    // A closed pipe (`| head`) is no failure of ours.
-    let _ = out.write_all(bytes).and_then(|()| out.flush());
 }
 
 /// The text as a terminal may have it: without control characters but tabs and ends of lines.

@@ -1,6 +1,6 @@
 //! `sandclock job`: list, read, write, run and kill jobs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use reqwest::Method;
@@ -22,10 +22,14 @@ pub(super) enum JobCommand {
         /// The job
         name: String,
     },
-    /// Create or replace jobs from a file: JSON or TOML, one job or a list under `jobs`; what `job get` shows
-    /// is accepted, too. They are saved in order up to the first that is refused; what was saved stays
+    /// Create or replace jobs from a file
+    ///
+    /// The file holds one job, or a list under `jobs`; what `job get` shows is
+    /// accepted, too. They are saved in order up to the first that is refused;
+    /// what was saved stays.
+    #[command(verbatim_doc_comment)]
     Apply {
-        /// The file; - reads JSON from standard input
+        /// TOML if it ends in .toml, else JSON; - is JSON on standard input
         #[arg(short, long, value_name = "FILE")]
         file: PathBuf,
     },
@@ -38,8 +42,10 @@ pub(super) enum JobCommand {
     Run {
         /// The job
         name: String,
-        /// Wait for the end, show the output, and fail if the run does not succeed
-        #[arg(long)]
+        /// Wait for the end, show the output, and fail unless it succeeds
+        ///
+        /// Exit status 3 says that the connection was lost; the run may go on.
+        #[arg(long, verbatim_doc_comment)]
         wait: bool,
     },
     /// End all runs of a job
@@ -82,10 +88,18 @@ pub(super) async fn main(
     match command {
         JobCommand::Ls => list(client, output).await?,
         JobCommand::Get { name } => table::json(&client.get(&path(&name, "")).await?),
-        JobCommand::Apply { file } => apply(client, &file).await?,
+        JobCommand::Apply { file } => {
+            let mut saved = Vec::new();
+            let applied = apply(client, &file, output, &mut saved).await;
+            if output == Output::Json {
+                table::json(&json!({ "items": saved, "next": null }));
+            }
+            applied?;
+        }
         JobCommand::Rm { name } => {
             client.call(Method::DELETE, &path(&name, ""), None).await?;
-            table::say(&format!("deleted {name}"));
+            let done = json!({ "job": name, "outcome": "deleted" });
+            table::either(output, &done, |_| table::say(&format!("deleted {name}")));
         }
         JobCommand::Run { name, wait } => {
             let started = client
@@ -93,7 +107,7 @@ pub(super) async fn main(
                 .await?;
             let run = text(&started, "run");
             if wait {
-                return watch::until_end(client, &run).await;
+                return watch::until_end(client, &run, output).await;
             }
             table::either(output, &started, |_| table::say(&format!("run {run}")));
         }
@@ -110,8 +124,8 @@ pub(super) async fn main(
                 table::say(&format!("asked {runs} runs to end"));
             });
         }
-        JobCommand::Enable { name } => switch(client, &name, "enable").await?,
-        JobCommand::Disable { name } => switch(client, &name, "disable").await?,
+        JobCommand::Enable { name } => switch(client, &name, "enable", output).await?,
+        JobCommand::Disable { name } => switch(client, &name, "disable", output).await?,
         JobCommand::Next { name, n } => {
             let next = client
                 .get(&format!("{}?n={n}", path(&name, "/next")))
@@ -126,21 +140,23 @@ fn path(name: &str, rest: &str) -> String {
     format!("/jobs/{}{rest}", segment(name))
 }
 
-async fn switch(client: &Client, name: &str, to: &str) -> anyhow::Result<()> {
+async fn switch(client: &Client, name: &str, to: &str, output: Output) -> anyhow::Result<()> {
     let saved = client
         .call(Method::POST, &path(name, &format!("/{to}")), None)
         .await?;
-    table::say(&format!("{to}d {name}"));
-    if to == "enable" {
-        super::schedule::warnings(&saved);
-    }
+    table::either(output, &saved, |saved| {
+        table::say(&format!("{to}d {name}"));
+        if to == "enable" {
+            super::schedule::warnings(saved);
+        }
+    });
     Ok(())
 }
 
 async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
-    let jobs = Value::Array(client.all("/jobs").await?);
+    let jobs = json!({ "items": client.all("/jobs").await?, "next": null });
     table::either(output, &jobs, |jobs| {
-        let rows = jobs.as_array().into_iter().flatten().map(|job| {
+        let rows = jobs["items"].as_array().into_iter().flatten().map(|job| {
             let broken = job["broken"].is_string();
             let (next, meaning) = match job["enabled"].as_bool() {
                 _ if broken => ("broken".to_owned(), text(job, "broken")),
@@ -162,19 +178,32 @@ fn shown(job: &Value) -> String {
     }
 }
 
-async fn apply(client: &Client, path: &std::path::Path) -> anyhow::Result<()> {
+/// Saves the jobs of a file, and keeps what was saved also if a later one is refused.
+async fn apply(
+    client: &Client,
+    path: &Path,
+    output: Output,
+    saved: &mut Vec<Value>,
+) -> anyhow::Result<()> {
     let file = JobFile::read(path)?;
-    for job in file.jobs()? {
+    let jobs = file.jobs()?;
+    if jobs.is_empty() && output == Output::Table {
+        table::say(&format!("{} holds no jobs: nothing was saved", file.shown));
+    }
+    for job in jobs {
         let route = self::path(&job.name, "");
         let call = client.call(Method::PUT, &route, Some(job.document));
-        let saved = call.await.map_err(|error| {
+        let view = call.await.map_err(|error| {
             let field = error.downcast_ref::<Refused>();
             let field = field.and_then(|refused| refused.field.clone());
             let place = file.place(&job.path, field.as_deref());
             error.context(format!("{place}: job {}", job.name))
         })?;
-        table::say(&format!("saved {}, version {}", job.name, saved["version"]));
-        super::schedule::warnings(&saved);
+        if output == Output::Table {
+            table::say(&format!("saved {}, version {}", job.name, view["version"]));
+            super::schedule::warnings(&view);
+        }
+        saved.push(view);
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! The command line: what is asked for, and where it goes.
 //!
-//! `dev` runs the product; the other commands are clients of the API. They print tables for people and,
-//! with `--output json`, what the API said for programs. Exit status: 0 on success, 1 if the thing asked
-//! for failed, 2 for wrong usage.
+//! `dev` runs the product; the other commands are clients of the API. They print tables for people and, with
+//! `--output json`, one document for programs: what the API said, lists as `{items, next}`, and where it says
+//! nothing, which thing had which outcome. Exit status: 0 on success, 1 if the thing asked for failed, 2 for wrong
+//! usage, 3 if the connection was lost while a run was watched.
 
 #![expect(
     clippy::indexing_slicing,
@@ -15,26 +16,35 @@ mod client;
 mod file;
 mod harmless;
 mod job;
+mod out;
 mod reach;
 mod run;
 mod schedule;
+mod sse;
 mod table;
 mod transfer;
 mod watch;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use client::Client;
 
 pub use arguments::{as_worker, with_go_flags};
 pub(crate) use table::say;
 
+/// What the end of a client command says.
+const EXIT_STATUS: &str = "\
+Exit status of client commands: 0 success, 1 what was asked for failed,
+2 wrong usage, 3 the connection was lost while a run was watched, and the run
+may go on.";
+
 /// A job scheduler for fleets, extended with WebAssembly.
 #[derive(Debug, Parser)]
-#[command(name = "sandclock", version = crate::VERSION, max_term_width = 100)]
+#[command(name = "sandclock", version = crate::VERSION, after_help = EXIT_STATUS)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -42,21 +52,33 @@ pub struct Cli {
     target: Target,
 }
 
+impl Cli {
+    /// What was typed, with the program's name first.
+    ///
+    /// # Errors
+    /// What to print instead: a help text, or what is wrong.
+    pub fn read(arguments: Vec<OsString>) -> Result<Self, clap::Error> {
+        let matches = arguments::command::<Self>().try_get_matches_from(arguments)?;
+        Self::from_arg_matches(&matches)
+    }
+}
+
 /// Where client commands go, and how they print.
 #[derive(Clone, Debug, Args)]
 struct Target {
-    /// The server's address
+    /// Where the server is
     #[arg(
         long,
         global = true,
         env = "SANDCLOCK_URL",
+        hide_env_values = true,
         default_value = "http://127.0.0.1:8070"
     )]
     url: String,
     /// The token to sign in with
     #[arg(long, global = true, env = "SANDCLOCK_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// Tables for people or JSON for programs
+    /// How to print answers
     #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
     output: Output,
 }
@@ -64,15 +86,15 @@ struct Target {
 /// How answers are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// For people.
+    /// Tables for people.
     Table,
-    /// For programs.
+    /// One JSON document for programs.
     Json,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run everything in one process: API, worker, plugins, one file for data
+    /// Run everything in one process: API, worker, plugins, one data file
     Dev(DevArgs),
     /// Jobs: list, read, write, run, kill
     #[command(subcommand)]
@@ -88,7 +110,9 @@ enum Command {
     Plugin(alert::PluginCommand),
     /// Write all jobs into one document, for another store or for safety
     Export(transfer::ExportArgs),
-    /// Save the jobs of an exported document; the schedule of each begins with that moment
+    /// Save the jobs of an exported document
+    ///
+    /// The schedule of each begins with that moment.
     Import(transfer::ImportArgs),
     /// Answer people: API and console, over the stores of a fleet
     Server(ServerArgs),
@@ -122,7 +146,7 @@ pub struct ServerArgs {
     /// Where its stores are, and everything else; or a Go fleet's master.json
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// Answer the routes of a Go fleet's master without a token, as that master does
+    /// Answer a Go master's routes without a token, as that master does
     #[arg(long)]
     pub go_open: bool,
 }
@@ -152,14 +176,29 @@ pub fn main(cli: Cli) -> ExitCode {
             config: Some(config),
             ..
         }) => crate::roles::worker(&config),
-        Command::Schedule(command) => schedule::main(command, cli.target.output),
-        command => client_command(command, &cli.target),
+        Command::Schedule(command) => {
+            schedule::main(command, cli.target.output).and_then(|()| out::taken())
+        }
+        command => client_command(command, &cli.target).and_then(|()| out::taken()),
     };
+    status(result)
+}
+
+/// Says how the program is used, and how that ends it.
+pub fn usage(shown: &clap::Error) -> ExitCode {
+    out::usage(shown);
+    if shown.use_stderr() {
+        return ExitCode::from(2);
+    }
+    status(out::taken())
+}
+
+fn status(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             table::complain(&error);
-            ExitCode::FAILURE
+            ExitCode::from(if error.is::<watch::Lost>() { 3 } else { 1 })
         }
     }
 }

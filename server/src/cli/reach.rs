@@ -16,6 +16,14 @@ pub(super) struct Refused {
     told: String,
     /// The field at fault, if it is about one.
     pub(super) field: Option<String>,
+    status: StatusCode,
+}
+
+impl Refused {
+    /// Whether another try gets the same answer.
+    pub(super) fn is_final(&self) -> bool {
+        !self.status.is_server_error()
+    }
 }
 
 /// A server's address as people give it, without a slash at its end.
@@ -35,10 +43,7 @@ pub(super) fn address(text: &str) -> Result<String, Told> {
 
 /// Why no answer came from `url`.
 pub(super) fn why_not(url: &str, error: &reqwest::Error) -> String {
-    let causes: Vec<_> = std::iter::successors(error.source(), |error: &&(dyn Error + 'static)| {
-        (*error).source()
-    })
-    .collect();
+    let causes = causes(error);
     let said: Vec<_> = causes.iter().map(ToString::to_string).collect();
     let has = |what: &str| said.iter().any(|text| text.contains(what));
     let kind = causes
@@ -77,6 +82,19 @@ pub(super) fn why_not(url: &str, error: &reqwest::Error) -> String {
     format!("cannot reach {url}: {why}")
 }
 
+/// What is behind an error, the root at last.
+fn causes(error: &reqwest::Error) -> Vec<&(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |error| (*error).source()).collect()
+}
+
+/// Why an answer that had begun ended before its end: the address was right.
+pub(super) fn broken_off(url: &str, error: &reqwest::Error) -> String {
+    let causes = causes(error);
+    let root = causes.last().map(ToString::to_string);
+    let root = root.unwrap_or_else(|| error.to_string());
+    format!("{url} broke off its answer: {root}")
+}
+
 /// An answer from something that is no Sandclock server.
 pub(super) fn stranger(url: &str, what: &str) -> String {
     format!(
@@ -105,5 +123,9 @@ pub(super) async fn refusal(url: &str, response: Response) -> Refused {
         _ => stranger(url, &status.to_string()),
     };
     let field = member("field").map(ToOwned::to_owned);
-    Refused { told, field }
+    Refused {
+        told,
+        field,
+        status,
+    }
 }

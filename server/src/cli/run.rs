@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::client::{Client, query};
 use super::harmless::Shown;
 use super::table::{self, age, text};
-use super::{Output, watch};
+use super::{Output, out, watch};
 
 /// What to do with runs.
 #[derive(Debug, Subcommand)]
@@ -29,13 +29,18 @@ pub(super) enum RunCommand {
         /// The run's id
         id: String,
     },
-    /// Show what a run printed. A terminal gets control characters as `less` shows them, such as ^[; a pipe or
-    /// a file gets every byte as it is
+    /// Show what a run printed
+    ///
+    /// A terminal gets control characters as `less` shows them, such as ^[;
+    /// a pipe or a file gets every byte as it is.
+    #[command(verbatim_doc_comment)]
     Logs {
         /// The run's id
         id: String,
         /// Follow it until it ends
-        #[arg(short, long)]
+        ///
+        /// Exit status 3 says that the connection was lost; the run may go on.
+        #[arg(short, long, verbatim_doc_comment)]
         follow: bool,
     },
     /// End a run
@@ -73,9 +78,7 @@ pub(super) async fn main(
             table::either(output, &runs, list);
         }
         RunCommand::Get { id } => table::json(&client.get(&format!("/runs/{id}")).await?),
-        RunCommand::Logs { id, follow: true } => {
-            watch::follow(client, &id).await?;
-        }
+        RunCommand::Logs { id, follow: true } => watch::follow(client, &id).await?,
         RunCommand::Logs { id, follow: false } => {
             let mut response = client.open(&format!("/runs/{id}/output")).await?;
             let mut shown = Shown::new();
@@ -85,6 +88,9 @@ pub(super) async fn main(
                 .map_err(|error| client.broken_off(&error))?
             {
                 shown.print(&piece);
+                if out::is_closed() {
+                    break;
+                }
             }
         }
         RunCommand::Kill { id, reason } => {
@@ -92,7 +98,10 @@ pub(super) async fn main(
             client
                 .call(Method::POST, &path, Some(json!({ "reason": reason })))
                 .await?;
-            table::say(&format!("asked run {id} to end"));
+            let done = json!({ "run": id, "outcome": "asked to end" });
+            table::either(output, &done, |_| {
+                table::say(&format!("asked run {id} to end"))
+            });
         }
         RunCommand::Explain { id } => {
             let mut run = client.get(&format!("/runs/{id}")).await?;
@@ -112,7 +121,11 @@ fn list(runs: &Value) {
             "started_at"
         };
         let id = text(run, "id");
-        vec![id, text(run, "job"), text(run, "state"), age(run, since)]
+        let state = match run["ticks"]["count"].as_u64() {
+            Some(count) => format!("{} ({count})", text(run, "state")),
+            None => text(run, "state"),
+        };
+        vec![id, text(run, "job"), state, age(run, since)]
     });
     table::print(&["RUN", "JOB", "STATE", "AGE"], rows);
 }
@@ -126,6 +139,11 @@ fn explain(run: &Value) {
     line("run", "id");
     line("job", "job");
     line("fire time", "fire_time");
+    let ticks = &run["ticks"];
+    if let Some(count) = ticks["count"].as_u64() {
+        let (first, last) = (text(ticks, "first"), text(ticks, "last"));
+        table::say(&format!("ticks      {count}, from {first} to {last}"));
+    }
     line("request", "request");
     line("state", "state");
     line("cause", "cause");

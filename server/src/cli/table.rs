@@ -1,14 +1,13 @@
 //! What people see on a terminal: tables that fit its width, and complaints.
-#![expect(clippy::print_stderr, reason = "the one place that prints")]
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use sandclock_core::Timestamp;
 use sandclock_core::time::Clock as _;
 use serde_json::Value;
 
-use super::{Output, harmless};
+use super::{Output, harmless, out};
 use crate::clock::SystemClock;
 
 /// What a column but the first keeps of its content before the first is cut, in columns of the terminal.
@@ -95,27 +94,16 @@ pub(super) fn either(output: Output, value: &Value, people: impl FnOnce(&Value))
 
 /// Prints a line.
 pub(crate) fn say(line: &str) {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
-    let line = harmless::line(line, out.is_terminal());
-    // A closed pipe (`| head`) is no failure of ours.
-    let _ = writeln!(out, "{line}");
-}
-
-/// Prints bytes as they are.
-///
-/// # Errors
-/// If they cannot all be written.
-pub(super) fn raw(bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
-    out.write_all(bytes)?;
-    out.flush()
+    let line = harmless::line(line, std::io::stdout().is_terminal());
+    out::write(format!("{line}\n").as_bytes());
 }
 
 /// Prints a line beside the output proper.
 pub(super) fn aside(line: &str) {
-    eprintln!("{}", harmless::line(line, std::io::stderr().is_terminal()));
+    let mut err = std::io::stderr();
+    let line = harmless::line(line, err.is_terminal());
+    // There is no other place to say it.
+    let _ = writeln!(err, "{line}");
 }
 
 /// Prints why a command failed, with the whole chain of causes.

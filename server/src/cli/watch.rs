@@ -1,21 +1,58 @@
 //! Following a run: its output as it comes, then how it ended.
+//!
+//! A connection that breaks is made again, as a server may be restarted while a run goes on. The stream begins with
+//! the beginning of the output then, and is the same up to where it broke, so what was printed of each attempt is
+//! passed over by its length.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::StreamExt as _;
+use reqwest::Response;
 use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::Told;
 use super::client::Client;
 use super::harmless::Shown;
+use super::reach::Refused;
+use super::sse::Events;
 use super::table::{self, text};
+use super::{Output, Told, out};
 
-/// Prints a run's output until it ends.
+/// How long a lost connection is tried again before it is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait before each try.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Nobody knows how a run ends.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection was lost ({why}); run {run} may go on: sandclock run logs -f {run}")]
+pub(super) struct Lost {
+    run: String,
+    why: String,
+}
+
+/// Prints a run's output until it ends, or the ended run as JSON.
 ///
 /// # Errors
-/// If the run does not succeed, or the server goes away.
-pub(super) async fn until_end(client: &Client, run: &str) -> anyhow::Result<()> {
-    let end = follow(client, run).await?;
+/// If the run does not succeed; [`Lost`] if the server goes away.
+pub(super) async fn until_end(client: &Client, run: &str, output: Output) -> anyhow::Result<()> {
+    table::aside(&format!("run {run} started"));
+    let mut watch = Watch::new(client, run);
+    if output == Output::Json {
+        watch.shown = None;
+    }
+    let stream = match client.open(&watch.path).await {
+        Ok(stream) => stream,
+        Err(error) => watch.connect_again(error).await?,
+    };
+    let end = watch.follow(stream, || false).await?;
+    match &mut watch.shown {
+        Some(shown) => shown.end_line(),
+        None => table::json(&end),
+    }
     let (state, cause) = (text(&end, "state"), text(&end, "cause"));
     table::aside(&format!("run {run} {state}: {cause}"));
     if state == "succeeded" {
@@ -25,27 +62,122 @@ pub(super) async fn until_end(client: &Client, run: &str) -> anyhow::Result<()> 
     }
 }
 
-/// Prints a run's output until it ends, and returns the ended run.
+/// Prints a run's output until it ends or nobody reads it any more.
 ///
 /// # Errors
-/// If the server goes away.
-pub(super) async fn follow(client: &Client, run: &str) -> anyhow::Result<Value> {
-    let path = format!("/runs/{run}/stream");
-    let response = client.open(&path).await?;
-    let mut events = Events::default();
-    let mut shown = Shown::new();
-    let mut body = response.bytes_stream();
-    while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|error| client.broken_off(&error))?;
-        for (kind, data) in events.push(&piece) {
-            let data: Value = serde_json::from_str(&data)?;
-            if kind == "end" {
-                return Ok(data);
-            }
-            shown.print(&printed(&kind, &data)?);
+/// If the server refuses or does not answer; [`Lost`] if it goes away.
+pub(super) async fn follow(client: &Client, run: &str) -> anyhow::Result<()> {
+    let mut watch = Watch::new(client, run);
+    let stream = client.open(&watch.path).await?;
+    watch.follow(stream, out::is_closed).await.map(drop)
+}
+
+/// A run that is followed.
+#[derive(Debug)]
+struct Watch<'a> {
+    client: &'a Client,
+    run: &'a str,
+    path: String,
+    /// `None` if the output is not shown.
+    shown: Option<Shown>,
+    /// How many bytes of each attempt have been printed.
+    printed: BTreeMap<u64, usize>,
+    /// Until when to connect again, from a break until the stream has gone on.
+    until: Option<Instant>,
+}
+
+impl<'a> Watch<'a> {
+    fn new(client: &'a Client, run: &'a str) -> Self {
+        Self {
+            client,
+            run,
+            path: format!("/runs/{run}/stream"),
+            shown: Some(Shown::new()),
+            printed: BTreeMap::new(),
+            until: None,
         }
     }
-    Err(Told("the server closed the stream before the run ended".to_owned()).into())
+
+    /// The ended run; nothing if it is `enough` before.
+    async fn follow(
+        &mut self,
+        mut stream: Response,
+        enough: fn() -> bool,
+    ) -> anyhow::Result<Value> {
+        loop {
+            match self.read(stream, enough).await {
+                Ok(end) => return Ok(end),
+                Err(error) => stream = self.connect_again(error).await?,
+            }
+        }
+    }
+
+    async fn read(&mut self, stream: Response, enough: fn() -> bool) -> anyhow::Result<Value> {
+        let mut known = self.printed.clone();
+        let mut events = Events::default();
+        let mut body = stream.bytes_stream();
+        while let Some(piece) = body.next().await {
+            let piece = piece.map_err(|error| self.client.broken_off(&error))?;
+            let told = events.push(&piece);
+            if told.is_empty() {
+                // A comment, by which a server with nothing to tell shows that it is there.
+                self.until = None;
+            }
+            for (kind, data) in told {
+                let data: Value = serde_json::from_str(&data)?;
+                if kind == "end" {
+                    return Ok(data);
+                }
+                let attempt = data["attempt"].as_u64().unwrap_or_default();
+                let bytes = printed(&kind, &data)?;
+                let known = known.entry(attempt).or_default();
+                let new = bytes.get(*known..).unwrap_or_default();
+                *known -= bytes.len() - new.len();
+                self.show(attempt, new);
+                if enough() {
+                    return Ok(Value::Null);
+                }
+            }
+        }
+        Err(Told("the server closed the stream before the run ended".to_owned()).into())
+    }
+
+    fn show(&mut self, attempt: u64, new: &[u8]) {
+        if new.is_empty() {
+            return;
+        }
+        self.until = None;
+        *self.printed.entry(attempt).or_default() += new.len();
+        if let Some(shown) = &mut self.shown {
+            shown.print(new);
+        }
+    }
+
+    /// The stream from its beginning, after a break for this reason.
+    async fn connect_again(&mut self, mut why: anyhow::Error) -> anyhow::Result<Response> {
+        if self.until.is_none() {
+            let patience = PATIENCE.as_secs();
+            table::aside(&format!(
+                "the connection was lost ({why}); connecting again, for up to {patience} s"
+            ));
+        }
+        let until = *self.until.get_or_insert_with(|| Instant::now() + PATIENCE);
+        let open = async || {
+            sleep(PAUSE).await;
+            self.client.open(&self.path).await
+        };
+        while let Ok(opened) = timeout_at(until, open()).await {
+            match opened {
+                Ok(stream) => return Ok(stream),
+                Err(error) => why = error,
+            }
+            if why.downcast_ref::<Refused>().is_some_and(Refused::is_final) {
+                break;
+            }
+        }
+        let (run, why) = (self.run.to_owned(), format!("{why:#}"));
+        Err(Lost { run, why }.into())
+    }
 }
 
 /// What an event adds to the output.
@@ -63,59 +195,32 @@ fn printed(kind: &str, data: &Value) -> anyhow::Result<Vec<u8>> {
     }
 }
 
-/// Server-sent events from the bytes of a stream (WHATWG HTML, 9.2.6), as far as our server writes them.
-#[derive(Debug, Default)]
-struct Events {
-    rest: Vec<u8>,
-    kind: String,
-    data: Vec<String>,
-}
-
-impl Events {
-    fn push(&mut self, piece: &[u8]) -> Vec<(String, String)> {
-        self.rest.extend_from_slice(piece);
-        let mut events = Vec::new();
-        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.rest.drain(..=end).collect();
-            let line = String::from_utf8_lossy(&line);
-            let line = line.trim_end_matches(['\r', '\n']);
-            if line.is_empty() {
-                if !self.data.is_empty() {
-                    events.push((std::mem::take(&mut self.kind), self.data.join("\n")));
-                    self.data.clear();
-                }
-            } else if let Some((field, value)) = line.split_once(':') {
-                let value = value.strip_prefix(' ').unwrap_or(value);
-                match field {
-                    "event" => value.clone_into(&mut self.kind),
-                    "data" => self.data.push(value.to_owned()),
-                    _ => {}
-                }
-            }
-        }
-        events
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::Events;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
 
-    #[test]
-    fn events_are_whole_however_the_bytes_are_cut() {
-        let stream =
-            b": hello\n\nevent: output\ndata: {\"a\":1}\n\nevent: end\ndata: x\ndata: y\n\n";
-        let whole = vec![
-            ("output".to_owned(), "{\"a\":1}".to_owned()),
-            ("end".to_owned(), "x\ny".to_owned()),
-        ];
-        for size in 1..stream.len() {
-            let mut events = Events::default();
-            let got: Vec<_> = stream
-                .chunks(size)
-                .flat_map(|piece| events.push(piece))
-                .collect();
-            assert_eq!(got, whole, "pieces of {size}");
-        }
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_does_not_come_back_leaves_the_run_open() {
+        crate::tls();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let _ = client.read(&mut [0; 4096]);
+            let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+            client.write_all(head.as_bytes()).unwrap();
+        });
+        let client = Client::new(&url, Some("x")).unwrap();
+        let error = follow(&client, "r").await.unwrap_err();
+        server.join().unwrap();
+        assert!(error.is::<Lost>(), "{error:#}");
+        let said = error.to_string();
+        assert!(
+            said.ends_with("run r may go on: sandclock run logs -f r"),
+            "{said}"
+        );
     }
 }

@@ -57,15 +57,35 @@ async fn a_file_is_refused_at_its_own_line() {
             "{\"name\": \"f\",\n \"name\": \"g\"}",
             "\"name\" is given twice at line 2",
         ),
+        (
+            "g.toml",
+            "[[jobs]]\nname = \"g\"\ncommand = \"true\"\n[[jobs]]\nname = \"g\"\ncommand = \"false\"\n",
+            "g.toml, line 5: jobs[1].name: g is not accepted: each name once; jobs[0] in line 2 has it, too",
+        ),
+        (
+            "h.txt",
+            "name = \"h\"\n",
+            "h.txt is read as JSON, because its name does not end in .toml: (the document): ",
+        ),
     ];
     for (name, text, expected) in cases {
         let said = told(&apply(&product, name, text));
         assert!(said.contains(expected), "{said}");
     }
-    assert_eq!(
-        product.get("/jobs").await["items"][0]["name"],
-        "b",
-        "what came before the fault"
+    let saved = product.get("/jobs").await["items"].take();
+    let names: Vec<_> = saved
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|job| &job["name"])
+        .collect();
+    assert_eq!(names, ["b"], "what came before the fault");
+    let none = apply(&product, "i.json", "{\"jobs\": []}");
+    assert!(none.status.success(), "{none:?}");
+    let said = String::from_utf8(none.stdout).unwrap();
+    assert!(
+        said.ends_with("i.json holds no jobs: nothing was saved\n"),
+        "{said}"
     );
 }
 
@@ -97,7 +117,8 @@ fn job_ls(url: &str, token: &str) -> String {
 }
 
 /// Answers every request with these bytes.
-fn stranger(answer: &'static str) -> String {
+pub(crate) fn stranger(answer: impl Into<String>) -> String {
+    let answer = answer.into();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {

@@ -25,6 +25,8 @@ mod go_master;
 #[cfg(test)]
 mod leader;
 #[cfg(test)]
+mod printed;
+#[cfg(test)]
 mod product;
 #[cfg(test)]
 mod progress;
@@ -42,6 +44,8 @@ mod stores;
 mod storm;
 #[cfg(test)]
 mod transfer;
+#[cfg(test)]
+mod watching;
 #[cfg(test)]
 mod weaknesses;
 #[cfg(test)]

@@ -4,7 +4,9 @@
     reason = "tests start the binary as an operator does"
 )]
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -260,4 +262,40 @@ async fn a_job_that_cannot_be_read_is_never_left_out_in_silence() {
     let exported: Value = serde_json::from_slice(&exported).unwrap();
     assert_eq!(exported["jobs"].as_array().unwrap().len(), 1);
     assert_eq!(exported["jobs"][0]["name"], "good");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_replaces_files_and_writes_to_everything_else() {
+    let product = Product::start(&["--no-examples"]);
+    let folder = product.home().join("exports");
+    std::fs::create_dir(&folder).unwrap();
+    let [file, link, dangling, fifo, new] =
+        ["file", "link", "dangling", "fifo", "new"].map(|name| folder.join(name));
+    std::fs::write(&file, "old").unwrap();
+    symlink("file", &link).unwrap();
+    symlink("new", &dangling).unwrap();
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let document = succeeded(&product.cli(&["export"]));
+
+    for (path, written) in [(&link, &file), (&dangling, &new)] {
+        succeeded(&product.cli(&["export", text(path)]));
+        assert!(path.is_symlink(), "{path:?}");
+        assert_eq!(std::fs::read_to_string(written).unwrap(), document);
+    }
+    // Opened for both, so that neither side waits for the other.
+    let mut reader = File::options().read(true).write(true).open(&fifo).unwrap();
+    succeeded(&product.cli(&["export", text(&fifo)]));
+    assert!(std::fs::metadata(&fifo).unwrap().file_type().is_fifo());
+    let mut passed = vec![0; document.len()];
+    reader.read_exact(&mut passed).unwrap();
+    assert_eq!(String::from_utf8(passed).unwrap(), document);
+    assert_eq!(
+        succeeded(&product.cli(&["export", "/dev/stdout"])),
+        document
+    );
+
+    let absent = folder.join("absent");
+    let said = failed(&product.cli(&["export", text(&absent.join("jobs.json"))]));
+    let expected = format!("the folder {} cannot be used: No such file", text(&absent));
+    assert!(said.contains(&expected) && !absent.exists(), "{said}");
 }

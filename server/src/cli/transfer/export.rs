@@ -1,21 +1,26 @@
 //! All jobs into one document: the same bytes for the same jobs, whole or not at all, for its owner's eyes.
 
-use std::path::PathBuf;
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Args;
 
 use super::{Document, FORM, Stores, taken_apart};
 use crate::cli::client::Client;
+use crate::cli::out;
 use crate::cli::table::{self, text};
 use crate::private_file;
 
 /// What to export, and where to.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ExportArgs {
-    /// The file, which only its owner can read; without one the document goes to standard output
+    /// The file, which only its owner can read [default: standard output]
+    ///
+    /// Its folder must be there. A device or a pipe is written into.
     file: Option<PathBuf>,
-    /// Leave out jobs whose stored record cannot be read, instead of exporting nothing
+    /// Leave out jobs that cannot be read, instead of exporting nothing
     #[arg(long)]
     skip_broken: bool,
     #[command(flatten)]
@@ -53,11 +58,52 @@ pub(super) async fn run(args: &ExportArgs, client: &Client) -> anyhow::Result<()
     let mut bytes = serde_json::to_vec_pretty(&document)?;
     bytes.push(b'\n');
     match &args.file {
-        None => table::raw(&bytes)?,
+        None => out::write(&bytes),
         Some(file) => {
-            private_file::write(file, &bytes)?;
+            save(file, &bytes)?;
             table::aside(&format!("exported {count} jobs to {}", file.display()));
         }
     }
     Ok(())
+}
+
+/// Writes the document to where `path` leads: a file is replaced as a whole, a device or a pipe is written to.
+fn save(path: &Path, document: &[u8]) -> anyhow::Result<()> {
+    let fail = || format!("write {}", path.display());
+    let target = behind_links(path).with_context(fail)?;
+    match fs::symlink_metadata(&target) {
+        Ok(there) if there.is_file() => private_file::write(&target, document),
+        // Appended, because an open file of this process (`/dev/stdout`) may hold something already.
+        Ok(_) => OpenOptions::new()
+            .append(true)
+            .open(&target)
+            .and_then(|mut there| there.write_all(document))
+            .with_context(fail),
+        Err(error) if error.kind() == ErrorKind::NotFound => private_file::write(&target, document),
+        Err(error) => Err(error).with_context(fail),
+    }
+}
+
+/// The path that symbolic links lead to, whether something is there or not; its folder is.
+fn behind_links(path: &Path) -> anyhow::Result<PathBuf> {
+    // This notices links that lead in a circle.
+    match fs::metadata(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let mut path = path.to_owned();
+    loop {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let missing = || format!("the folder {} cannot be used", folder.display());
+        let folder = folder.canonicalize().with_context(missing)?;
+        let is_link = fs::symlink_metadata(&path).is_ok_and(|there| there.is_symlink());
+        // What links there stand for is open in a process, and their text only describes it.
+        if !is_link || folder.starts_with("/proc") {
+            return Ok(path);
+        }
+        path = folder.join(fs::read_link(&path)?);
+    }
 }

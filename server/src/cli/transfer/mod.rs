@@ -43,7 +43,9 @@ struct Document {
 /// The stores to work on without a server.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Stores {
-    /// Without a server, on this data folder of `sandclock dev`, which must not run meanwhile
+    /// Without a server, on this data folder of `sandclock dev`
+    ///
+    /// `sandclock dev` must not run meanwhile.
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
     data: Option<PathBuf>,
     /// Without a server, on the stores that this configuration names
