@@ -5,7 +5,7 @@
 //! - [`writer`]: one thread that writes. What has queued is committed together, and nothing is
 //!   acknowledged before its commit is on disk.
 //! - [`txn`]: a write transaction as the requests see it.
-//! - [`place`]: notices that the file was removed or replaced while it is open.
+//! - [`place`]: notices that the file, or its journal, was removed or replaced while it is open.
 //! - [`readers`]: snapshots on connections of their own, beside the writer.
 //! - [`history`] and [`changes`]: the feed of changes, in memory; its positions are in the file.
 //! - [`facts`]: what the protocol's steps read and write; the steps themselves are core's.

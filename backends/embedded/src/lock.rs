@@ -5,10 +5,12 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sandclock_core::backend::Result;
 use sandclock_core::{BackendError, ErrorKind};
+
+use crate::place::beside;
 
 /// Held as long as the store is open.
 #[derive(Debug)]
@@ -22,7 +24,7 @@ impl Lock {
     /// # Errors
     /// `Unavailable` if another process has it or the lock file cannot be made.
     pub(crate) fn take(path: &Path) -> Result<Self> {
-        let lock = beside(path);
+        let lock = beside(path, ".lock");
         let unavailable =
             |why: String| BackendError::new("embedded.open", ErrorKind::Unavailable).context(why);
         let failed = |error: std::io::Error| {
@@ -52,12 +54,6 @@ impl Lock {
             .map_err(failed)?;
         Ok(Self { _file: file })
     }
-}
-
-fn beside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    name.into()
 }
 
 fn holder(file: &mut File) -> String {

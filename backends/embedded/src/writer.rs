@@ -185,7 +185,7 @@ enum Undone {
     RolledBack(rusqlite::Error),
     /// Perhaps: the commit itself failed.
     Unknown(rusqlite::Error),
-    /// As good as: the file is not at its place any more.
+    /// As good as: the file, or its journal, is not at its place any more.
     Displaced(BackendError, Effect),
 }
 

@@ -136,6 +136,27 @@ async fn a_removed_data_folder_makes_it_not_ready() {
     assert!(detail.contains("bring the file back"), "{detail}");
 }
 
+/// The journal holds what was acknowledged last.
+#[tokio::test]
+async fn a_removed_journal_makes_it_not_ready_until_a_restart_that_loses_nothing() {
+    let mut product = Product::start(&["--no-examples"]);
+    let job = json!({ "command": "true" });
+    product.put_job("kept", &job).await;
+    std::fs::remove_file(product.data().join("sandclock.db-wal")).unwrap();
+    let ready = product.bare(Method::GET, "/readyz").send().await.unwrap();
+    assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let put = product.send(Method::PUT, "/jobs/lost", &job).await;
+    assert_eq!(put.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let problem: Value = put.json().await.unwrap();
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("SIGTERM"), "{detail}");
+    product.stop().await;
+    let product = product.restart_after_kill(&["--no-examples"]);
+    assert_eq!(product.get("/jobs/kept").await["command"], "true");
+    let ready = product.bare(Method::GET, "/readyz").send().await.unwrap();
+    assert_eq!(ready.status(), StatusCode::OK);
+}
+
 /// A start that must fail, and what it says.
 fn failed_start(data: &Path, listen: &str, words: &[&str]) {
     #[expect(clippy::disallowed_methods, reason = "started as a user does")]
