@@ -164,6 +164,25 @@ async fn a_stopped_spawner_of_a_living_worker_is_left_alone() {
     signal(stopped, Signal::SIGKILL);
 }
 
+#[tokio::test]
+async fn what_a_killed_supervisor_leaves_is_counted_once_without_zombies() {
+    let mark = mark();
+    // Each of the sleeping ones has a child that ended and that it does not wait for.
+    let text = r#"for i in {1..40}; do sh -c "true & exec sleep 1000" & done; wait"#;
+    let spec = marked(shell(text), &mark);
+    let processes = processes();
+    let mut child = processes.start(&spec).await.unwrap();
+    wait_until(PATIENCE, "all of it sleeps", || {
+        let alive = alive(&mark);
+        let sleeping = alive.values().filter(|line| *line == "sleep 1000 ");
+        (alive.len(), sleeping.count()) == (41, 40)
+    })
+    .await;
+    signal(child.supervisor, Signal::SIGKILL);
+    let end = child.wait().await;
+    assert_eq!((end.by, end.leftovers), (EndedBy::SupervisorLost, 41));
+}
+
 /// It ends its run by itself, but not beside the next life of the worker.
 #[tokio::test]
 async fn a_dead_workers_supervisor_is_not_waited_for() {
