@@ -72,8 +72,8 @@ impl Embedded {
     ///
     /// # Errors
     /// `Unavailable` if another process has the file, with its pid, or if the file cannot be read or
-    /// made; `InvalidConfig` if it belongs to another or a newer program, or if the file system cannot
-    /// give the durability that is asked for; `Corrupt` if it is damaged.
+    /// made; `Denied` if it may not be; `InvalidConfig` if it belongs to another or a newer program, if it is
+    /// empty, or if the file system cannot give the durability that is asked for; `Corrupt` if it is damaged.
     pub fn open(config: EmbeddedConfig) -> Result<Self> {
         Ok(Self {
             store: Arc::new(Store::open(&config.path, &schema::Settings::default())?),

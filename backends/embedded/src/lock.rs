@@ -10,6 +10,7 @@ use std::path::Path;
 use sandclock_core::backend::Result;
 use sandclock_core::{BackendError, ErrorKind};
 
+use crate::error::{OPEN, at_open};
 use crate::place::beside;
 
 /// Held as long as the store is open.
@@ -22,14 +23,10 @@ impl Lock {
     /// Takes the store at `path` for this process.
     ///
     /// # Errors
-    /// `Unavailable` if another process has it or the lock file cannot be made.
+    /// `Unavailable` if another process has it or the lock file cannot be made, `Denied` if it may not be.
     pub(crate) fn take(path: &Path) -> Result<Self> {
         let lock = beside(path, ".lock");
-        let unavailable =
-            |why: String| BackendError::new("embedded.open", ErrorKind::Unavailable).context(why);
-        let failed = |error: std::io::Error| {
-            unavailable(format!("lock file {} cannot be used", lock.display())).source(error)
-        };
+        let failed = |error: std::io::Error| at_open(&lock, error);
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -40,7 +37,8 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(unavailable(format!(
+                let taken = BackendError::new(OPEN, ErrorKind::Unavailable);
+                return Err(taken.context(format!(
                     "{} is in use by {}; stop it or name another file",
                     path.display(),
                     holder(&mut file)

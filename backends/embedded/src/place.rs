@@ -13,7 +13,7 @@ use sandclock_core::{BackendError, ErrorKind};
 
 /// What SQLite appends to the file's name for the journal and for its index. Both are there as long as
 /// the file is open: a checkpoint shortens the journal, and only the last connection removes them.
-const BESIDE: [&str; 2] = ["-wal", "-shm"];
+pub(crate) const BESIDE: [&str; 2] = ["-wal", "-shm"];
 
 /// Where the files were when they were opened, and which they were.
 #[derive(Clone, Debug)]
