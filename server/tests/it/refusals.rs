@@ -168,6 +168,9 @@ fn failed_start(data: &Path, listen: &str, words: &[&str]) {
     for word in words {
         assert!(said.contains(word), "no {word:?} in: {said}");
     }
+    for word in ["embedded.open", "Error code", "TokenInfo", "elements"] {
+        assert!(!said.contains(word), "{word:?} in: {said}");
+    }
 }
 
 #[test]
@@ -177,12 +180,27 @@ fn a_start_that_fails_says_what_to_do() {
     let home = tempfile::tempdir().unwrap();
     let data = home.path();
     failed_start(data, &address, &[&address, "another process", "--listen"]);
-    std::fs::write(data.join("tokens.json"), "{ \"a\": 1").unwrap();
-    failed_start(data, "127.0.0.1:0", &["tokens.json", "remove it", "backup"]);
-    std::fs::write(data.join("sandclock.db"), [b'x'; 8192]).unwrap();
+    let tokens = data.join("tokens.json");
+    let remedies = ["tokens.json", "remove it", "backup"];
+    for text in ["{ \"a\": 1", "{ \"tokens\": [] }", "[]"] {
+        std::fs::write(&tokens, text).unwrap();
+        failed_start(data, "127.0.0.1:0", &remedies);
+        failed_start(data, "127.0.0.1:0", &["an object", "name", "role"]);
+    }
+    std::fs::remove_file(&tokens).unwrap();
+    std::fs::create_dir(&tokens).unwrap();
+    failed_start(data, "127.0.0.1:0", &remedies);
+    let store = data.join("sandclock.db");
+    std::fs::write(&store, [b'x'; 8192]).unwrap();
     failed_start(
         data,
         "127.0.0.1:0",
         &["sandclock.db", "damaged", "backup", ".recover"],
+    );
+    std::fs::write(&store, "").unwrap();
+    failed_start(
+        data,
+        "127.0.0.1:0",
+        &["sandclock.db is empty", "backup", "remove it"],
     );
 }
