@@ -1,5 +1,8 @@
 //! Failures inside this crate, and the one place where SQLite's become a [`BackendError`].
 
+use std::io;
+use std::path::Path;
+
 use rusqlite::ErrorCode;
 use sandclock_core::stored::StoredError;
 use sandclock_core::{BackendError, ErrorKind};
@@ -10,6 +13,9 @@ pub(crate) enum DbError {
     /// SQLite refused.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+    /// The file system refused.
+    #[error(transparent)]
+    Io(#[from] io::Error),
     /// A body in a table is not a record.
     #[error(transparent)]
     Stored(#[from] StoredError),
@@ -34,12 +40,40 @@ impl DbError {
         match self {
             Self::Contract(error) => error,
             Self::Sqlite(error) => from_sqlite(op, error),
+            Self::Io(error) => {
+                let kind = match error.kind() {
+                    io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+                    _ => ErrorKind::Unavailable,
+                };
+                BackendError::new(op, kind).source(error)
+            }
             Self::Stored(why) => BackendError::new(op, ErrorKind::Corrupt).context(why.reason()),
             corrupt @ Self::Column { .. } => {
                 BackendError::new(op, ErrorKind::Corrupt).source(corrupt)
             }
         }
     }
+}
+
+/// What opening a store is called in errors.
+pub(crate) const OPEN: &str = "embedded.open";
+
+/// Why the file at `path` cannot be opened. The context says all of it, once: the path, the cause, and what to
+/// do about a full disk.
+pub(crate) fn at_open(path: &Path, error: impl Into<DbError>) -> BackendError {
+    let error = error.into();
+    let is_full = match &error {
+        DbError::Io(error) => error.kind() == io::ErrorKind::StorageFull,
+        DbError::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::DiskFull),
+        _ => false,
+    };
+    let remedy = if is_full {
+        "; make room on its disk and start again"
+    } else {
+        ""
+    };
+    let context = format!("{}: {error}{remedy}", path.display());
+    BackendError::new(OPEN, error.at(OPEN).kind).context(context)
 }
 
 /// SQLite's error as the caller of `op` sees it, with no effect.

@@ -5,7 +5,7 @@
 //! - [`writer`]: one thread that writes. What has queued is committed together, and nothing is
 //!   acknowledged before its commit is on disk.
 //! - [`txn`]: a write transaction as the requests see it.
-//! - [`place`]: notices that the file was removed or replaced while it is open.
+//! - [`place`]: notices that the file, or its journal, was removed or replaced while it is open.
 //! - [`readers`]: snapshots on connections of their own, beside the writer.
 //! - [`history`] and [`changes`]: the feed of changes, in memory; its positions are in the file.
 //! - [`facts`]: what the protocol's steps read and write; the steps themselves are core's.
@@ -72,8 +72,8 @@ impl Embedded {
     ///
     /// # Errors
     /// `Unavailable` if another process has the file, with its pid, or if the file cannot be read or
-    /// made; `InvalidConfig` if it belongs to another or a newer program, or if the file system cannot
-    /// give the durability that is asked for; `Corrupt` if it is damaged.
+    /// made; `Denied` if it may not be; `InvalidConfig` if it belongs to another or a newer program, if it is
+    /// empty, or if the file system cannot give the durability that is asked for; `Corrupt` if it is damaged.
     pub fn open(config: EmbeddedConfig) -> Result<Self> {
         Ok(Self {
             store: Arc::new(Store::open(&config.path, &schema::Settings::default())?),

@@ -5,29 +5,28 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sandclock_core::backend::Result;
 use sandclock_core::{BackendError, ErrorKind};
 
+use crate::error::{OPEN, at_open};
+use crate::place::beside;
+
 /// Held as long as the store is open.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
     /// Takes the store at `path` for this process.
     ///
     /// # Errors
-    /// `Unavailable` if another process has it or the lock file cannot be made.
+    /// `Unavailable` if another process has it or the lock file cannot be made, `Denied` if it may not be.
     pub(crate) fn take(path: &Path) -> Result<Self> {
-        let lock = beside(path);
-        let unavailable =
-            |why: String| BackendError::new("embedded.open", ErrorKind::Unavailable).context(why);
-        let failed = |error: std::io::Error| {
-            unavailable(format!("lock file {} cannot be used", lock.display())).source(error)
-        };
+        let lock = beside(path, ".lock");
+        let failed = |error: std::io::Error| at_open(&lock, error);
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -38,7 +37,8 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(unavailable(format!(
+                let taken = BackendError::new(OPEN, ErrorKind::Unavailable);
+                return Err(taken.context(format!(
                     "{} is in use by {}; stop it or name another file",
                     path.display(),
                     holder(&mut file)
@@ -50,14 +50,15 @@ impl Lock {
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()))
             .map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 
-fn beside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    name.into()
+impl Drop for Lock {
+    /// Says so to the kernel: a process that is just being made has the descriptor, too, until it executes its program.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
 }
 
 fn holder(file: &mut File) -> String {

@@ -10,9 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use sandclock_core::backend::Result;
 use sandclock_core::{BackendError, ErrorKind};
 
-use crate::error::from_sqlite;
-
-const OP: &str = "embedded.open";
+use crate::error::{OPEN, at_open};
 
 /// Another program, such as a backup, may hold the file for this long.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,9 +42,17 @@ impl Default for Settings {
     }
 }
 
+/// Makes an empty file a database, without any table yet.
+pub(crate) fn begin(path: &Path) -> rusqlite::Result<()> {
+    let db = Connection::open(path)?;
+    // Any write makes the first page.
+    db.pragma_update(None, "user_version", 0)?;
+    db.close().map_err(|(_, error)| error)
+}
+
 /// Opens the writer's connection, with durable settings and every migration applied.
 pub(crate) fn open_writer(path: &Path, settings: &Settings) -> Result<Connection> {
-    let failed = |error| from_sqlite(OP, error).context(path.display());
+    let failed = |error: rusqlite::Error| at_open(path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -71,9 +77,9 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn refuse_strangers(db: &Connection, path: &Path) -> Result<()> {
-    let failed = |error| from_sqlite(OP, error).context(path.display());
+    let failed = |error: rusqlite::Error| at_open(path, error);
     let refuse = |why: String| {
-        let refused = BackendError::new(OP, ErrorKind::InvalidConfig);
+        let refused = BackendError::new(OPEN, ErrorKind::InvalidConfig);
         Err(refused.context(format!("{} {why}", path.display())))
     };
     let version = version(db).map_err(failed)?;
@@ -104,7 +110,7 @@ fn set_durable(db: &Connection, settings: &Settings) -> rusqlite::Result<()> {
 
 /// In WAL mode a commit is synced before it returns with `synchronous = FULL` (2) only.
 fn read_back(db: &Connection, path: &Path) -> Result<()> {
-    let failed = |error| from_sqlite(OP, error).context(path.display());
+    let failed = |error: rusqlite::Error| at_open(path, error);
     let journal: String = db
         .pragma_query_value(None, "journal_mode", |row| row.get(0))
         .map_err(failed)?;
@@ -114,7 +120,7 @@ fn read_back(db: &Connection, path: &Path) -> Result<()> {
     if journal == "wal" && synchronous == 2 {
         return Ok(());
     }
-    let refused = BackendError::new(OP, ErrorKind::InvalidConfig);
+    let refused = BackendError::new(OPEN, ErrorKind::InvalidConfig);
     Err(refused.context(format!(
         "{}: SQLite runs with journal_mode {journal} and synchronous {synchronous} instead of wal and 2, \
          so that acknowledged writes could be lost; put the file on a local file system",

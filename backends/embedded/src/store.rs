@@ -1,8 +1,9 @@
 //! The store: what all contracts share.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -10,12 +11,12 @@ use sandclock_core::backend::Result;
 use sandclock_core::{BackendError, ErrorKind};
 
 use crate::changes::Changes;
-use crate::error::{DbResult, from_sqlite};
+use crate::error::{DbResult, OPEN, at_open};
 use crate::expiry::Deadlines;
 use crate::leadership::TheSeat;
 use crate::lock::Lock;
 use crate::mend;
-use crate::place::Place;
+use crate::place::{BESIDE, Place, beside};
 use crate::readers::Readers;
 use crate::schema::{self, Settings};
 use crate::sessions::SessionTable;
@@ -35,18 +36,15 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn open(path: &Path, settings: &Settings) -> Result<Self> {
-        make(path)?;
         // One file, one lock, whatever links lead to it.
-        let path = &path
-            .canonicalize()
-            .map_err(|error| cannot_open(path, error))?;
+        let path = &resolved(path).map_err(|error| at_open(path, error))?;
         let lock = Lock::take(path)?;
+        make(path)?;
         let db = schema::open_writer(path, settings)?;
-        let failed = |error| from_sqlite("embedded.open", error).context(path.display());
-        let deadlines = Deadlines::load(&db).map_err(failed)?;
+        let deadlines = Deadlines::load(&db).map_err(|error| at_open(path, error))?;
         let sessions = SessionTable::new();
-        let place = Place::of(path).map_err(|error| cannot_open(path, error))?;
-        let sequence = mended(&db, &sessions).map_err(|error| error.at("embedded.open"))?;
+        let place = Place::of(path).map_err(|error| at_open(path, error))?;
+        let sequence = mended(&db, &sessions).map_err(|error| at_open(path, error))?;
         let changes = Changes::from(sequence.position);
         let writer = Writer::start(Desk {
             db,
@@ -84,7 +82,7 @@ fn mended(db: &Connection, sessions: &SessionTable) -> DbResult<Sequence> {
     let mut changes = Vec::new();
     let mut txn = Txn {
         db,
-        op: "embedded.open",
+        op: OPEN,
         sessions,
         deadlines: &mut Deadlines::default(),
         sequence: &mut sequence,
@@ -99,29 +97,57 @@ fn mended(db: &Connection, sessions: &SessionTable) -> DbResult<Sequence> {
     Ok(sequence)
 }
 
-/// Makes the file if it is missing, for its owner only: output and definitions are in it.
-fn make(path: &Path) -> Result<()> {
-    let failed = |error| cannot_open(path, error);
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    match made {
-        Ok(file) => file.sync_all().map_err(failed)?,
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
-        Err(error) => return Err(failed(error)),
+/// Where links lead. A file that is not there yet is in the folder that its path leads to.
+fn resolved(path: &Path) -> io::Result<PathBuf> {
+    match path.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
+            let name = path.file_name().ok_or(error)?;
+            Ok(folder(path).canonicalize()?.join(name))
+        }
+        found => found,
     }
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let folder = std::fs::File::open(folder).map_err(failed)?;
-    folder.sync_all().map_err(failed)
 }
 
-fn cannot_open(path: &Path, error: std::io::Error) -> BackendError {
-    BackendError::new("embedded.open", ErrorKind::Unavailable)
-        .context(format!("{} cannot be opened", path.display()))
-        .source(error)
+fn folder(of: &Path) -> &Path {
+    match of.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Makes the file if it is missing, for its owner only: output and definitions are in it.
+///
+/// It gets its name once it is a database. So no crash leaves an empty file, and one that is found was a
+/// store that something else cut off: SQLite would take it for a new one.
+fn make(path: &Path) -> Result<()> {
+    let failed = |error: io::Error| at_open(path, error);
+    match path.metadata() {
+        Ok(found) if found.len() > 0 => return Ok(()),
+        Ok(_) => return Err(BackendError::new(OPEN, ErrorKind::InvalidConfig).context(format!(
+            "{} is empty, which a store never is: put a backup in its place, or remove it to begin anew",
+            path.display()
+        ))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let new = beside(path, ".new");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)
+        .map_err(failed)?;
+    schema::begin(&new).map_err(|error| at_open(path, error))?;
+    file.sync_all().map_err(failed)?;
+    // What an earlier file of this name has left is none of this one's writes.
+    for left in BESIDE {
+        match fs::remove_file(beside(path, left)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+    }
+    fs::rename(&new, path).map_err(failed)?;
+    let folder = fs::File::open(folder(path)).map_err(failed)?;
+    folder.sync_all().map_err(failed)
 }

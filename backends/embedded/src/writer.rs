@@ -19,7 +19,7 @@ use sandclock_core::{BackendError, Effect, ErrorKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::changes::{Change, Changes};
-use crate::error::{DbResult, kind_of};
+use crate::error::{DbResult, OPEN, kind_of};
 use crate::expiry::Deadlines;
 use crate::lock::Lock;
 use crate::place::Place;
@@ -129,12 +129,14 @@ impl Writer {
     /// # Errors
     /// `Unavailable` if there can be no further thread.
     pub(crate) fn start(desk: Desk) -> Result<Self> {
-        let op = "embedded.open";
         let (queue, requests) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("sandclock-writer".to_owned())
             .spawn(move || desk.work(&requests))
-            .map_err(|error| BackendError::new(op, ErrorKind::Unavailable).source(error))?;
+            .map_err(|error| {
+                let refused = BackendError::new(OPEN, ErrorKind::Unavailable);
+                refused.context(format!("there can be no further thread: {error}"))
+            })?;
         Ok(Self {
             queue: Some(queue),
             room: Arc::new(Semaphore::new(QUEUE)),
@@ -185,7 +187,7 @@ enum Undone {
     RolledBack(rusqlite::Error),
     /// Perhaps: the commit itself failed.
     Unknown(rusqlite::Error),
-    /// As good as: the file is not at its place any more.
+    /// As good as: the file, or its journal, is not at its place any more.
     Displaced(BackendError, Effect),
 }
 

@@ -7,9 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{anyhow, bail};
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::middleware::Next;
@@ -48,13 +49,24 @@ impl fmt::Display for Role {
 
 /// A known token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object with the name and the role of a token"
+)]
 pub struct TokenInfo {
     /// What people call it; stands in records of what it did.
     pub name: String,
     /// What it allows.
     pub role: Role,
 }
+
+/// A member of the file, as people are told.
+const FORM: &str =
+    r#""<SHA-256 of the token>": {"name": "...", "role": "viewer, operator, editor or admin"}"#;
+
+/// What to do about a file that is of no use.
+const BEGIN_ANEW: &str = "put a backup in its place, or remove it, and the next start makes an admin token and \
+                          shows it (no other token is valid then)";
 
 /// All known tokens, by the hash of each.
 #[derive(Debug, Default)]
@@ -73,12 +85,17 @@ impl Tokens {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(Self::default());
             }
-            Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
+            Err(error) => {
+                let remedy = match error.kind() {
+                    io::ErrorKind::PermissionDenied => "give this user the right to read it",
+                    _ => BEGIN_ANEW,
+                };
+                bail!("{} cannot be read: {error}; {remedy}", path.display())
+            }
         };
-        let by_hash = serde_json::from_slice(&text).with_context(|| {
-            format!(
-                "{} is no token file: put a backup in its place, or remove it, and the next start makes an \
-                 admin token and shows it (no other token is valid then)",
+        let by_hash = serde_json::from_slice(&text).map_err(|error| {
+            anyhow!(
+                "{} is no token file: {error}; it holds an object with a member for each token, {FORM}: {BEGIN_ANEW}",
                 path.display()
             )
         })?;

@@ -39,7 +39,8 @@ pub(super) struct Roster {
     /// Runs whose supervisor was killed, until nothing of theirs is left.
     lost: Vec<Run>,
     lost_since: Option<BootMillis>,
-    orphans: usize,
+    /// What they left and was killed, each once: one may be seen again until the kernel has ended it.
+    orphans: BTreeSet<Pid>,
     groups: Option<Groups>,
 }
 
@@ -51,7 +52,7 @@ impl Roster {
             adopted: BTreeSet::new(),
             lost: Vec::new(),
             lost_since: None,
-            orphans: 0,
+            orphans: BTreeSet::new(),
             groups,
         }
     }
@@ -148,7 +149,7 @@ impl Roster {
         let since = *self.lost_since.get_or_insert_with(BootMillis::now);
         let strangers = self.strangers();
         for orphan in &strangers {
-            self.orphans += tree::kill_from(*orphan);
+            self.orphans.extend(tree::kill_from(*orphan));
         }
         self.lost
             .iter()
@@ -161,7 +162,7 @@ impl Roster {
         let survivors = tree::count(strangers.len());
         self.adopted.extend(strangers);
         self.lost_since = None;
-        let orphans = tree::count(std::mem::take(&mut self.orphans));
+        let orphans = tree::count(std::mem::take(&mut self.orphans).len());
         for run in std::mem::take(&mut self.lost) {
             // The worker may be gone too.
             let _ = frames::send(&run.control, &Report::Lost { orphans, survivors });

@@ -9,6 +9,7 @@
 //! spawner's children: they are ended, and the worker is told on the run's own control socket, of
 //! which the spawner keeps a copy for that purpose.
 
+use std::ffi::CString;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -32,6 +33,9 @@ use super::wire::{Report, StartStep};
 
 /// The program name (`argv[0]`) under which the `sandclock` binary is a spawner.
 pub const SPAWNER_NAME: &str = "sandclock-spawner";
+
+/// What a spawner is called in the process table; at most 15 bytes.
+pub(super) const PROCESS_NAME: &str = "sandclock-spawn";
 
 /// Whether this process was started to be a spawner. The first question of `main`.
 pub fn is_spawner() -> bool {
@@ -72,7 +76,7 @@ impl Spawner {
         // Away from the worker's terminal; fails only where it is already so.
         let _ = setsid();
         prctl::set_child_subreaper(!Mutant::NoSubreaper.is_on())?;
-        prctl::set_name(c"sandclock-spawn")?;
+        prctl::set_name(&CString::new(PROCESS_NAME)?)?;
         let worker = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
         worker.set_nonblocking(true)?;
         let null = std::fs::File::open("/dev/null")?;

@@ -198,19 +198,17 @@ pub(super) fn terminate() {
     signal_all(&processes, Signal::SIGCONT);
 }
 
-/// Kills every process below this one that is seen now, and says how many there were.
-pub(super) fn kill_seen() -> usize {
-    let processes = seen();
-    signal_all(&processes, Signal::SIGKILL);
-    processes.len()
+/// Kills every process below this one that is seen now.
+pub(super) fn kill_seen() {
+    signal_all(&seen(), Signal::SIGKILL);
 }
 
-/// Kills a process and every process below it that is seen now, and says how many there were.
-pub(super) fn kill_from(top: Pid) -> usize {
+/// Kills a process and every process below it that is seen now, and says which they were.
+pub(super) fn kill_from(top: Pid) -> impl Iterator<Item = Pid> {
     let mut processes = descendants(top);
     processes.extend(Process::look(top));
     signal_all(&processes, Signal::SIGKILL);
-    processes.len()
+    processes.into_iter().map(|process| process.pid)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use nix::ifaddrs::getifaddrs;
 use sandclock_backend_embedded::{Embedded, EmbeddedConfig};
 use sandclock_backend_etcd::{EtcdConfig, GoKeys, Login, Tls};
@@ -50,9 +50,9 @@ pub struct GoStores {
 pub async fn open(config: &Config, data: &Path) -> anyhow::Result<Stores> {
     let file = || {
         let path = data.join(FILE);
-        Embedded::open(EmbeddedConfig { path: path.clone() }).map_err(|error| {
-            let what = format!("open {}{}", path.display(), remedy(error.kind));
-            anyhow::Error::new(error).context(what)
+        Embedded::open(EmbeddedConfig { path }).map_err(|error| {
+            let remedy = remedy(error.kind);
+            anyhow!("cannot open the store{}{remedy}", error.context)
         })
     };
     Ok(match (&config.coordination, &config.run_log) {

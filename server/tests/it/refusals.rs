@@ -136,6 +136,27 @@ async fn a_removed_data_folder_makes_it_not_ready() {
     assert!(detail.contains("bring the file back"), "{detail}");
 }
 
+/// The journal holds what was acknowledged last.
+#[tokio::test]
+async fn a_removed_journal_makes_it_not_ready_until_a_restart_that_loses_nothing() {
+    let mut product = Product::start(&["--no-examples"]);
+    let job = json!({ "command": "true" });
+    product.put_job("kept", &job).await;
+    std::fs::remove_file(product.data().join("sandclock.db-wal")).unwrap();
+    let ready = product.bare(Method::GET, "/readyz").send().await.unwrap();
+    assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let put = product.send(Method::PUT, "/jobs/lost", &job).await;
+    assert_eq!(put.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let problem: Value = put.json().await.unwrap();
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("SIGTERM"), "{detail}");
+    product.stop().await;
+    let product = product.restart_after_kill(&["--no-examples"]);
+    assert_eq!(product.get("/jobs/kept").await["command"], "true");
+    let ready = product.bare(Method::GET, "/readyz").send().await.unwrap();
+    assert_eq!(ready.status(), StatusCode::OK);
+}
+
 /// A start that must fail, and what it says.
 fn failed_start(data: &Path, listen: &str, words: &[&str]) {
     #[expect(clippy::disallowed_methods, reason = "started as a user does")]
@@ -147,6 +168,9 @@ fn failed_start(data: &Path, listen: &str, words: &[&str]) {
     for word in words {
         assert!(said.contains(word), "no {word:?} in: {said}");
     }
+    for word in ["embedded.open", "Error code", "TokenInfo", "elements"] {
+        assert!(!said.contains(word), "{word:?} in: {said}");
+    }
 }
 
 #[test]
@@ -156,12 +180,27 @@ fn a_start_that_fails_says_what_to_do() {
     let home = tempfile::tempdir().unwrap();
     let data = home.path();
     failed_start(data, &address, &[&address, "another process", "--listen"]);
-    std::fs::write(data.join("tokens.json"), "{ \"a\": 1").unwrap();
-    failed_start(data, "127.0.0.1:0", &["tokens.json", "remove it", "backup"]);
-    std::fs::write(data.join("sandclock.db"), [b'x'; 8192]).unwrap();
+    let tokens = data.join("tokens.json");
+    let remedies = ["tokens.json", "remove it", "backup"];
+    for text in ["{ \"a\": 1", "{ \"tokens\": [] }", "[]"] {
+        std::fs::write(&tokens, text).unwrap();
+        failed_start(data, "127.0.0.1:0", &remedies);
+        failed_start(data, "127.0.0.1:0", &["an object", "name", "role"]);
+    }
+    std::fs::remove_file(&tokens).unwrap();
+    std::fs::create_dir(&tokens).unwrap();
+    failed_start(data, "127.0.0.1:0", &remedies);
+    let store = data.join("sandclock.db");
+    std::fs::write(&store, [b'x'; 8192]).unwrap();
     failed_start(
         data,
         "127.0.0.1:0",
         &["sandclock.db", "damaged", "backup", ".recover"],
+    );
+    std::fs::write(&store, "").unwrap();
+    failed_start(
+        data,
+        "127.0.0.1:0",
+        &["sandclock.db is empty", "backup", "remove it"],
     );
 }

@@ -9,12 +9,14 @@ use sandclock_core::backend::{
     Alert, AlertId, AlertState, Cursor, FireEvent, Kill, OpenState, Precondition, RecordSeen,
     Request, SessionEvent, Settle, SettleAs, Settled, Triggered,
 };
+use sandclock_core::error::WithSources;
 use sandclock_core::ports::AlertDraft;
 use sandclock_core::run::{RunId, RunKey, RunState};
 
 use crate::scene::{
     Home, LONG, at, claim, config, end, job, mark, open_session, outcome, planned_job,
 };
+use crate::syscalls::Disk;
 
 #[test]
 fn a_second_opener_is_told_who_has_the_file() {
@@ -67,6 +69,55 @@ fn a_missing_folder_is_named() {
     let error = Embedded::open(config(&path)).expect_err("no folder");
     assert_eq!(error.kind, ErrorKind::Unavailable);
     assert!(error.to_string().contains("missing/store.db"), "{error}");
+}
+
+/// SQLite would take it for a new one.
+#[test]
+fn an_empty_file_is_refused() {
+    let home = Home::new();
+    std::fs::write(home.path(), "").expect("write");
+    let error = Embedded::open(config(&home.path())).expect_err("taken for a new store");
+    assert_eq!(error.kind, ErrorKind::InvalidConfig);
+    let text = error.to_string();
+    let parts = ["store.db is empty", "backup", "remove it"];
+    assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+    std::fs::remove_file(home.path()).expect("remove");
+    drop(home.open());
+    let made = std::fs::metadata(home.path()).expect("made");
+    assert!(made.len() > 0);
+}
+
+/// Wherever making the file was interrupted, the next start makes it; what an earlier one left in the journal's
+/// place is not taken for its own.
+#[tokio::test]
+async fn an_interrupted_first_start_and_a_left_journal_are_no_obstacle() {
+    let home = Home::new();
+    let jobs = home.open().coordination();
+    planned_job(&jobs, "earlier").await;
+    let journal = std::fs::read(home.folder().join("store.db-wal")).expect("journal");
+    drop(jobs);
+    for name in ["store.db-wal", "store.db.new", "store.db.new-journal"] {
+        std::fs::write(home.folder().join(name), &journal).expect("write");
+    }
+    std::fs::remove_file(home.path()).expect("remove");
+    let jobs = home.open().coordination();
+    assert_eq!(jobs.jobs.snapshot().await.expect("snapshot").jobs, []);
+}
+
+#[test]
+fn a_full_disk_is_told_once_with_the_remedy() {
+    let home = Home::new();
+    let disk = Disk::watch(&home.folder());
+    disk.limit_files(0);
+    let error = Embedded::open(config(&home.path())).expect_err("no room");
+    assert_eq!(error.kind, ErrorKind::Unavailable);
+    let text = WithSources(&error).to_string();
+    for word in ["store.db", "is full", "make room"] {
+        assert_eq!(text.matches(word).count(), 1, "{word:?} in {text}");
+    }
+    assert!(!home.path().exists(), "half a store");
+    drop(disk);
+    drop(home.open());
 }
 
 #[tokio::test]

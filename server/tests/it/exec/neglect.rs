@@ -62,6 +62,19 @@ fn supervisor(mark: &str) -> i32 {
     above.find(|pid| !marked.contains_key(pid)).unwrap()
 }
 
+/// The letter of a process's state; `None` if there is none.
+fn state(pid: i32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+async fn has_ended(pid: i32) {
+    wait_until(PATIENCE, "it has ended", || {
+        matches!(state(pid), None | Some('Z'))
+    })
+    .await;
+}
+
 /// How a run ends that is killed after its supervisor was stopped.
 async fn killed_below_a_stopped_supervisor(processes: &Processes) -> EndedBy {
     let (mut child, mark) = stubborn(processes, PATIENCE).await;
@@ -123,9 +136,51 @@ async fn nothing_survives_a_killed_worker_by_stopping_its_supervisor() {
         gone_within(PATIENCE, &worker.mark).await;
         end_unsupervised(MARK, &mark).await;
         assert_eq!(alive(&mark).len(), 0, "spawner stopped: {with_spawner}");
-        // Nobody else would end a stopped one; and if it was not stopped it may have ended.
-        let _ = kill(Pid::from_raw(worker.spawner), Signal::SIGKILL);
+        has_ended(worker.spawner).await;
     }
+}
+
+/// Its run has ended by then, so that no process of a job leads to it.
+#[tokio::test]
+async fn a_stopped_spawner_of_a_killed_worker_is_made_to_end() {
+    let mark = mark();
+    let mut worker = Worker::start(hold(PATIENCE * 10, &mark, STUBBORN));
+    is_up(&mark).await;
+    signal(worker.spawner, Signal::SIGSTOP);
+    worker.kill();
+    gone_within(PATIENCE, &mark).await;
+    assert_eq!(end_unsupervised(MARK, &mark).await, (0, 0));
+    has_ended(worker.spawner).await;
+}
+
+#[tokio::test]
+async fn a_stopped_spawner_of_a_living_worker_is_left_alone() {
+    let processes = processes();
+    let stopped = spawner(&processes);
+    signal(stopped, Signal::SIGSTOP);
+    wait_until(PATIENCE, "it stands still", || state(stopped) == Some('T')).await;
+    end_unsupervised(MARK, &mark()).await;
+    assert_eq!(state(stopped), Some('T'));
+    signal(stopped, Signal::SIGKILL);
+}
+
+#[tokio::test]
+async fn what_a_killed_supervisor_leaves_is_counted_once_without_zombies() {
+    let mark = mark();
+    // Each of the sleeping ones has a child that ended and that it does not wait for.
+    let text = r#"for i in {1..40}; do sh -c "true & exec sleep 1000" & done; wait"#;
+    let spec = marked(shell(text), &mark);
+    let processes = processes();
+    let mut child = processes.start(&spec).await.unwrap();
+    wait_until(PATIENCE, "all of it sleeps", || {
+        let alive = alive(&mark);
+        let sleeping = alive.values().filter(|line| *line == "sleep 1000 ");
+        (alive.len(), sleeping.count()) == (41, 40)
+    })
+    .await;
+    signal(child.supervisor, Signal::SIGKILL);
+    let end = child.wait().await;
+    assert_eq!((end.by, end.leftovers), (EndedBy::SupervisorLost, 41));
 }
 
 /// It ends its run by itself, but not beside the next life of the worker.
