@@ -7,6 +7,14 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+/// The folder that a file of this path is in.
+pub fn folder(of: &Path) -> &Path {
+    match of.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// Writes `content` to `path` with mode 0600: to a new file beside it, synced, then renamed, so that a
 /// crash leaves the old content or the new one.
 ///
@@ -14,10 +22,7 @@ use anyhow::Context as _;
 /// If any step fails; the old file is untouched then.
 pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let fail = || format!("write {}", path.display());
-    let parent = match path.parent().with_context(fail)? {
-        here if here.as_os_str().is_empty() => Path::new("."),
-        parent => parent,
-    };
+    let parent = folder(path);
     fs::create_dir_all(parent).with_context(fail)?;
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");

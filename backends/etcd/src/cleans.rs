@@ -12,7 +12,7 @@ use std::time::Duration;
 use etcd_client::{Txn, TxnOp, TxnOpResponse};
 use futures_util::future::join_all;
 use sandclock_core::backend::protocol::MAX_BATCH;
-use sandclock_core::backend::{RecordSeen, Result};
+use sandclock_core::backend::{RecordSeen, Result, Version};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -29,7 +29,7 @@ const ALONG: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Clean {
     key: Key,
-    seen: RecordSeen,
+    seen: Version,
     /// Hears whether it was there as seen.
     tell: oneshot::Sender<bool>,
 }
@@ -43,7 +43,7 @@ impl Cleans {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, key: Key, seen: RecordSeen) -> oneshot::Receiver<bool> {
+    fn push(&self, key: Key, seen: Version) -> oneshot::Receiver<bool> {
         let (tell, told) = oneshot::channel();
         self.waiting().push(Clean { key, seen, tell });
         told
@@ -89,7 +89,7 @@ impl Store {
         while !left.is_empty() {
             let ask = |seen: &RecordSeen| {
                 let key = self.keys.done(&seen.job, &seen.key);
-                self.cleans.push(key, seen.clone())
+                self.cleans.push(key, seen.version)
             };
             let mut told = pin!(join_all(left.iter().map(ask)));
             if self.cleans.waiting().len() >= MAX_BATCH {
@@ -127,7 +127,7 @@ impl Store {
     /// The operations of cleans, each with an outcome of its own.
     pub(crate) fn clean_ops(&self, cleans: &[Clean]) -> Vec<TxnOp> {
         let delete = |Clean { key, seen, .. }: &Clean| {
-            let as_seen = unchanged(key.clone(), seen.version);
+            let as_seen = unchanged(key.clone(), *seen);
             let guard = self.guards.only(Guard::Cleaned, as_seen);
             let guard: Vec<_> = guard.into_iter().collect();
             let delete = TxnOp::delete(key.clone(), None);

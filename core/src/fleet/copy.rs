@@ -13,7 +13,7 @@ use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::follow::in_time;
+use super::follow::{in_time, within};
 use super::outage::came_to_nothing;
 use super::state::{Phase, Shared};
 use crate::backend::{Alert, AlertId, AlertState, DoneRecord, RecordSeen, Result, Versioned};
@@ -142,18 +142,15 @@ async fn clean(shared: &Arc<Shared>, some: Vec<RecordSeen>) {
             _ => Duration::ZERO,
         };
         let clean = shared.coordination.feed.clean(&some, patience);
-        let clean = timeout(shared.config.call_timeout + patience, clean);
-        let why = tokio::select! {
+        let limit = shared.config.call_timeout + patience;
+        let cleaned = tokio::select! {
             biased;
             // Whoever drains waits for nobody.
             () = phases.changed() => continue,
-            cleaned = clean => match cleaned {
-                Ok(Ok(_)) => return,
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "no answer in time".to_owned(),
-            },
+            cleaned = within(limit, "feed.clean", clean) => cleaned,
         };
-        tracing::warn!(why, "cannot clean what is copied");
+        let Err(error) = cleaned else { return };
+        tracing::warn!(%error, "cannot clean what is copied");
         shared.counters.copy_failures.add(1);
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

@@ -60,7 +60,16 @@ pub(super) async fn in_time<T>(
     op: &'static str,
     call: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    match timeout(shared.config.call_timeout, call).await {
+    within(shared.config.call_timeout, op, call).await
+}
+
+/// Bounds a call that may take this long.
+pub(super) async fn within<T>(
+    limit: Duration,
+    op: &'static str,
+    call: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    match timeout(limit, call).await {
         Ok(answer) => answer,
         Err(_) => Err(BackendError::new(op, ErrorKind::Timeout).effect_unknown()),
     }

@@ -82,7 +82,7 @@ impl Tokens {
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         let text = match std::fs::read(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Self::default());
             }
             Err(error) => {

@@ -4,8 +4,8 @@
 //! can follow a run of any worker, and what is shown has passed redaction because only such bytes are
 //! ever there (S14).
 //!
-//! Events: `output` with `{attempt, channel, text}`, and `base64` beside `text` where that cannot say the bytes, `cut` with `{attempt, bytes}` where output is not stored,
-//! and at last `end` with the run.
+//! Events: `output` with `{attempt, channel, text}`, and `base64` beside `text` where that cannot say the bytes; `cut`
+//! with `{attempt, bytes}` where output is not stored; and at last `end` with the run.
 
 use std::borrow::Cow;
 use std::time::Duration;

@@ -72,15 +72,14 @@ fn save(path: &Path, document: &[u8]) -> anyhow::Result<()> {
     let fail = || format!("write {}", path.display());
     let target = behind_links(path).with_context(fail)?;
     match fs::symlink_metadata(&target) {
-        Ok(there) if there.is_file() => private_file::write(&target, document),
         // Appended, because an open file of this process (`/dev/stdout`) may hold something already.
-        Ok(_) => OpenOptions::new()
+        Ok(there) if !there.is_file() => OpenOptions::new()
             .append(true)
             .open(&target)
             .and_then(|mut there| there.write_all(document))
             .with_context(fail),
-        Err(error) if error.kind() == ErrorKind::NotFound => private_file::write(&target, document),
-        Err(error) => Err(error).with_context(fail),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error).with_context(fail),
+        _ => private_file::write(&target, document),
     }
 }
 
@@ -93,10 +92,7 @@ fn behind_links(path: &Path) -> anyhow::Result<PathBuf> {
     }
     let mut path = path.to_owned();
     loop {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
+        let folder = private_file::folder(&path);
         let missing = || format!("the folder {} cannot be used", folder.display());
         let folder = folder.canonicalize().with_context(missing)?;
         let is_link = fs::symlink_metadata(&path).is_ok_and(|there| there.is_symlink());
