@@ -15,6 +15,8 @@ pub(crate) struct Guards {
     pub(crate) lease: bool,
     /// What is too large is refused before it is sent with others.
     pub(crate) bounded: bool,
+    /// A Go master sees output that comes after the end.
+    pub(crate) late_output: bool,
 }
 
 impl Default for Guards {
@@ -26,6 +28,7 @@ impl Default for Guards {
             cut: true,
             lease: true,
             bounded: true,
+            late_output: true,
         }
     }
 }

@@ -23,6 +23,8 @@ pub enum Mutant {
     NoLease,
     /// Requests are sent together however large they are (W20).
     Unbounded,
+    /// A Go master does not see output that comes after the end.
+    LateOutputHidden,
 }
 
 impl Mutant {
@@ -35,6 +37,7 @@ impl Mutant {
             Self::MiddleKept => &mut guards.cut,
             Self::NoLease => &mut guards.lease,
             Self::Unbounded => &mut guards.bounded,
+            Self::LateOutputHidden => &mut guards.late_output,
         };
         *guard = false;
         guards

@@ -82,16 +82,16 @@ impl Store {
     /// cut out, which may be among them.
     pub(crate) async fn append_output(
         &self,
+        op: &'static str,
         run: &RunId,
         attempt: u32,
         chunks: &[OutputChunk],
         cut: Option<(u64, u64)>,
     ) -> Result<()> {
-        const OP: &str = "sink.append";
         for chunk in chunks {
             let bytes = chunk.bytes.bytes().len();
             if bytes > CHUNK_BYTES {
-                let refused = BackendError::new(OP, ErrorKind::InvalidConfig);
+                let refused = BackendError::new(op, ErrorKind::InvalidConfig);
                 let why = format!(
                     "chunk {} has {bytes} bytes; at most {CHUNK_BYTES}",
                     chunk.seq
@@ -102,7 +102,7 @@ impl Store {
         if !chunks.is_empty() {
             let documents = chunks.iter().map(|chunk| document(run, attempt, chunk));
             let insert = self.output.insert_many(documents).ordered(false);
-            self.write(OP, async { insert.await.map(drop).or_else(all_there) })
+            self.write(op, async { insert.await.map(drop).or_else(all_there) })
                 .await?;
         }
         let Some((head_end, tail_start)) = cut.filter(|_| self.guards.cut) else {
@@ -111,7 +111,7 @@ impl Store {
         let middle = doc! {
             "_id": { "$gte": id(run, attempt, head_end), "$lt": id(run, attempt, tail_start) },
         };
-        self.write(OP, self.output.delete_many(middle))
+        self.write(op, self.output.delete_many(middle))
             .await
             .map(drop)
     }

@@ -45,8 +45,11 @@ pub(crate) mod run {
     pub(crate) const AT: &str = "sandclock.at";
     /// When the last attempt began. Unix milliseconds.
     pub(crate) const BEGAN: &str = "sandclock.began";
-    /// Whether the run is over; nothing changes it then (S8).
+    /// Whether the run is over; nothing changes it then (S8). The output that a Go master shows is no part of it:
+    /// that is a copy of chunks, which may come late.
     pub(crate) const OVER: &str = "sandclock.over";
+    /// The last attempt, once the run is over.
+    pub(crate) const ATTEMPT: &str = "sandclock.record.attempt";
 }
 
 /// Members of an alert.

@@ -10,7 +10,7 @@ use sandclock_core::backend::Records;
 use sandclock_testkit::conformance::{RecordsEnv, outbox, output, runs};
 
 use crate::fresh::Own;
-use crate::{foreign, large};
+use crate::{foreign, large, wire};
 
 async fn defective(own: &Own, mutant: Mutant) -> Records {
     connect_with_mutant(&own.config, mutant)
@@ -83,4 +83,12 @@ async fn requests_without_a_bound_are_caught() {
         large::a_record_that_does_not_fit_fails_alone(&store),
     )
     .await;
+}
+
+#[tokio::test]
+async fn late_output_that_is_hidden_is_caught() {
+    let mutant = Mutant::LateOutputHidden;
+    let own = Own::new();
+    let store = defective(&own, mutant).await;
+    is_caught(mutant, wire::late_output_is_shown(&own, &store)).await;
 }

@@ -4,6 +4,7 @@
 use mongodb::bson::spec::ElementType;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::{Collection, Database};
+use sandclock_core::backend::Records;
 use sandclock_core::go::log::{OUTPUT_BYTES, OUTPUT_CUT};
 use sandclock_core::run::RunState;
 
@@ -225,4 +226,63 @@ async fn a_page_stops_at_a_cut() {
     let document = one(&db, "cut").await;
     let output = document.get_str("output").expect("output");
     assert_eq!(output, format!("head{OUTPUT_CUT}"));
+}
+
+/// What a Go master shows as the output of the job `late`.
+async fn shown(db: &Database) -> String {
+    let document = one(db, "late").await;
+    document.get_str("output").expect("output").to_owned()
+}
+
+/// The output of a run that another worker recorded comes when the one that has it is back. It is where a Go master
+/// looks, under the name that the output of every run has, and nothing else of the document changes (S8).
+pub(crate) async fn late_output_is_shown(own: &Own, store: &Records) {
+    let db = own.raw().await;
+    let run = header("late", 0).id;
+    let end = done("late", 0, RunState::Succeeded, "echo one");
+    store.sink.finish(&end).await.expect("finish");
+    let before = one(&db, "late").await;
+    assert_eq!(before.get_str("output").expect("output"), "");
+    for (seq, offset, piece, want) in [(0, 0, "one\n", "one\n"), (1, 4, "$A", "one\n$A")] {
+        let chunk = chunk(seq, offset, piece);
+        let append = store.sink.append(&run, 1, &[chunk], None).await;
+        append.expect("append");
+        let after = one(&db, "late").await;
+        assert_eq!(after.get_str("output").expect("output"), want);
+        let mut rest = before.clone();
+        rest.insert("output", want);
+        assert_eq!(after, rest);
+    }
+    // It comes again when an answer was lost.
+    let first = [chunk(0, 0, "one\n")];
+    let again = store.sink.append(&run, 1, &first, None);
+    again.await.expect("append");
+    assert_eq!(shown(&db).await, "one\n$A");
+}
+
+#[tokio::test]
+async fn output_that_comes_after_the_end_is_shown() {
+    let own = Own::new();
+    late_output_is_shown(&own, &own.open().await).await;
+}
+
+/// A Go master shows the attempt that ended the run, and what it does not list stays unlisted.
+#[tokio::test]
+async fn late_output_of_an_earlier_attempt_is_not_shown() {
+    let own = Own::new();
+    let (store, db) = (own.open().await, own.raw().await);
+    let mut retried = done("late", 0, RunState::Lost, "echo one");
+    retried.attempts = 2;
+    let skipped = done("late", 1_000, RunState::Skipped, "echo one");
+    for end in [&retried, &skipped] {
+        store.sink.finish(end).await.expect("finish");
+        let (run, first) = (end.run(), [chunk(0, 0, "one\n")]);
+        let append = store.sink.append(&run, 1, &first, None);
+        append.await.expect("append");
+    }
+    assert_eq!(shown(&db).await, "");
+    let (run, second) = (retried.run(), [chunk(0, 0, "two\n")]);
+    let append = store.sink.append(&run, 2, &second, None);
+    append.await.expect("append");
+    assert_eq!(shown(&db).await, "two\n");
 }
