@@ -152,6 +152,8 @@ pub struct ProcessEnd {
     pub exit_code: Option<i32>,
     /// The signal, if it died of one.
     pub signal: Option<i32>,
+    /// Whether the kernel wrote a core file of it.
+    pub core_dumped: bool,
     /// Set if neither the command nor an order ended it.
     pub fault: Option<Fault>,
     /// Processes left behind that were ended with it.

@@ -215,6 +215,12 @@ pub struct Outcome {
     pub notes: Vec<HookNote>,
 }
 
+/// What the cause of a run ends with of whose command the kernel wrote a core file.
+pub const CORE_DUMPED: &str = " (core dumped)";
+
+/// What the cause of a run begins with whose command could not be started.
+pub const CANNOT_START: &str = "cannot start: ";
+
 impl Outcome {
     /// An end without a process: skipped, missed, lost, or killed while it waited.
     pub fn without_process(state: RunState, cause: impl Into<String>, at: Timestamp) -> Self {

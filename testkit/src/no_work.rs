@@ -60,6 +60,7 @@ impl Running for NoWork {
             exit_code: Some(0),
             signal: None,
             fault: None,
+            core_dumped: false,
             leftovers_ended: 0,
             output: OutputSummary::default(),
             tail: Bytes::new(),

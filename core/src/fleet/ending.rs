@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::ports::{Fault, ProcessEnd, RunPolicy};
-use crate::run::RunState;
+use crate::run::{CORE_DUMPED, RunState};
 
 /// Why the worker itself ended the process. The first reason stays.
 #[derive(Clone, Debug)]
@@ -66,7 +66,10 @@ fn by_itself(ended: &ProcessEnd) -> (RunState, String) {
     match (ended.exit_code, ended.signal) {
         (Some(0), _) => (RunState::Succeeded, "exit code 0".to_owned()),
         (Some(code), _) => (RunState::Failed, format!("exit code {code}")),
-        (None, Some(signal)) => (RunState::Failed, format!("died of signal {signal}")),
+        (None, Some(signal)) => {
+            let core = if ended.core_dumped { CORE_DUMPED } else { "" };
+            (RunState::Failed, format!("died of signal {signal}{core}"))
+        }
         (None, None) => (RunState::Failed, "it ended without a status".to_owned()),
     }
 }
@@ -86,6 +89,7 @@ mod tests {
             exit_code,
             signal: exit_code.is_none().then_some(15),
             fault,
+            core_dumped: false,
             leftovers_ended: 0,
             output: OutputSummary::default(),
             tail: bytes::Bytes::new(),
@@ -124,6 +128,12 @@ mod tests {
             &ended(None, None),
             (RunState::Failed, "died of signal 15"),
         );
+        let dumped = ProcessEnd {
+            core_dumped: true,
+            ..ended(None, None)
+        };
+        let said = "died of signal 15 (core dumped)";
+        check(None, &dumped, (RunState::Failed, said));
     }
 
     #[test]

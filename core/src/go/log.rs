@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use super::quote::shell_text;
 use crate::job::Program;
-use crate::run::{Outcome, RunState};
+use crate::run::{CANNOT_START, CORE_DUMPED, Outcome, RunState};
 use crate::time::Timestamp;
 
 /// How much of a run's output goes into its log document, in bytes before invalid ones are replaced. A Go
@@ -81,16 +81,33 @@ pub fn err(outcome: &Outcome) -> String {
         return String::new();
     }
     match (outcome.signal, outcome.exit_code) {
-        (Some(signal), _) => format!("signal: {}", signal_name(signal)),
+        (Some(signal), _) => {
+            let core = outcome.cause.ends_with(CORE_DUMPED);
+            let core = if core { CORE_DUMPED } else { "" };
+            format!("signal: {}{core}", signal_name(signal))
+        }
         (None, Some(code)) if code != 0 => format!("exit status {code}"),
         // A command may catch the signal that ends it and still report success.
         _ => match outcome.state {
             RunState::Killed => CANCELED.to_owned(),
             RunState::TimedOut => DEADLINE.to_owned(),
             state if outcome.cause.is_empty() => state.to_string(),
-            _ => outcome.cause.clone(),
+            _ => not_started(&outcome.cause).unwrap_or_else(|| outcome.cause.clone()),
         },
     }
+}
+
+/// What Go says of a command that could not be started, from the cause that says so.
+fn not_started(cause: &str) -> Option<String> {
+    let why = cause.strip_prefix(CANNOT_START)?;
+    if why.starts_with("exec: ") {
+        let (told, _) = why.split_once("$PATH")?;
+        return Some(format!("{told}$PATH"));
+    }
+    let (program, error) = why.strip_prefix("fork/exec ")?.rsplit_once(": ")?;
+    // The system's words, which Go writes small and without the number.
+    let (error, _) = error.split_once(" (os error").unwrap_or((error, ""));
+    Some(format!("fork/exec {program}: {}", error.to_lowercase()))
 }
 
 fn signal_name(signal: i32) -> Cow<'static, str> {
@@ -158,7 +175,7 @@ pub fn read_err(err: &str) -> GoEnd {
 }
 
 fn read_signal(name: &str) -> Option<i32> {
-    let name = name.strip_suffix(" (core dumped)").unwrap_or(name);
+    let name = name.strip_suffix(CORE_DUMPED).unwrap_or(name);
     if let Some(number) = name.strip_prefix("signal ") {
         return number.parse().ok();
     }
@@ -191,6 +208,39 @@ mod tests {
             exit_code,
             signal,
             ..Outcome::without_process(state, "because", Timestamp::default())
+        }
+    }
+
+    #[test]
+    fn what_happened_to_a_command_is_said_in_gos_words() {
+        let failed = |cause: &str, signal| Outcome {
+            cause: cause.to_owned(),
+            ..outcome(RunState::Failed, None, signal)
+        };
+        for (cause, signal, want) in [
+            (
+                "died of signal 6 (core dumped)",
+                Some(6),
+                "signal: aborted (core dumped)",
+            ),
+            ("died of signal 6", Some(6), "signal: aborted"),
+            (
+                "cannot start: fork/exec /bin/no bash: No such file or directory (os error 2)",
+                None,
+                "fork/exec /bin/no bash: no such file or directory",
+            ),
+            (
+                "cannot start: exec: \"a\": executable file not found in $PATH: No such file or directory (os error 2)",
+                None,
+                "exec: \"a\": executable file not found in $PATH",
+            ),
+            (
+                "cannot start: user \"ann\"",
+                None,
+                "cannot start: user \"ann\"",
+            ),
+        ] {
+            assert_eq!(err(&failed(cause, signal)), want);
         }
     }
 

@@ -182,14 +182,18 @@ fn spec(
 }
 
 fn process_end(tree: TreeEnd, output: OutputEnd) -> ProcessEnd {
-    let (exit_code, signal) = match tree.exit {
-        Exit::Code(code) => (Some(code), None),
-        Exit::Signal { signal, .. } => (None, Some(signal)),
-        Exit::Unknown => (None, None),
+    let (exit_code, signal, core_dumped) = match tree.exit {
+        Exit::Code(code) => (Some(code), None, false),
+        Exit::Signal {
+            signal,
+            core_dumped,
+        } => (None, Some(signal), core_dumped),
+        Exit::Unknown => (None, None, false),
     };
     ProcessEnd {
         exit_code,
         signal,
+        core_dumped,
         fault: fault(&tree),
         leftovers_ended: tree.leftovers,
         output: output.summary,
@@ -227,6 +231,7 @@ fn lost_by_us(error: &str) -> ProcessEnd {
     ProcessEnd {
         exit_code: None,
         signal: None,
+        core_dumped: false,
         fault: Some(Fault::Executor(format!("the executor failed: {error}"))),
         leftovers_ended: 0,
         output: Default::default(),

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use sandclock_core::run::CANNOT_START;
 
 use super::open_files;
 use super::wire::{Limits, StartStep};
@@ -103,13 +104,14 @@ fn describe(step: StartStep, subject: &str) -> String {
         StartStep::Nul => {
             format!("{subject} holds a NUL byte, which no process can be given; take it out")
         }
-        StartStep::Lookup => format!("program {subject:?} is in no directory of PATH"),
+        // These two say what Go's os/exec says, in whose words a Go master shows them.
+        StartStep::Lookup => format!("exec: {subject:?}: executable file not found in $PATH"),
+        StartStep::Exec => format!("fork/exec {subject}"),
         StartStep::NoUser => format!("this worker's host has no user {subject:?}"),
         StartStep::User => format!("user {subject:?}"),
         StartStep::Limit => format!("limit {subject}"),
         StartStep::Workdir => format!("workdir {subject:?}"),
         StartStep::Process => "no process or descriptor".to_owned(),
-        StartStep::Exec => format!("program {subject:?}"),
     };
-    format!("cannot start: {what}")
+    format!("{CANNOT_START}{what}")
 }

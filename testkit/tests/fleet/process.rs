@@ -251,6 +251,7 @@ impl Running for Handle {
                     fault: process
                         .was_given_up()
                         .then(|| Fault::NoContact("its deadline was not extended".to_owned())),
+                    core_dumped: false,
                     leftovers_ended: 0,
                     output: OutputSummary::default(),
                     tail: bytes::Bytes::from_static(b"tail"),
