@@ -178,7 +178,6 @@ impl Store {
             keys: &self.keys,
             defaults: &self.config.go_defaults,
             guards: self.guards,
-            beside_go: self.config.beside_go,
             session,
         }
     }

@@ -33,7 +33,8 @@ pub struct EtcdConfig {
     /// Go masters list it as a worker. `None` registers nowhere.
     pub register_as: Option<String>,
     /// Whether Go workers run the same jobs at the same time: then claims take the Go fleet's lock, and every job
-    /// admits one run at a time. All of our workers must agree in this.
+    /// admits one run at a time. Unless this is set it is so while there are traces of Go workers, which a worker
+    /// that has just started may not have seen yet.
     pub beside_go: bool,
     /// The longest wait for the answer to one request; default 5 s. A renewal waits at most 2 s.
     pub call_timeout: Duration,

@@ -180,6 +180,14 @@ impl Lens<'_> {
         answer.ok_or_else(unknown)
     }
 
+    /// The job in the place that counts.
+    fn job(&self, job: &JobName) -> Result<Option<(Version, &[u8])>> {
+        match self.look(self.keys.job(job))?.value() {
+            Some(found) => Ok(Some(found)),
+            None => Ok(self.look(self.keys.job_apart(job))?.value()),
+        }
+    }
+
     fn record<T: Stored>(&self, key: Key) -> Result<Option<Versioned<T>>> {
         let Some((version, bytes)) = self.look(key)?.value() else {
             return Ok(None);
@@ -208,12 +216,11 @@ impl Facts for Lens<'_> {
     }
 
     fn job_version(&self, job: &JobName) -> Result<Option<Version>> {
-        let seen = self.look(self.keys.job(job))?;
-        Ok(seen.value().map(|(version, _)| version))
+        Ok(self.job(job)?.map(|(version, _)| version))
     }
 
     fn job_policy(&self, job: &JobName) -> Result<Option<ConcurrencyPolicy>> {
-        let Some((_, value)) = self.look(self.keys.job(job))?.value() else {
+        let Some((_, value)) = self.job(job)? else {
             return Ok(None);
         };
         let broken = |error: GoJobError| {

@@ -21,6 +21,7 @@ use sandclock_core::{BackendError, ErrorKind, stored};
 use crate::facts::{Known, Lens, Seen};
 use crate::keys::Key;
 use crate::locks;
+use crate::places::Place;
 use crate::plan::Item;
 use crate::store::Store;
 
@@ -42,6 +43,7 @@ impl Store {
             known: Known::new(),
             guessed: false,
             lease: 0,
+            beside_go: false,
         }
     }
 
@@ -59,10 +61,11 @@ impl Store {
         &self,
         session: &'a SessionId,
         due: &'a Decide,
-        lease: i64,
+        lock: Option<i64>,
     ) -> Item<'a, Decided> {
         let (job, run) = (due.job(), RunKey::Tick(due.fire));
-        let (at, mark) = (self.keys.job(job), self.keys.mark(job));
+        let (go, apart) = (self.keys.job(job), self.keys.job_apart(job));
+        let mark = self.keys.mark(job);
         let kill = self.keys.kill(&RunId::of(job, &run));
         let open = self.keys.open(job, &run);
         let planned = Seen::At {
@@ -70,18 +73,18 @@ impl Store {
             value: Vec::new(),
         };
         let prev = Seen::Says(stored::mark_text(&due.prev).into_bytes());
+        let known = match self.places.of(job) {
+            Place::Go => [(go.clone(), planned), (apart.clone(), Seen::Absent)],
+            Place::Apart => [(go.clone(), Seen::Absent), (apart.clone(), planned)],
+        };
+        let others = [(mark.clone(), prev), (kill.clone(), Seen::Absent)];
         Item {
-            known: [
-                (at.clone(), planned),
-                (mark.clone(), prev),
-                (kill.clone(), Seen::Absent),
-            ]
-            .into(),
+            known: known.into_iter().chain(others).collect(),
             guessed: true,
-            lease,
-            ..Self::item(job, vec![at, mark, open, kill], move |facts, at| {
+            ..Self::item(job, vec![go, apart, mark, open, kill], move |facts, at| {
                 locks::decide(facts, session, due, at)
             })
+            .locking(lock)
         }
     }
 
@@ -105,16 +108,17 @@ impl Store {
         }
     }
 
-    /// The lease that a lock would hang on; 0 where none is taken.
+    /// The lease that a lock would hang on; `None` where no Go workers share the jobs, so that none is taken.
     ///
     /// # Errors
     /// `SessionLost` if the session is gone.
-    async fn lock_lease(&self, op: &'static str, session: &SessionId) -> Result<i64> {
-        if !self.config.beside_go {
-            return Ok(0);
+    async fn lock_lease(&self, op: &'static str, session: &SessionId) -> Result<Option<i64>> {
+        if !self.beside.share_jobs() {
+            return Ok(None);
         }
         let lease = self.lease_of(op, session).await?;
-        lease.ok_or_else(|| BackendError::new(op, ErrorKind::SessionLost).context(session))
+        let lost = || BackendError::new(op, ErrorKind::SessionLost).context(session);
+        lease.ok_or_else(lost).map(Some)
     }
 
     fn around_run(&self, job: &JobName, run: &RunKey) -> Vec<Key> {
@@ -158,14 +162,17 @@ fn is_at(seen: &Seen, fence: Fence) -> bool {
 impl Fires for Store {
     async fn decide(&self, session: &SessionId, due: &[Decide]) -> Result<Vec<Decided>> {
         protocol::check_batch(due)?;
-        let lease = self.lock_lease("fires.decide", session).await?;
-        let due: Cow<'_, [Decide]> = match self.config.beside_go {
-            true => due.iter().map(locks::exclusive).collect(),
-            false => Cow::Borrowed(due),
+        let lock = self.lock_lease("fires.decide", session).await?;
+        let due: Cow<'_, [Decide]> = match lock {
+            Some(_) => due
+                .iter()
+                .map(|due| locks::shared(&self.beside, due))
+                .collect(),
+            None => Cow::Borrowed(due),
         };
         let items = due
             .iter()
-            .map(|due| self.decide_one(session, due, lease))
+            .map(|due| self.decide_one(session, due, lock))
             .collect();
         let answers = self.carry_out("fires.decide", Some(session), items).await?;
         answers.into_iter().collect()
@@ -173,16 +180,18 @@ impl Fires for Store {
 
     async fn adopt(&self, adopt: &Adopt) -> Result<Adopted> {
         let job = &adopt.pinned.job.name;
-        let around = vec![self.keys.job(job), self.keys.mark(job)];
+        let (go, apart) = (self.keys.job(job), self.keys.job_apart(job));
+        let around = vec![go, apart, self.keys.mark(job)];
         let step = |facts: &Lens<'_>, at| protocol::adopt(facts, adopt, at);
         let item = Self::item(job, around, step);
         self.one("fires.adopt", None, item).await
     }
 
     async fn take(&self, session: &SessionId, take: &Take) -> Result<Taken> {
-        let take = &*match self.config.beside_go {
-            true => Cow::Owned(locks::exclusive_take(take)),
-            false => Cow::Borrowed(take),
+        let lock = self.lock_lease("fires.take", session).await?;
+        let take = &*match lock {
+            Some(_) => Cow::Owned(locks::exclusive_take(take)),
+            None => Cow::Borrowed(take),
         };
         let seen = &take.record;
         let mut around = self.around_run(&seen.job, &seen.key);
@@ -192,17 +201,14 @@ impl Fires for Store {
             {
                 return self.replace_first(take, pinned, surplus).await;
             }
-            around.push(self.keys.job(&seen.job));
+            around.extend([self.keys.job(&seen.job), self.keys.job_apart(&seen.job)]);
             around.extend(
                 skip.iter()
                     .map(|(older, _)| self.keys.wait(&older.job, &older.key)),
             );
         }
         let step = |facts: &Lens<'_>, at| locks::take(facts, session, take, at);
-        let item = Item {
-            lease: self.lock_lease("fires.take", session).await?,
-            ..Self::item(&seen.job, around, step)
-        };
+        let item = Self::item(&seen.job, around, step).locking(lock);
         self.one("fires.take", Some(session), item).await
     }
 
@@ -219,10 +225,8 @@ impl Fires for Store {
     ) -> Result<Option<Fence>> {
         let around = vec![self.keys.open(job, key)];
         let step = |facts: &Lens<'_>, at| locks::rebind(facts, session, job, key, fence, at);
-        let item = Item {
-            lease: self.lock_lease("fires.rebind", session).await?,
-            ..Self::item(job, around, step)
-        };
+        let lock = self.lock_lease("fires.rebind", session).await?;
+        let item = Self::item(job, around, step).locking(lock);
         self.one("fires.rebind", Some(session), item).await
     }
 
@@ -239,6 +243,7 @@ impl Fires for Store {
         let around = vec![
             self.keys.request(job, &request.id),
             self.keys.job(job),
+            self.keys.job_apart(job),
             self.keys.side(job),
         ];
         let step = |facts: &Lens<'_>, _| protocol::trigger(facts, job, request);

@@ -1,5 +1,6 @@
 //! What a Go fleet's master does in etcd: its jobs as they stand there, kill marks, and the list of its workers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,7 +10,9 @@ use sandclock_core::go::GoJob;
 use sandclock_core::job::JobName;
 use sandclock_core::{BackendError, ErrorKind};
 
+use crate::beside;
 use crate::error::Nature;
+use crate::keys::APART;
 use crate::store::Store;
 
 /// How long a Go master lets a kill mark live. A server raises it to what it can keep, some two seconds.
@@ -19,12 +22,18 @@ const MARK: Duration = Duration::from_secs(1);
 impl GoFleet for Store {
     async fn jobs(&self) -> Result<Vec<GoJob>> {
         const OP: &str = "go.jobs";
-        let (found, _) = self.client.range(OP, &self.keys.jobs(), None).await?;
-        let job = |kv: &etcd_client::KeyValue| {
-            let job = GoJob::parse(kv.value()).ok()?;
-            Some(job.named(&self.keys.job_at(kv.key())))
+        let (found, at) = self.client.range(OP, &self.keys.jobs(), None).await?;
+        let apart = self.keys.all(APART);
+        let (apart, _) = self.client.range(OP, &apart, Some(at)).await?;
+        let apart = apart
+            .iter()
+            .filter_map(|kv| Some((self.keys.job_of(APART, kv.key())?, kv)));
+        let theirs = found.iter().map(|kv| (self.keys.job_at(kv.key()), kv));
+        let all: BTreeMap<_, _> = apart.chain(theirs).collect();
+        let job = |(name, kv): (&JobName, &&etcd_client::KeyValue)| {
+            Some(GoJob::parse(kv.value()).ok()?.named(name))
         };
-        Ok(found.iter().filter_map(job).collect())
+        Ok(all.iter().filter_map(job).collect())
     }
 
     async fn job(&self, name: &JobName) -> Result<Option<GoStored>> {
@@ -38,10 +47,9 @@ impl GoFleet for Store {
 
     async fn save(&self, name: &JobName, value: &GoJob, pre: Precondition) -> Result<()> {
         const OP: &str = "go.save";
-        let bytes = value.to_bytes();
         let mut found = self.find(OP, name).await?;
         while pre.holds(found.version()) {
-            match self.try_put(OP, name, &bytes, &found).await? {
+            match self.try_put(OP, name, value, &found).await? {
                 Ok(_) => return Ok(()),
                 Err(instead) => found = instead,
             }
@@ -61,7 +69,16 @@ impl GoFleet for Store {
     async fn workers(&self) -> Result<Vec<String>> {
         const OP: &str = "go.workers";
         let found = self.client.present(OP, &self.keys.workers()).await?;
-        let address = |kv: &etcd_client::KeyValue| self.keys.worker_at(kv.key());
-        Ok(found.iter().map(address).collect())
+        Ok(found
+            .iter()
+            .map(|kv| self.keys.worker_at(kv.key()))
+            .collect())
+    }
+
+    async fn go_workers(&self) -> Result<Vec<String>> {
+        const OP: &str = "go.go_workers";
+        let (found, _) = self.client.range(OP, &self.keys.workers(), None).await?;
+        let theirs = found.iter().filter(|kv| !beside::is_ours(kv.value()));
+        Ok(theirs.map(|kv| self.keys.worker_at(kv.key())).collect())
     }
 }

@@ -8,90 +8,25 @@
 //! The key is the job's name. A value that is not a job is told of as broken and hides no other; a Go worker would
 //! go on with what it had before (W10 of that fleet's faults).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use etcd_client::{KeyValue, Txn, TxnOp, TxnOpResponse, TxnResponse};
+use etcd_client::KeyValue;
 use sandclock_core::backend::{
     BrokenJob, Cursor, Events, JobEvent, JobRecord, JobSnapshot, JobStore, Precondition, Result,
     StoredJob, Version, Versioned,
 };
-use sandclock_core::go::{GoJob, GoJobError};
+use sandclock_core::go::GoJob;
 use sandclock_core::job::{Job, JobName};
 use sandclock_core::{BackendError, ErrorKind};
 
-use crate::client::revision;
-use crate::error::Nature;
-use crate::facts::{Seen, present, unchanged};
-use crate::guard::Guard;
+use crate::keys::APART;
+use crate::places::{Found, Place, parse};
 use crate::store::Store;
 use crate::watch::{self, Change, Source, Watch, cursor, version};
 
-/// The longest value of a job. A decide carries the job up to three times in one request of 1.5 MiB.
-const JOB_BYTES: usize = 400_000;
-
-/// What stands under a job's key and under its copy.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    job: Option<KeyValue>,
-    side: Option<KeyValue>,
-}
-
-impl Found {
-    /// From the answers to [`Store::read_both`].
-    fn of(answers: Vec<TxnOpResponse>) -> Self {
-        let mut kvs = answers.into_iter().map(|answer| match answer {
-            TxnOpResponse::Get(mut get) => get.take_kvs().pop(),
-            _ => None,
-        });
-        let (job, side) = (kvs.next().flatten(), kvs.next().flatten());
-        Self { job, side }
-    }
-
-    pub(crate) fn version(&self) -> Option<Version> {
-        let job = self.job.as_ref()?;
-        Some(version(job.mod_revision()))
-    }
-
-    /// What a save keeps members of others from, if it can be read.
-    pub(crate) fn go(&self) -> Option<GoJob> {
-        let job = self.job.as_ref()?;
-        parse(
-            job.value(),
-            self.side.as_ref(),
-            version(job.create_revision()),
-        )
-        .ok()
-    }
-}
-
-/// A value with the definition of its copy, if it needs that and the copy is of this life of the key.
-fn parse(
-    value: &[u8],
-    side: Option<&KeyValue>,
-    created: Version,
-) -> std::result::Result<GoJob, GoJobError> {
-    let go = GoJob::parse(value)?;
-    let copy = side
-        .filter(|side| version(side.mod_revision()) >= created)
-        .and_then(|side| GoJob::parse(side.value()).ok());
-    Ok(match copy {
-        Some(copy) => go.joined(&copy),
-        None => go,
-    })
-}
-
 impl Store {
-    fn read_both(&self, name: &JobName) -> [TxnOp; 2] {
-        [self.keys.job(name), self.keys.side(name)].map(|key| TxnOp::get(key, None))
-    }
-
-    pub(crate) async fn find(&self, op: &'static str, name: &JobName) -> Result<Found> {
-        let txn = Txn::new().and_then(self.read_both(name));
-        let answer = self.client.txn(op, Nature::Reads, txn).await?;
-        Ok(Found::of(answer.op_responses()))
-    }
-
     /// What stands under a job's key, as a job or as why it is none.
     fn record(
         &self,
@@ -124,115 +59,106 @@ impl Store {
         }
     }
 
-    fn record_in(&self, kv: &KeyValue, side: Option<&KeyValue>) -> JobRecord {
+    fn record_in(&self, name: JobName, kv: &KeyValue, side: Option<&KeyValue>) -> JobRecord {
         let versions = (version(kv.mod_revision()), version(kv.create_revision()));
-        let name = self.keys.job_at(kv.key());
         self.record(name, kv.value(), side, versions)
     }
 
-    fn found(&self, found: &Found) -> Option<JobRecord> {
-        let job = found.job.as_ref()?;
-        Some(self.record_in(job, found.side.as_ref()))
+    fn record_found(&self, name: &JobName, found: &Found) -> Option<JobRecord> {
+        Some(self.record_in(name.clone(), found.job()?, found.side.as_ref()))
     }
 
-    fn encode(&self, op: &'static str, job: &Job, old: Option<&GoJob>) -> Result<Vec<u8>> {
-        let go = GoJob::of(job, old);
-        let go = go.map_err(|error| BackendError::new(op, ErrorKind::Corrupt).source(error))?;
-        Ok(go.to_bytes())
-    }
-
-    /// Saves a job's value over what was found, or finds what is there instead.
-    pub(crate) async fn try_put(
-        &self,
-        op: &'static str,
-        name: &JobName,
-        value: &[u8],
-        found: &Found,
-    ) -> Result<std::result::Result<Version, Found>> {
-        if value.len() > JOB_BYTES {
-            let refused = BackendError::new(op, ErrorKind::InvalidConfig);
-            let bytes = value.len();
-            return Err(refused.context(format!("{name} has {bytes} bytes, at most {JOB_BYTES}")));
-        }
-        let (key, side) = (self.keys.job(name), self.keys.side(name));
-        let as_found = Seen::read(found.job.as_ref()).guard(key.clone());
-        let guard = self.guards.only(Guard::Saved, as_found);
-        let txn = Txn::new()
-            .when(guard.into_iter().collect::<Vec<_>>())
-            .and_then([
-                TxnOp::put(key, value, None),
-                TxnOp::put(side, value, None),
-                TxnOp::delete(self.keys.orphan(name), None),
-            ])
-            .or_else(self.read_both(name));
-        let answer = self.client.txn(op, Nature::Writes, txn).await?;
-        Ok(match answer.succeeded() {
-            true => Ok(version(revision(answer.header()))),
-            false => Err(Found::of(answer.op_responses())),
-        })
-    }
-
-    /// Deletes the job if it is there and at the version named, and begins the week of its mark.
-    async fn try_delete(
-        &self,
-        op: &'static str,
-        name: &JobName,
-        at: Option<Version>,
-    ) -> Result<TxnResponse> {
-        let lease = self.orphans.take(&self.client, op).await?;
-        let key = self.keys.job(name);
-        let guard = match at {
-            None => present(key.clone()),
-            Some(at) => unchanged(key.clone(), at),
-        };
-        let orphan = Txn::new()
-            .when([present(self.keys.mark(name))])
-            .and_then([self.orphaned(name, lease)]);
-        let guard = self.guards.only(Guard::Deleted, guard);
-        let txn = Txn::new()
-            .when(guard.into_iter().collect::<Vec<_>>())
-            .and_then([
-                TxnOp::delete(key.clone(), None),
-                TxnOp::delete(self.keys.side(name), None),
-                TxnOp::txn(orphan),
-            ])
-            .or_else([TxnOp::get(key, None)]);
-        self.client.txn(op, Nature::Writes, txn).await
-    }
-
-    /// What a change of a job's key means to readers.
-    async fn job_event(&self, op: &'static str, change: Change) -> Result<JobEvent> {
+    /// What a change of the Go fleet's key of a job means to readers.
+    async fn go_event(&self, op: &'static str, change: Change) -> Result<Vec<JobEvent>> {
         let name = self.keys.job_at(&change.key);
         let Some(value) = change.value else {
-            return Ok(JobEvent::Deleted(name, change.version));
+            return self.moved(op, name, change.version).await;
         };
         let side = match GoJob::parse(&value) {
             Ok(go) if !go.has_definition() => self.client.get(op, &self.keys.side(&name)).await?,
             _ => None,
         };
         let versions = (change.version, change.created);
-        Ok(self.record(name, &value, side.as_ref(), versions).into())
+        self.places.note(&name, Some(Place::Go));
+        let record = self.record(name, &value, side.as_ref(), versions);
+        Ok(vec![record.into()])
+    }
+
+    /// What a change of our key of a job means to readers: nothing while one of the Go fleet hides it.
+    async fn apart_event(&self, op: &'static str, change: Change) -> Result<Vec<JobEvent>> {
+        let Some(name) = self.keys.job_of(APART, &change.key) else {
+            return Ok(Vec::new());
+        };
+        let Some(value) = change.value else {
+            return self.moved(op, name, change.version).await;
+        };
+        let theirs = self.client.get(op, &self.keys.job(&name)).await?;
+        if theirs.is_some_and(|kv| version(kv.create_revision()) < change.version) {
+            return Ok(Vec::new());
+        }
+        self.places.note(&name, Some(Place::Apart));
+        let versions = (change.version, change.created);
+        Ok(vec![self.record(name, &value, None, versions).into()])
+    }
+
+    /// What it means that a job has left one of its places at this version: what counts now. A job that comes back
+    /// into sight is older than what hid it, so that is deleted first.
+    async fn moved(&self, op: &'static str, name: JobName, at: Version) -> Result<Vec<JobEvent>> {
+        let found = self.find(op, &name).await?;
+        let now = self.record_found(&name, &found).map(JobEvent::from);
+        let gone = found.version().is_none_or(|version| version < at);
+        let gone = gone.then(|| JobEvent::Deleted(name, at));
+        Ok(gone.into_iter().chain(now).collect())
     }
 }
 
-/// The feed of the jobs.
+/// The feed of the jobs, from both of their places.
+///
+/// Each place has a watch of its own, so that what one has shown says nothing of the other: a cursor is the lesser
+/// of what both have seen. Where one place is quiet for long, a watch that is resumed repeats some changes.
 struct Feed {
     store: Store,
-    watch: Watch,
+    go: Watch,
+    apart: Watch,
+    /// Up to where each has seen everything.
+    seen: [i64; 2],
+}
+
+impl Feed {
+    async fn open(store: &Store, op: &'static str, seen: i64) -> Result<Self> {
+        let (go, apart) = (store.keys.jobs(), store.keys.all(APART));
+        Ok(Self {
+            go: Watch::open(&store.client, op, &go, seen).await?,
+            apart: Watch::open(&store.client, op, &apart, seen).await?,
+            store: store.clone(),
+            seen: [seen; 2],
+        })
+    }
 }
 
 impl Source for Feed {
     type Item = (Cursor, JobEvent);
 
     async fn next(&mut self) -> Result<Vec<Self::Item>> {
-        let news = self.watch.next().await?;
+        const OP: &str = "jobs.watch";
+        let [in_go, in_apart] = &mut self.seen;
+        let (news, own, other, place) = tokio::select! {
+            biased;
+            news = self.go.next() => (news?, in_go, *in_apart, Place::Go),
+            news = self.apart.next() => (news?, in_apart, *in_go, Place::Apart),
+        };
         let mut events = Vec::with_capacity(news.changes.len().max(1));
         for change in news.changes {
-            let before = watch::before(change.version);
-            events.push((before, self.store.job_event("jobs.watch", change).await?));
+            let before = cursor(other.min(watch::seen_before(change.version)));
+            let told = match place {
+                Place::Go => self.store.go_event(OP, change).await?,
+                Place::Apart => self.store.apart_event(OP, change).await?,
+            };
+            events.extend(told.into_iter().map(|event| (before.clone(), event)));
         }
+        *own = news.seen;
         if events.is_empty() {
-            events.push((cursor(news.seen), JobEvent::Progress));
+            events.push((cursor(news.seen.min(other)), JobEvent::Progress));
         }
         Ok(events)
     }
@@ -243,6 +169,10 @@ impl JobStore for Store {
     async fn snapshot(&self) -> Result<JobSnapshot> {
         const OP: &str = "jobs.snapshot";
         let (found, at) = self.client.range(OP, &self.keys.jobs(), None).await?;
+        let (apart, _) = self
+            .client
+            .range(OP, &self.keys.all(APART), Some(at))
+            .await?;
         let dropped = |kv: &KeyValue| GoJob::parse(kv.value()).is_ok_and(|go| !go.has_definition());
         let sides = match found.iter().any(dropped) {
             true => {
@@ -253,29 +183,37 @@ impl JobStore for Store {
             }
             false => Vec::new(),
         };
-        let copies: std::collections::BTreeMap<_, _> = sides
+        let copies: BTreeMap<_, _> = sides
             .iter()
             .filter_map(|kv| Some((self.keys.job_of("side", kv.key())?, kv)))
             .collect();
-        let records = found.iter().map(|kv| {
+        let mut records = BTreeMap::new();
+        for kv in &apart {
+            if let Some(name) = self.keys.job_of(APART, kv.key()) {
+                self.places.note(&name, Some(Place::Apart));
+                records.insert(name.clone(), self.record_in(name, kv, None));
+            }
+        }
+        for kv in &found {
             let name = self.keys.job_at(kv.key());
-            self.record_in(kv, copies.get(&name).copied())
-        });
-        Ok(JobSnapshot::of(records, cursor(at)))
+            self.places.note(&name, Some(Place::Go));
+            let record = self.record_in(name.clone(), kv, copies.get(&name).copied());
+            records.insert(name, record);
+        }
+        Ok(JobSnapshot::of(records.into_values(), cursor(at)))
     }
 
     async fn watch(&self, from: Cursor) -> Result<Events<(Cursor, JobEvent)>> {
         const OP: &str = "jobs.watch";
         let seen = watch::seen(OP, &from)?;
-        let watch = Watch::open(&self.client, OP, &self.keys.jobs(), seen).await?;
-        let store = self.clone();
-        Ok(watch::events(Vec::new(), Feed { store, watch }))
+        let feed = Feed::open(self, OP, seen).await?;
+        Ok(watch::events(Vec::new(), feed))
     }
 
     async fn get(&self, name: &JobName) -> Result<Option<StoredJob>> {
         const OP: &str = "jobs.get";
         let found = self.find(OP, name).await?;
-        let record = self.found(&found);
+        let record = self.record_found(name, &found);
         record.map(|record| record.readable(OP)).transpose()
     }
 
@@ -286,12 +224,13 @@ impl JobStore for Store {
             Precondition::Any | Precondition::Matches(_) => self.find(OP, &job.name).await?,
         };
         while pre.holds(found.version()) {
-            if let Some(JobRecord::Broken(broken)) = self.found(&found)
+            if let Some(JobRecord::Broken(broken)) = self.record_found(&job.name, &found)
                 && broken.newer
             {
                 return Err(broken.error(OP));
             }
-            let value = self.encode(OP, job, found.go().as_ref())?;
+            let corrupt = |error| BackendError::new(OP, ErrorKind::Corrupt).source(error);
+            let value = GoJob::of(job, found.go().as_ref()).map_err(corrupt)?;
             match self.try_put(OP, &job.name, &value, &found).await? {
                 Ok(version) => return Ok(Versioned { version, value: () }),
                 Err(instead) => found = instead,
@@ -302,23 +241,23 @@ impl JobStore for Store {
 
     async fn delete(&self, name: &JobName, pre: Precondition) -> Result<()> {
         const OP: &str = "jobs.delete";
-        let found = match pre {
-            Precondition::Absent => self.find(OP, name).await?.job,
-            Precondition::Any | Precondition::Matches(_) => {
-                let at = match pre {
-                    Precondition::Matches(version) => Some(version),
-                    _ => None,
-                };
-                let answer = self.try_delete(OP, name, at).await?;
-                if answer.succeeded() {
-                    return Ok(());
-                }
-                Found::of(answer.op_responses()).job
+        let mut found = self.find(OP, name).await?;
+        let kind = loop {
+            if found.job().is_none() {
+                break ErrorKind::NotFound;
             }
-        };
-        let kind = match found {
-            Some(_) => ErrorKind::Conflict,
-            None => ErrorKind::NotFound,
+            let at = match pre {
+                Precondition::Absent => break ErrorKind::Conflict,
+                Precondition::Any => None,
+                Precondition::Matches(version) => Some(version),
+            };
+            match self.try_delete(OP, name, at, &found).await? {
+                Ok(()) => return Ok(()),
+                Err(instead) if at.is_some() && instead.job().is_some() => {
+                    break ErrorKind::Conflict;
+                }
+                Err(instead) => found = instead,
+            }
         };
         Err(BackendError::new(OP, kind).context(name))
     }

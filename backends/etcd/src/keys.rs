@@ -7,6 +7,7 @@
 //! | `open/J/R`, `wait/J/R`, `done/J/R` | the run's record | until the next step |
 //! | `kill/<run>` | who and why | a lease of its own |
 //! | `req/J/<id>` | nothing | a day |
+//! | `jobs/J` | the job, if a Go worker would do something else with it than we do | until it is deleted or moved |
 //! | `side/J` | the job's value as we saved it last | until the job is deleted |
 //! | `orphan/J` | the lease that times the mark of a deleted job | until the mark goes |
 //!
@@ -27,6 +28,9 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'
 
 /// Stands for the empty name, which no escape is.
 const EMPTY: &str = "%";
+
+/// The kind of the keys of jobs that stand apart from the Go fleet's.
+pub(crate) const APART: &str = "jobs";
 
 /// A key of etcd.
 pub(crate) type Key = Vec<u8>;
@@ -124,6 +128,11 @@ impl Keys {
         self.own("req", format_args!("{}/{id}", escaped(job)))
     }
 
+    /// Our key of a job.
+    pub(crate) fn job_apart(&self, job: &JobName) -> Key {
+        self.own(APART, escaped(job))
+    }
+
     pub(crate) fn side(&self, job: &JobName) -> Key {
         self.own("side", escaped(job))
     }
@@ -212,6 +221,16 @@ impl Keys {
         format!("{}{job}", self.locks).into_bytes()
     }
 
+    /// Every lock of the Go fleet.
+    pub(crate) fn locks(&self) -> Range {
+        Range::below(self.locks.as_str())
+    }
+
+    /// The job that a lock of the Go fleet is about.
+    pub(crate) fn locked_by(&self, key: &[u8]) -> JobName {
+        JobName::existing(raw(&self.locks, key))
+    }
+
     /// Every kill mark of the Go fleet.
     pub(crate) fn go_kills(&self) -> Range {
         Range::below(self.kills.as_str())
@@ -298,6 +317,9 @@ mod tests {
                 keys.record_of(&open),
                 Some(Record::Open(job.clone(), run.clone()))
             );
+            let apart = keys.job_apart(&job);
+            assert_eq!(keys.record_of(&apart), None);
+            assert_eq!(keys.job_of(APART, &apart), Some(job.clone()));
             let mark = keys.mark(&job);
             assert_eq!(keys.record_of(&mark), Some(Record::Mark(job.clone())));
             assert_eq!(keys.job_at(&keys.job(&job)), job);

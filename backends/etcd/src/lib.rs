@@ -4,14 +4,15 @@
 //! - [`client`], [`error`]: the connection; every call has a deadline, every failure one meaning.
 //! - [`keys`]: every key, in one table.
 //! - [`watch`]: watches that never end silently.
-//! - [`jobs`]: the job store over the Go fleet's keys; [`orphans`]: the marks of deleted jobs.
+//! - [`jobs`]: the job store over the Go fleet's keys; [`places`]: under which of its two keys a job stands;
+//!   [`orphans`]: the marks of deleted jobs.
 //! - [`sessions`], [`leases`]: leases, registration; [`kills`]: kill marks, ours and the Go fleet's.
 //! - [`leadership`]: which server does the chores.
 //! - [`fires`]: the claim protocol's writes. [`facts`] is what a step of core is told, [`plan`] makes a
 //!   transaction of it, [`carry`] sends that until there is an answer, [`recall`] spares a read,
 //!   [`ends`] lets ends that come together share a request.
 //! - [`go`]: what a Go fleet's master does.
-//! - [`locks`]: the Go fleet's lock, while its workers share the jobs.
+//! - [`locks`]: the Go fleet's lock, while its workers share the jobs; [`beside`]: whether they do.
 //! - [`feed`]: the claim protocol's reads.
 //! - [`guard`]: the guards by name, so that tests can take one out.
 //!
@@ -32,6 +33,7 @@ use std::sync::Arc;
 
 use sandclock_core::backend::{Coordination, GoFleet, Result, Scope};
 
+mod beside;
 mod carry;
 mod cleans;
 mod client;
@@ -50,6 +52,7 @@ mod leadership;
 mod leases;
 mod locks;
 mod orphans;
+mod places;
 mod plan;
 mod recall;
 mod sessions;

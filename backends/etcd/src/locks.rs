@@ -7,7 +7,8 @@
 //! skipped, and a take wait. A lock hangs on the session's lease and is deleted only at the version at which we
 //! put it, so a successor's lock never is.
 //!
-//! What this cannot prevent: a Go worker that wins, runs and unlocks before our first try.
+//! A Go worker that wins, runs and unlocks before our first try is seen by the watch on its locks
+//! ([`crate::beside`]), if that is faster than we are: what this cannot prevent is the rest.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,8 +23,10 @@ use sandclock_core::backend::{
 use sandclock_core::job::JobName;
 use sandclock_core::policy::ConcurrencyPolicy;
 use sandclock_core::run::{Outcome, RunKey, RunState};
+use sandclock_core::time::Timestamp;
 use tokio::time::Instant;
 
+use crate::beside::Beside;
 use crate::error::Nature;
 use crate::facts::{Lens, unchanged};
 use crate::keys::{Keys, Record};
@@ -39,9 +42,17 @@ pub(crate) const OURS: &str = "sandclock ";
 /// Why a tick is skipped, for people.
 const THEIRS: &str = "a worker of the Go fleet holds the job's lock";
 
+/// Why a tick is skipped whose lock is free again, for people.
+const RAN: &str = "a worker of the Go fleet has taken the job's lock since";
+
 /// The value of a session's lock.
 pub(crate) fn value(session: &SessionId) -> Vec<u8> {
     format!("{OURS}{session}").into_bytes()
+}
+
+/// Whether a lock's value is that of one of ours.
+pub(crate) fn is_ours(value: &[u8]) -> bool {
+    value.starts_with(OURS.as_bytes())
 }
 
 /// Whether a step makes a run the caller's.
@@ -62,16 +73,24 @@ pub(crate) fn decide(
     if !lens.beside_go || !claims(&step.changes) || !lens.foreign_lock()? {
         return Ok(step);
     }
-    let decided_at = match &due.fate {
+    protocol::decide(lens, session, &skipped(due, THEIRS), at)
+}
+
+/// The caller's time.
+fn decided_at(due: &Decide) -> Timestamp {
+    match &due.fate {
         DecideFate::Run { busy, .. } => busy.ended_at,
         DecideFate::Record(outcome) => outcome.ended_at,
-    };
-    let skipped = Outcome::without_process(RunState::Skipped, THEIRS, decided_at);
-    let theirs = Decide {
+    }
+}
+
+/// The same tick, left to a Go worker.
+fn skipped(due: &Decide, why: &str) -> Decide {
+    let skipped = Outcome::without_process(RunState::Skipped, why, decided_at(due));
+    Decide {
         fate: DecideFate::Record(skipped),
         ..due.clone()
-    };
-    protocol::decide(lens, session, &theirs, at)
+    }
 }
 
 /// A take beside Go workers: it waits while one of them holds the lock.
@@ -105,15 +124,25 @@ pub(crate) fn rebind(
     Ok(step)
 }
 
-/// The same tick for a job that admits one run at a time, as all do that Go workers share.
-pub(crate) fn exclusive(due: &Decide) -> Decide {
+/// The same tick as it is decided beside Go workers: of a job that admits one run at a time, and left to them if one
+/// has taken the job's lock since the tick was due.
+pub(crate) fn shared(beside: &Beside, due: &Decide) -> Decide {
     let mut due = due.clone();
-    if let DecideFate::Run { policy, .. } = &mut due.fate
-        && !policy.is_exclusive()
-    {
+    let DecideFate::Run { policy, .. } = &mut due.fate else {
+        return due;
+    };
+    if !policy.is_exclusive() {
         *policy = ConcurrencyPolicy::Forbid;
+        if beside.tell_exclusive(due.job()) {
+            tracing::warn!(job = %due.job(), "workers of a Go fleet share this job, so it has one run at a time");
+        }
     }
-    due
+    let since = decided_at(&due).as_millis() - due.fire.as_millis();
+    let since = Duration::from_millis(u64::try_from(since).unwrap_or(0));
+    match beside.locked_within(due.job(), since) {
+        true => skipped(&due, RAN),
+        false => due,
+    }
 }
 
 /// The same take for such a job.
@@ -200,5 +229,70 @@ impl Store {
             self.locks.released(some);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::EtcdConfig;
+    use crate::watch::Change;
+    use sandclock_core::backend::{Generation, Mark, Nonce, Pinned};
+    use sandclock_core::job::Job;
+    use sandclock_core::policy::Streak;
+
+    /// A tick of second 60, decided at this time.
+    fn due(decided_ms: i64) -> Decide {
+        let at = Timestamp::from_millis;
+        let mut job = Job::shell(JobName::existing("job"), "true");
+        job.concurrency = ConcurrencyPolicy::Allow;
+        Decide {
+            pinned: Pinned {
+                job: Arc::new(job),
+                version: Version(1),
+            },
+            prev: Mark {
+                at: at(0),
+                generation: Generation(7),
+                streak: Streak::default(),
+            },
+            fire: at(60_000),
+            passed: None,
+            fate: DecideFate::Run {
+                policy: ConcurrencyPolicy::Allow,
+                busy: Outcome::without_process(RunState::Skipped, "busy", at(decided_ms)),
+            },
+            worker: "w".to_owned(),
+            nonce: Nonce(1),
+        }
+    }
+
+    /// Its lock is free again: only the watch has seen that the tick was run.
+    #[tokio::test(start_paused = true)]
+    async fn a_tick_that_a_go_worker_has_run_is_skipped() {
+        let keys = Keys::of(&EtcdConfig::at(["localhost:2379"]));
+        let beside = Beside::new(true);
+        let lock = |value: Option<&[u8]>| Change {
+            key: b"/cron/lock/job".to_vec(),
+            value: value.map(<[u8]>::to_vec),
+            version: Version(1),
+            created: Version(1),
+        };
+        beside.lock(&keys, &lock(Some(b"")));
+        beside.lock(&keys, &lock(None));
+        tokio::time::advance(Duration::from_millis(200)).await;
+        // It was taken at 60.1 s: after the tick.
+        let DecideFate::Record(outcome) = shared(&beside, &due(60_300)).fate else {
+            panic!("it is run");
+        };
+        assert_eq!(outcome.state, RunState::Skipped);
+        assert!(outcome.cause.contains("Go fleet"), "{}", outcome.cause);
+        // It was taken at 59.9 s: for an earlier tick.
+        let DecideFate::Run { policy, .. } = shared(&beside, &due(60_100)).fate else {
+            panic!("it is skipped");
+        };
+        assert_eq!(policy, ConcurrencyPolicy::Forbid, "one run at a time");
     }
 }

@@ -6,7 +6,7 @@
 //! key. Whoever takes a snapshot looks after all this, which is as often as needed: a mark that stays longer
 //! does no harm. A job that the Go fleet deleted has no such key; its week begins at the next snapshot.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use etcd_client::{Compare, KeyValue, Txn, TxnOp};
 use sandclock_core::backend::{FireView, Result, Version};
@@ -14,30 +14,36 @@ use sandclock_core::job::JobName;
 
 use crate::error::Nature;
 use crate::facts::{absent, present, unchanged};
+use crate::keys::{APART, Key};
+use crate::places::Place;
 use crate::store::Store;
 use crate::watch::version;
 
 impl Store {
     /// Begins the week of marks that have lost their job, and removes those whose week is over.
     pub(crate) async fn bury(&self, op: &'static str, view: &FireView) -> Result<()> {
-        let jobs = self.client.present(op, &self.keys.jobs()).await?;
-        let live: BTreeSet<_> = jobs.iter().map(|kv| self.keys.job_at(kv.key())).collect();
+        let live = self.named(op).await?;
         let (orphans, _) = self
             .client
             .range(op, &self.keys.all("orphan"), None)
             .await?;
         let mut timed = BTreeMap::new();
         for kv in &orphans {
-            match self.keys.job_of("orphan", kv.key()) {
-                Some(job) if live.contains(&job) => self.forget_orphan(op, &job, kv).await?,
-                Some(job) => drop(timed.insert(job, kv)),
-                None => {}
+            let Some(job) = self.keys.job_of("orphan", kv.key()) else {
+                continue;
+            };
+            match live.get(&job) {
+                Some(place) => {
+                    self.forget_orphan(op, self.key_in(*place, &job), kv)
+                        .await?
+                }
+                None => drop(timed.insert(job, kv)),
             }
         }
         let mut leases = BTreeMap::new();
         for (job, mark) in &view.marks {
             match timed.get(job) {
-                _ if live.contains(job) => {}
+                _ if live.contains_key(job) => {}
                 None => self.begin_week(op, job).await?,
                 Some(kv) => {
                     let lease = lease_in(kv.value());
@@ -55,6 +61,24 @@ impl Store {
         Ok(())
     }
 
+    /// Every job that there is, and where it stands.
+    async fn named(&self, op: &'static str) -> Result<BTreeMap<JobName, Place>> {
+        let apart = self.client.present(op, &self.keys.all(APART)).await?;
+        let jobs = self.client.present(op, &self.keys.jobs()).await?;
+        let apart = apart
+            .iter()
+            .filter_map(|kv| Some((self.keys.job_of(APART, kv.key())?, Place::Apart)));
+        let jobs = jobs
+            .iter()
+            .map(|kv| (self.keys.job_at(kv.key()), Place::Go));
+        Ok(apart.chain(jobs).collect())
+    }
+
+    /// That the job is in neither of its places.
+    fn nameless(&self, job: &JobName) -> [Compare; 2] {
+        [Place::Go, Place::Apart].map(|place| absent(self.key_in(place, job)))
+    }
+
     /// What a deletion of a job writes besides, to begin the week of its mark.
     pub(crate) fn orphaned(&self, job: &JobName, lease: i64) -> TxnOp {
         TxnOp::put(self.keys.orphan(job), format!("{lease:x}"), None)
@@ -63,14 +87,14 @@ impl Store {
     async fn begin_week(&self, op: &'static str, job: &JobName) -> Result<()> {
         let lease = self.orphans.take(&self.client, op).await?;
         let txn = Txn::new()
-            .when([absent(self.keys.job(job)), absent(self.keys.orphan(job))])
+            .when(and(self.nameless(job), [absent(self.keys.orphan(job))]))
             .and_then([self.orphaned(job, lease)]);
         self.client.txn(op, Nature::Writes, txn).await.map(drop)
     }
 
-    async fn forget_orphan(&self, op: &'static str, job: &JobName, seen: &KeyValue) -> Result<()> {
+    async fn forget_orphan(&self, op: &'static str, job: Key, seen: &KeyValue) -> Result<()> {
         let txn = Txn::new()
-            .when([present(self.keys.job(job)), as_seen(seen)])
+            .when([present(job), as_seen(seen)])
             .and_then([TxnOp::delete(seen.key(), None)]);
         self.client.txn(op, Nature::Writes, txn).await.map(drop)
     }
@@ -84,14 +108,17 @@ impl Store {
     ) -> Result<()> {
         let key = self.keys.mark(job);
         let txn = Txn::new()
-            .when([
-                absent(self.keys.job(job)),
-                unchanged(key.clone(), mark),
-                as_seen(seen),
-            ])
+            .when(and(
+                self.nameless(job),
+                [unchanged(key.clone(), mark), as_seen(seen)],
+            ))
             .and_then([TxnOp::delete(key, None), TxnOp::delete(seen.key(), None)]);
         self.client.txn(op, Nature::Writes, txn).await.map(drop)
     }
+}
+
+fn and<const N: usize>(both: [Compare; 2], others: [Compare; N]) -> Vec<Compare> {
+    both.into_iter().chain(others).collect()
 }
 
 fn as_seen(kv: &KeyValue) -> Compare {

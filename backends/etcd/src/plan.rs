@@ -34,6 +34,8 @@ pub(crate) struct Item<'a, T> {
     pub(crate) guessed: bool,
     /// On which a request is remembered, or a lock hangs.
     pub(crate) lease: i64,
+    /// Whether Go workers share the jobs, from the beginning of the step to its answer.
+    pub(crate) beside_go: bool,
 }
 
 /// What all steps of a request share.
@@ -42,7 +44,6 @@ pub(crate) struct Setting<'a> {
     pub(crate) keys: &'a Keys,
     pub(crate) defaults: &'a GoDefaults,
     pub(crate) guards: Guards,
-    pub(crate) beside_go: bool,
     pub(crate) session: Option<&'a SessionId>,
 }
 
@@ -110,6 +111,17 @@ pub(crate) enum Plan<T> {
 pub(crate) struct Attempt<T> {
     guards: Vec<Key>,
     tree: Tree<T>,
+}
+
+impl<T> Item<'_, T> {
+    /// The same with the Go fleet's lock, if one is taken, on this lease.
+    pub(crate) fn locking(self, lock: Option<i64>) -> Self {
+        Self {
+            lease: lock.unwrap_or(self.lease),
+            beside_go: lock.is_some(),
+            ..self
+        }
+    }
 }
 
 impl<T: PartialEq> Item<'_, T> {
@@ -187,7 +199,7 @@ impl<T: PartialEq> Item<'_, T> {
             keys: setting.keys,
             defaults: setting.defaults,
             guards: setting.guards,
-            beside_go: setting.beside_go,
+            beside_go: self.beside_go,
             me: setting.session,
             known: &self.known,
             assumed,
@@ -216,7 +228,7 @@ impl<T: PartialEq> Item<'_, T> {
     ) -> Result<Vec<Write>> {
         let theirs = assumed.get(&Question::LockedByOther) == Some(&true);
         let lock = (setting.session)
-            .filter(|_| setting.beside_go && !theirs && locks::claims(&changes))
+            .filter(|_| self.beside_go && !theirs && locks::claims(&changes))
             .map(|session| Write {
                 key: setting.keys.lock(self.job),
                 value: Some(locks::value(session)),

@@ -20,7 +20,7 @@ use sandclock_core::{BackendError, ErrorKind, stored};
 use crate::error::Nature;
 use crate::facts::{absent, present};
 use crate::feed::readable;
-use crate::store::Store;
+use crate::store::{Shared, Store};
 use crate::watch::{self, Source, Watch};
 
 /// A renewal that takes longer is given up, so that the next one comes in time.
@@ -45,12 +45,12 @@ impl Store {
         Ok(found.map(|kv| kv.lease()).filter(|lease| *lease != 0))
     }
 
-    /// The registration for the Go fleet, if one is wanted. The value is ours to choose: no reader uses it.
+    /// The registration for the Go fleet, if one is wanted.
     fn register(&self, session: &SessionId, lease: i64) -> Option<TxnOp> {
         let address = self.config.register_as.as_ref()?;
-        let value = format!("{{\"sandclock\":{{\"session\":\"{session}\"}}}}");
         let options = PutOptions::new().with_lease(lease);
-        Some(TxnOp::put(self.keys.worker(address), value, Some(options)))
+        let (key, value) = (self.keys.worker(address), registration(session));
+        Some(TxnOp::put(key, value, Some(options)))
     }
 
     /// The registration, unless it is there.
@@ -72,6 +72,14 @@ fn encode(op: &'static str, info: &WorkerInfo) -> Result<Vec<u8>> {
     stored::encode(info).map_err(refused)
 }
 
+/// What the value of our registrations begins with; that of a Go worker is empty in most of that fleet's copies.
+pub(crate) const REGISTERED: &str = "{\"sandclock\":";
+
+/// The value of a session's registration. It is ours to choose: no Go program reads it.
+pub(crate) fn registration(session: &SessionId) -> String {
+    format!("{REGISTERED}{{\"session\":\"{session}\"}}}}")
+}
+
 /// 128 random bits.
 fn new_id(op: &'static str) -> Result<SessionId> {
     let mut bytes = [0; 16];
@@ -80,19 +88,33 @@ fn new_id(op: &'static str) -> Result<SessionId> {
     Ok(SessionId(hex(&bytes, bytes.len())))
 }
 
-/// The registry, as it changes.
+/// The registry, as it changes, and beside it what tells of Go workers.
 struct Registry {
     store: Store,
     watch: Watch,
+    workers: Watch,
+    locks: Watch,
 }
 
 impl Source for Registry {
     type Item = SessionEvent;
 
     async fn next(&mut self) -> Result<Vec<SessionEvent>> {
-        let news = self.watch.next().await?;
+        let Shared { beside, keys, .. } = &*self.store;
+        let news = tokio::select! {
+            biased;
+            news = self.workers.next() => {
+                news?.changes.iter().for_each(|change| beside.registration(keys, change));
+                return Ok(Vec::new());
+            }
+            news = self.locks.next() => {
+                news?.changes.iter().for_each(|change| beside.lock(keys, change));
+                return Ok(Vec::new());
+            }
+            news = self.watch.next() => news?,
+        };
         let event = |change: watch::Change| {
-            let id = self.store.keys.session_of(&change.key)?;
+            let id = keys.session_of(&change.key)?;
             Some(match change.value {
                 Some(value) => SessionEvent::Live(id, readable(&change.key, &value)?),
                 None => SessionEvent::Gone(id),
@@ -159,13 +181,20 @@ impl Sessions for Store {
         const OP: &str = "sessions.live";
         let range = self.keys.all("session");
         let (found, seen) = self.client.range(OP, &range, None).await?;
-        let watch = Watch::open(&self.client, OP, &range, seen).await?;
+        let (registered, locks) = (self.keys.workers(), self.keys.locks());
+        let (workers, _) = self.client.range(OP, &registered, Some(seen)).await?;
+        self.beside.list(&self.keys, &workers);
+        let registry = Registry {
+            watch: Watch::open(&self.client, OP, &range, seen).await?,
+            workers: Watch::open(&self.client, OP, &registered, seen).await?,
+            locks: Watch::open(&self.client, OP, &locks, seen).await?,
+            store: self.clone(),
+        };
         let live = found.iter().filter_map(|kv| {
             let id = self.keys.session_of(kv.key())?;
             Some(SessionEvent::Live(id, readable(kv.key(), kv.value())?))
         });
         let first = live.chain([SessionEvent::Synced]).collect();
-        let store = self.clone();
-        Ok(watch::events(first, Registry { store, watch }))
+        Ok(watch::events(first, registry))
     }
 }

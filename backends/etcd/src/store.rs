@@ -8,6 +8,7 @@ use std::time::Duration;
 use sandclock_core::backend::protocol::REQUEST_LIFE;
 use sandclock_core::backend::{Result, SessionId};
 
+use crate::beside::Beside;
 use crate::cleans::Cleans;
 use crate::client::Client;
 use crate::config::EtcdConfig;
@@ -16,6 +17,7 @@ use crate::guard::Guards;
 use crate::keys::Keys;
 use crate::leases::Leases;
 use crate::locks::Locks;
+use crate::places::Places;
 use crate::recall::Recall;
 
 /// How long a mark outlives its job, so that a job created again never repeats a tick (S2).
@@ -38,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) ends: Ends,
     pub(crate) cleans: Cleans,
     pub(crate) locks: Locks,
+    pub(crate) places: Places,
+    pub(crate) beside: Beside,
     /// For remembered requests.
     pub(crate) requests: Leases,
     /// For the marks of deleted jobs.
@@ -55,6 +59,8 @@ impl Store {
             ends: Ends::default(),
             cleans: Cleans::default(),
             locks: Locks::default(),
+            places: Places::default(),
+            beside: Beside::new(config.beside_go),
             requests: Leases::lasting(REQUEST_LIFE),
             orphans: Leases::lasting(MARK_OUTLIVES_JOB),
             keys,

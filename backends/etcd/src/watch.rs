@@ -122,9 +122,14 @@ pub(crate) fn cursor(seen: i64) -> Cursor {
     Cursor(bytes::Bytes::copy_from_slice(&seen.to_be_bytes()))
 }
 
+/// Up to where everything has been seen that was before this change.
+pub(crate) fn seen_before(change: Version) -> i64 {
+    i64::try_from(change.0).unwrap_or(i64::MAX) - 1
+}
+
 /// The cursor that says: everything before this change has been seen.
 pub(crate) fn before(change: Version) -> Cursor {
-    cursor(i64::try_from(change.0).unwrap_or(i64::MAX) - 1)
+    cursor(seen_before(change))
 }
 
 /// The revision that a cursor says.

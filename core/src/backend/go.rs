@@ -43,6 +43,9 @@ pub trait GoFleet: Debug + Send + Sync + 'static {
 
     /// The workers that are registered, as their keys name them, in the order of the keys.
     async fn workers(&self) -> Result<Vec<String>>;
+
+    /// Those of them that are workers of the Go fleet and not ours.
+    async fn go_workers(&self) -> Result<Vec<String>>;
 }
 
 /// Where a Go fleet's workers log what they ran.

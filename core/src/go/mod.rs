@@ -8,6 +8,7 @@ mod entry;
 pub mod envelope;
 pub mod form;
 mod job;
+mod like;
 pub mod log;
 mod quote;
 

@@ -123,6 +123,14 @@ impl Schedule {
         self.dialect
     }
 
+    /// Whether both name the same local times. An `@every` or an `@at` names none.
+    pub fn names_the_times_of(&self, other: &Self) -> bool {
+        match (&self.rule, &other.rule) {
+            (Rule::Cron(one), Rule::Cron(two)) => one.pattern.is_as(&two.pattern),
+            _ => false,
+        }
+    }
+
     /// What the expression means, in English, as one sentence without a final period.
     pub fn describe(&self) -> String {
         describe::describe(&self.rule)

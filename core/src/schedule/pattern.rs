@@ -66,6 +66,11 @@ impl Pattern {
         })
     }
 
+    /// Whether both name the same times. What the crate is given is written in one way, so that it tells.
+    pub(super) fn is_as(&self, other: &Self) -> bool {
+        self.times.source() == other.times.source() && self.days == other.days
+    }
+
     /// The first time after `after`. `looked` grows by the days of each month looked at.
     pub(super) fn next(&self, after: i64, looked: &mut u32) -> Option<i64> {
         let after = civil(after.max(CALENDAR.0)).filter(|_| after < CALENDAR.1)?;

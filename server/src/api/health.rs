@@ -27,13 +27,14 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `GET /readyz`: 200 if coordination answers and the worker in this process, if there is one, trusts its
 /// session, knows the jobs and records, and has its requests carried out; else 503, with the reason. A run log
-/// that is away is said, and what waits for it, but jobs go on without it.
+/// that is away is said, and what waits for it, but jobs go on without it. So are workers of a Go fleet.
 pub async fn ready(State(api): State<Api>) -> (StatusCode, Json<Value>) {
     let nothing = JobName::existing("");
     let no_run = RunId::of(&nothing, &RunKey::Tick(Timestamp::from_millis(0)));
-    let (coordination, run_log) = tokio::join!(
+    let (coordination, run_log, go_workers) = tokio::join!(
         answers(api.coordination.jobs.get(&nothing)),
         answers(api.records.runs.get(&no_run)),
+        go_workers(&api),
     );
     let status = api.worker.as_ref().map(WorkerHandle::status);
     let spool = api.spool.as_ref().map(|spool| spool.status());
@@ -42,7 +43,17 @@ pub async fn ready(State(api): State<Api>) -> (StatusCode, Json<Value>) {
     if let (Some(spool), Some(body)) = (&spool, body.as_object_mut()) {
         body.insert("spool".to_owned(), said_of_spool(spool));
     }
+    if let (Some(count), Some(body)) = (go_workers, body.as_object_mut()) {
+        body.insert("go_workers".to_owned(), count.into());
+    }
     (code, Json(body))
+}
+
+/// How many workers of a Go fleet are registered, where there may be some and the store says so.
+pub(super) async fn go_workers(api: &Api) -> Option<u64> {
+    let fleet = &api.go.as_ref()?.stores.fleet;
+    let workers = timeout(PATIENCE, fleet.go_workers()).await.ok()?.ok()?;
+    u64::try_from(workers.len()).ok()
 }
 
 /// What is said of stores that answer or do not, and of a worker in this state.

@@ -8,7 +8,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use sandclock_core::fleet::WorkerHandle;
 
-use super::Api;
+use super::{Api, health};
 use crate::spool::SpoolStatus;
 
 /// `GET /metrics`
@@ -19,6 +19,10 @@ pub async fn render(State(api): State<Api>) -> impl IntoResponse {
     }
     let help = "1 if this server does the fleet's chores";
     page.gauge("sandclock_leader", help, &[], api.leads.get().into());
+    if let Some(count) = health::go_workers(&api).await {
+        let help = "Registered workers of a Go fleet, with which this one shares its jobs";
+        page.gauge("sandclock_go_workers", help, &[], count);
+    }
     if let Some(spool) = &api.spool {
         waiting(&spool.status(), &mut page);
     }

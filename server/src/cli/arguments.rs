@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn all_forms_of_the_go_flag_are_read() {
-        let wanted: [(&[&str], &[&str]); 5] = [
+        let wanted: [(&[&str], &[&str]); 6] = [
             (&["w"], &["w", "worker", "--config", "./worker.json"]),
             (
                 &["w", "-config", "a.json"],
@@ -81,6 +81,10 @@ mod tests {
             (
                 &["w", "-config=a.json"],
                 &["w", "worker", "--config=a.json"],
+            ),
+            (
+                &["w", "--config", "a.json"],
+                &["w", "worker", "--config", "a.json"],
             ),
             (
                 &["w", "--config=a.json"],

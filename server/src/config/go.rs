@@ -198,6 +198,46 @@ mod tests {
     }
 
     #[test]
+    fn every_spelling_of_a_member_is_read() {
+        let of = |members: &str| {
+            let text = format!(
+                "{{\"etcdEndpoints\": [\"a:1\"], \"mongodbUri\": \"mongodb://m\", {members}}}"
+            );
+            tree(&text).expect(members).0
+        };
+        for name in ["bashPath", "shellLocation", "execute_shell"] {
+            for name in [name.to_owned(), name.to_lowercase(), name.to_uppercase()] {
+                let read = of(&format!("\"{name}\": \"/bin/dash\""));
+                assert_eq!(read["coordination"]["go"]["shell"], "/bin/dash", "{name}");
+            }
+        }
+        for (name, section, setting) in [
+            ("etcdDialTimeout", "coordination", "call_timeout_ms"),
+            ("etcdDialTimeOut", "coordination", "call_timeout_ms"),
+            ("mongodbConnectTimeout", "run_log", "connect_timeout_ms"),
+            ("mongodbConnectTimeOut", "run_log", "connect_timeout_ms"),
+        ] {
+            for name in [name.to_owned(), name.to_lowercase(), name.to_uppercase()] {
+                let read = of(&format!("\"{name}\": 1234"));
+                assert_eq!(read[section][setting], 1234, "{name}");
+            }
+        }
+        // Bounds of queues and batches, which need none here, and what some copies add.
+        let plain = of("\"日志\": \"comments are members too\"");
+        for name in [
+            "jobLogBatchSize",
+            "jobLogCommitTimeout",
+            "jogLogCommitTimeout",
+            "memoryCache",
+            "jobLogChanSize",
+            "jobEventChanSize",
+            "LogsProduction",
+        ] {
+            assert_eq!(of(&format!("\"{name}\": 10")), plain, "{name}");
+        }
+    }
+
+    #[test]
     fn a_masters_file_is_told_by_its_members() {
         let text = r#"{"API接口服务端口": "提供任务增删改查服务", "APIPORT": 8070, "apireadtimeout": 4000, "apiWriteTimeout": 3000,
             "etcdEndpoints": ["192.0.2.10:2379"], "etcdDialTimeout": 5000, "webroot": "./webroot",

@@ -79,7 +79,8 @@ pub struct EtcdSection {
     /// What the Go fleet's keys begin with.
     #[serde(default)]
     pub go: GoSection,
-    /// Go workers run the same jobs: claims take their lock, and every job admits one run at a time.
+    /// Go workers run the same jobs: claims take their lock, and every job admits one run at a time. If it is not set,
+    /// that begins when one is noticed.
     #[serde(default)]
     pub beside_go: bool,
     /// As which address workers register for Go masters: an address of IPv4, or `auto` for this host's first one that

@@ -97,6 +97,17 @@ impl Worker {
         Self::launch(name, home, command)
     }
 
+    /// Starts `sandclock-worker` without a flag in a folder that holds the Go fleet's file, which is all that it is
+    /// told of that fleet.
+    pub(crate) fn of_go_alone(name: &str, address: &str, stores: &Stores) -> Self {
+        let home = TempDir::new().unwrap();
+        std::fs::write(home.path().join("worker.json"), stores.worker_json()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sandclock-worker"));
+        // Tests have no other address than loopback.
+        command.env("SANDCLOCK__COORDINATION__REGISTER_AS", address);
+        Self::launch(name, home, command)
+    }
+
     fn launch(name: &str, home: TempDir, mut command: Command) -> Self {
         let log = File::options()
             .create(true)

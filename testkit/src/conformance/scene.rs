@@ -12,9 +12,10 @@ use sandclock_core::backend::{
     SessionId, Settle, SettleAs, Settled, Take, TakeFrom, Taken, Triggered, Version, Versioned,
     WaitRecord, WorkerInfo,
 };
-use sandclock_core::job::{Job, JobName};
+use sandclock_core::job::{Job, JobName, ScheduleSpec};
 use sandclock_core::policy::ConcurrencyPolicy;
 use sandclock_core::run::{Outcome, RunId, RunKey, RunState};
+use sandclock_core::schedule::{Dialect, DstPolicy};
 
 use super::CoordinationEnv;
 
@@ -42,10 +43,18 @@ pub(super) fn name(text: &str) -> JobName {
     JobName::parse(text).expect("a valid name")
 }
 
-/// A job that runs by request, with this policy.
+/// A job with this policy, of which nothing but its schedule could matter to a store that others share.
 pub(super) fn job(text: &str, policy: ConcurrencyPolicy) -> Job {
     Job {
         concurrency: policy,
+        schedule: Some(ScheduleSpec {
+            expr: "0 3 * * *".to_owned(),
+            dialect: Dialect::Native,
+            time_zone: "UTC".to_owned(),
+            dst: DstPolicy::default(),
+            starts_at: None,
+            ends_at: None,
+        }),
         ..Job::shell(name(text), "true")
     }
 }

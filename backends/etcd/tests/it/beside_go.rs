@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use etcd_client::{Client, Compare, CompareOp, PutOptions, Txn, TxnOp};
-use sandclock_backend_etcd::{Guard, connect};
+use futures_util::StreamExt;
+use sandclock_backend_etcd::{EtcdConfig, Guard, connect};
 use sandclock_core::backend::{
     Decided, Nonce, Pinned, Precondition, RecordSeen, Request, SessionId, Take, TakeFrom, Taken,
     Triggered,
@@ -13,7 +14,7 @@ use sandclock_core::policy::ConcurrencyPolicy;
 use sandclock_core::run::{RunKey, RunState};
 use tokio::time::Instant;
 
-use crate::fresh::beside_go;
+use crate::fresh::{beside_go, config};
 use crate::scene::{Scene, due, mark};
 
 /// How long a Go worker may wait before it tries, with what our lock adds.
@@ -215,4 +216,66 @@ async fn every_job_is_exclusive() {
         .await
         .expect("decide");
     assert_eq!(decided, [Decided::Recorded(RunState::Skipped)]);
+}
+
+/// Reads the registry anew, and with it who else is registered.
+async fn look_around(scene: &Scene) {
+    let live = scene.store.sessions.live().await;
+    drop(live.expect("live"));
+}
+
+/// Nobody has to say that Go workers are there: one that is registered makes claims take its fleet's lock.
+#[tokio::test]
+async fn a_registered_go_worker_makes_claims_take_the_lock() {
+    let ours = EtcdConfig {
+        register_as: Some("192.0.2.2".to_owned()),
+        ..config()
+    };
+    let scene = Scene::of(ours).await;
+    let session = scene.session().await;
+    let pinned = scene.planned("job").await;
+    let lock = scene.lock_key("job");
+    let (mut at, mut last) = (0, None);
+    let mut claim = async || {
+        look_around(&scene).await;
+        let due = due(&pinned, mark(at, last), at + 60);
+        (at, last) = (at + 60, Some(RunState::Succeeded));
+        let fence = scene.hold(&session, std::slice::from_ref(&due)).await[0];
+        scene.end(&due, fence).await;
+        scene.text(&lock).await
+    };
+    assert_eq!(claim().await, None);
+    let theirs = format!("{}192.0.2.9", scene.config.go.workers);
+    scene.put(&theirs, "").await;
+    let taken = claim().await;
+    assert_eq!(taken, Some(format!("sandclock {session}")));
+    scene.remove(&theirs).await;
+    scene.remove(&lock).await;
+    assert_eq!(claim().await, None);
+}
+
+/// The same while it follows: the registration comes by the watch.
+#[tokio::test]
+async fn a_go_worker_that_comes_later_is_noticed() {
+    let scene = Scene::of(config()).await;
+    let session = scene.session().await;
+    let pinned = scene.planned("job").await;
+    let mut live = scene.store.sessions.live().await.expect("live");
+    let follow = async { while live.next().await.is_some() {} };
+    let claims = async {
+        scene
+            .put(&format!("{}192.0.2.9", scene.config.go.workers), "")
+            .await;
+        let (mut at, mut last) = (0, None);
+        while scene.at(&scene.lock_key("job")).await.is_none() {
+            let due = due(&pinned, mark(at, last), at + 60);
+            (at, last) = (at + 60, Some(RunState::Succeeded));
+            let fence = scene.hold(&session, std::slice::from_ref(&due)).await[0];
+            scene.end(&due, fence).await;
+        }
+    };
+    tokio::select! {
+        () = follow => panic!("the registry ends"),
+        () = claims => {}
+    }
 }

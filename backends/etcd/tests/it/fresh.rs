@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use etcd_client::{Client, GetOptions};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sandclock_backend_etcd::{EtcdConfig, GoKeys, Guard, connect, connect_without};
 use sandclock_core::backend::SessionId;
 use sandclock_core::backend::layer::{Observer, Retry};
@@ -14,6 +15,9 @@ use sandclock_core::job::JobName;
 use sandclock_testkit::conformance::{CoordinationBackend, CoordinationEnv, Powers};
 use sandclock_testkit::services::{Etcd, Proxy};
 use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
+
+/// What keys of ours write otherwise of a name.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
 
 /// All cases share one server, and a compaction forgets everybody's history. So it waits until no other case
 /// is under way.
@@ -54,6 +58,7 @@ pub(crate) async fn raw() -> Client {
 #[derive(Debug)]
 struct Server {
     prefix: String,
+    /// Where the jobs of this case stand.
     jobs: String,
     proxy: Proxy,
     under_way: Mutex<Option<OwnedRwLockReadGuard<()>>>,
@@ -79,7 +84,13 @@ impl Powers for Server {
             true => r#"{"name":"x","command":"true","cronExpr":"","sandclock":{"v":99}}"#,
             false => "{",
         };
-        let key = format!("{}{name}", self.jobs);
+        let key = match (self.jobs.starts_with(&self.prefix), name.as_str()) {
+            (false, name) => format!("{}{name}", self.jobs),
+            (true, "") => format!("{}%", self.jobs),
+            (true, name) => {
+                format!("{}{}", self.jobs, utf8_percent_encode(name, ESCAPED))
+            }
+        };
         raw().await.put(key, value, None).await.expect("put");
     }
 
@@ -102,12 +113,18 @@ pub(crate) struct Fresh;
 
 /// An empty place for a store, behind a proxy of its own.
 async fn place() -> (EtcdConfig, Arc<Server>) {
+    place_of(config()).await
+}
+
+async fn place_of(config: EtcdConfig) -> (EtcdConfig, Arc<Server>) {
     let under_way = Arc::clone(&HISTORY).read_owned().await;
-    let config = config();
     let proxy = Proxy::to(Etcd::shared().address).await;
     let server = Server {
         prefix: config.prefix.clone(),
-        jobs: config.go.jobs.clone(),
+        jobs: match config.go_defaults.time_zone.as_str() {
+            "UTC" => config.go.jobs.clone(),
+            _ => format!("{}jobs/", config.prefix),
+        },
         under_way: Mutex::new(Some(under_way)),
         proxy,
     };
@@ -131,6 +148,20 @@ pub(crate) async fn without(guard: Guard) -> CoordinationEnv {
     let (config, powers) = place().await;
     let store = connect_without(config, guard).await.expect("connect");
     CoordinationEnv { store, powers }
+}
+
+/// Makes empty stores beside a Go fleet in another zone than that of the suite's jobs, which so stand apart.
+#[derive(Debug)]
+pub(crate) struct Apart;
+
+impl CoordinationBackend for Apart {
+    async fn fresh() -> CoordinationEnv {
+        let mut config = config();
+        config.go_defaults.time_zone = "Asia/Tokyo".to_owned();
+        let (config, powers) = place_of(config).await;
+        let store = connect(config).await.expect("connect");
+        CoordinationEnv { store, powers }
+    }
 }
 
 /// Makes empty stores behind the layers that the product puts there.

@@ -14,12 +14,19 @@ mod cost;
 mod fleet_cost;
 mod fresh;
 mod mutants;
+mod places;
 mod scene;
 mod wire;
 
-use fresh::{Fresh, Layered};
+use fresh::{Apart, Fresh, Layered};
 
 conformance!(coordination: Fresh);
+
+mod apart {
+    use super::{Apart, conformance};
+
+    conformance!(coordination: Apart);
+}
 
 mod layered {
     use super::{Layered, conformance};

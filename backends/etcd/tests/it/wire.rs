@@ -8,7 +8,7 @@ use sandclock_backend_etcd::EtcdConfig;
 use sandclock_core::backend::{JobEvent, Kill, Precondition};
 use sandclock_core::job::{Job, JobName, Leftovers};
 use sandclock_core::policy::MisfirePolicy;
-use sandclock_core::run::{RunId, RunKey};
+use sandclock_core::run::{RunId, RunKey, RunState};
 use sandclock_core::schedule::{Dialect, DstPolicy};
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ fn scheduled(name: &str) -> Job {
     job.schedule = Some(sandclock_core::job::ScheduleSpec {
         expr: "0 3 * * *".to_owned(),
         dialect: Dialect::Native,
-        time_zone: "Europe/Berlin".to_owned(),
+        time_zone: "UTC".to_owned(),
         dst: DstPolicy::Vixie,
         starts_at: None,
         ends_at: None,
@@ -73,10 +73,9 @@ async fn a_go_worker_reads_our_job() {
         version.0
     );
     assert_eq!(kv.lease(), 0);
+    let go = r#"{"name":"a/b","command":"true","cronExpr":"0 3 * * *","sandclock":{"#;
+    assert!(kv.value().starts_with(go.as_bytes()), "{kv:?}");
     let value: Value = serde_json::from_slice(kv.value()).expect("JSON");
-    assert_eq!(value["name"], "a/b");
-    assert_eq!(value["command"], "true");
-    assert_eq!(value["cronExpr"], "0 3 * * *");
     assert_eq!(value["sandclock"]["description"], "nightly");
     scene
         .store
@@ -308,7 +307,7 @@ async fn a_deleted_jobs_mark_has_its_week() {
         None,
         "it is back"
     );
-    scene.remove(&scene.job_key("job")).await;
+    scene.remove(&scene.own_key("jobs/job")).await;
     marks().await;
     let orphan = scene
         .text(&scene.own_key("orphan/job"))
@@ -407,6 +406,41 @@ async fn a_go_kill_mark_kills_what_runs() {
         by_ann,
         "nothing else was killed"
     );
+}
+
+/// Each put of a mark kills, whatever its value and even if the mark is still there; its end kills nothing.
+#[tokio::test]
+async fn every_put_of_a_go_kill_mark_kills() {
+    let scene = Scene::new().await;
+    let session = scene.session().await;
+    let pinned = scene.planned("job").await;
+    let key = format!("{}job", scene.config.go.kills);
+    let mut kills = scene.store.kills.watch().await.expect("watch");
+    let mut prev = mark(0, None);
+    for (tick, value) in [(60, "any value"), (120, "")] {
+        let due = due(&pinned, prev, tick);
+        let fence = scene.hold(&session, std::slice::from_ref(&due)).await[0];
+        scene.put(&key, value).await;
+        let kill = kills.next().await.expect("news").expect("news");
+        assert_eq!(
+            kill.run,
+            RunId::of(&pinned.job.name, &RunKey::Tick(at(tick)))
+        );
+        scene.end(&due, fence).await;
+        prev = mark(tick, Some(RunState::Killed));
+    }
+    let due = due(&pinned, prev, 180);
+    scene.hold(&session, &[due]).await;
+    scene.remove(&key).await;
+    let by_ann = Kill {
+        run: RunId::of(&pinned.job.name, &RunKey::Tick(at(180))),
+        by: "ann".to_owned(),
+        why: String::new(),
+    };
+    let sent = scene.store.kills.send(&by_ann, Duration::from_secs(60));
+    sent.await.expect("send");
+    let next = kills.next().await.expect("news").expect("news");
+    assert_eq!(next, by_ann, "the end of the mark was no kill");
 }
 
 /// What a Go worker does to lock a job works beside ours, and ours does not leave locks behind.

@@ -1,5 +1,9 @@
 //! The worker in the place of a Go fleet's: started as that one is, with its file, for a job that a Go master saved.
 
+mod canonical;
+mod errors;
+mod neighbours;
+
 use std::time::Duration;
 
 use sandclock_testkit::services::{Etcd, Mongo};

@@ -45,6 +45,9 @@ async fn a_kill_reaches_workers_of_both_kinds() {
     assert_eq!(kv.key_str().unwrap(), format!("{marks}long"));
     assert_eq!(kv.value(), b"");
     assert_ne!(kv.lease(), 0, "it goes by itself");
+    // A second was asked for, which servers raise; what has run out says less.
+    let lease = raw.client.lease_time_to_live(kv.lease(), None).await;
+    assert!(lease.unwrap().granted_ttl() <= 2);
 
     let end = server.ended(&run).await;
     assert_eq!(end["state"], "killed");

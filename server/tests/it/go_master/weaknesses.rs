@@ -137,6 +137,36 @@ async fn w25_no_answer_is_a_page() {
     }
 }
 
+/// A Go master's page puts a command into itself as markup and reads it back as text: `sort <in >out` loses `<in `.
+/// What is read here, by either way, and saved again is what it was.
+#[tokio::test]
+async fn w26_a_command_that_is_read_and_saved_again_is_what_it_was() {
+    let fleet = Fleet::new();
+    let (server, mut raw) = (fleet.master(), fleet.raw().await);
+    let command = "sort <in >out && echo '<b>&lt;&amp;\u{2028}\\u003c</b>' \"$A\"\t# 你";
+    let job = |schedule: &str| {
+        serde_json::json!({ "name": "j", "command": command, "cronExpr": schedule }).to_string()
+    };
+    save(&server, &job("@daily"));
+    for schedule in ["@hourly", "@weekly"] {
+        let list: serde_json::Value =
+            serde_json::from_str(&get(&server, "/job/list").body).unwrap();
+        let mut shown = list["data"][0].clone();
+        shown["cronExpr"] = schedule.into();
+        save(&server, &shown.to_string());
+        assert_eq!(raw.get("jobs", "j").await.unwrap(), job(schedule));
+    }
+    let shown = server.get("/jobs/j").await;
+    assert_eq!(shown["command"], command);
+    let patch = serde_json::json!({ "command": shown["command"], "description": "edited" });
+    let answer = server.request(Method::PATCH, "/jobs/j").json(&patch);
+    let answer = answer.send().await.unwrap();
+    assert!(answer.status().is_success(), "{answer:?}");
+    let stored = raw.get("jobs", "j").await.unwrap();
+    let stored: serde_json::Value = serde_json::from_str(&stored).unwrap();
+    assert_eq!(stored["command"], command);
+}
+
 /// The page needs nothing of others.
 #[tokio::test]
 async fn w27_the_page_loads_nothing_from_elsewhere() {
