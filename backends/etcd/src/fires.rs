@@ -2,11 +2,12 @@
 //!
 //! | call | known beforehand, so that one request does |
 //! |---|---|
-//! | decide | the mark's value and the job's version, as the planner saw them; no kill |
+//! | decide | the mark's value and the job's version, as the planner saw them; no kill; no open run if none is known |
 //! | end | the open record and the mark, as this process wrote or saw them last; no kill |
 //! | others | nothing: they are rare, and read first |
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use sandclock_core::backend::protocol::{self, Step};
@@ -18,7 +19,7 @@ use sandclock_core::job::JobName;
 use sandclock_core::run::{Outcome, RunId, RunKey};
 use sandclock_core::{BackendError, ErrorKind, stored};
 
-use crate::facts::{Known, Lens, Seen};
+use crate::facts::{Known, Lens, Question, Seen};
 use crate::keys::Key;
 use crate::locks;
 use crate::plan::Item;
@@ -41,6 +42,7 @@ impl Store {
             around,
             known: Known::new(),
             guessed: false,
+            unlikely: BTreeSet::new(),
             lease: 0,
         }
     }
@@ -70,7 +72,12 @@ impl Store {
             value: Vec::new(),
         };
         let prev = Seen::Says(stored::mark_text(&due.prev).into_bytes());
+        let unlikely = match self.recall.any_open(&self.keys.open_of(job)) {
+            true => BTreeSet::new(),
+            false => [Question::AnyOpen].into(),
+        };
         Item {
+            unlikely,
             known: [
                 (at.clone(), planned),
                 (mark.clone(), prev),

@@ -2,10 +2,12 @@
 //!
 //! The step is run on what is known, once for each answer that a question about the store could have; the
 //! outcomes become branches that etcd chooses between, and branches that agree are merged. So `forbid` is "if
-//! no run is open: claim, else: record that it was busy" without this crate knowing any policy (A2). Once
+//! no run is open: claim, else: record that it was busy" without this crate knowing any policy (A2). A branch that
+//! is unlikely to be taken is left out at first, because etcd reads, checks and keeps it all the same. Once
 //! etcd has said which branch it took, and at which revision, the step is run once more to say the answer.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use etcd_client::{DeleteOptions, PutOptions, Txn, TxnOp, TxnOpResponse};
 use sandclock_core::backend::protocol::{Change, Step};
@@ -32,6 +34,8 @@ pub(crate) struct Item<'a, T> {
     pub(crate) known: Known,
     /// Whether what is known is only what the caller says, so that no answer may rest on it alone.
     pub(crate) guessed: bool,
+    /// Questions to which the answer is likely to be no, so that the other branch is not worth sending.
+    pub(crate) unlikely: BTreeSet<Question>,
     /// On which a request is remembered, or a lock hangs.
     pub(crate) lease: i64,
 }
@@ -109,14 +113,16 @@ pub(crate) enum Plan<T> {
 /// A transaction that carries a step out if what it rests on is still so.
 pub(crate) struct Attempt<T> {
     guards: Vec<Key>,
+    denied: Vec<Question>,
     tree: Tree<T>,
 }
 
 impl<T: PartialEq> Item<'_, T> {
     /// What to do next.
     pub(crate) fn plan(&mut self, setting: &Setting<'_>) -> Result<Plan<T>> {
-        let mut guards = Asked::default();
-        let tree = match self.grow(setting, &Assumed::new(), &mut guards)? {
+        let mut asked = Asked::default();
+        let no = self.unlikely.iter().map(|question| (*question, false));
+        let tree = match self.grow(setting, &no.collect(), &mut asked)? {
             Ok(tree) => tree,
             Err(missing) => {
                 if !self.around.contains(&missing) {
@@ -130,7 +136,12 @@ impl<T: PartialEq> Item<'_, T> {
                 Ok(Plan::Answer(answer))
             }
             tree => Ok(Plan::Try(Attempt {
-                guards: guards.keys.into_iter().collect(),
+                guards: asked.keys.into_iter().collect(),
+                denied: asked
+                    .answers
+                    .intersection(&self.unlikely)
+                    .copied()
+                    .collect(),
                 tree,
             })),
         }
@@ -145,6 +156,7 @@ impl<T: PartialEq> Item<'_, T> {
     ) -> Result<std::result::Result<Tree<T>, Key>> {
         let (outcome, asked) = self.run(setting, assumed, Version(0));
         all.keys.extend(asked.keys);
+        all.answers.extend(asked.answers);
         let question = match asked.missing {
             None => {
                 let Step { answer, changes } = outcome?;
@@ -281,6 +293,7 @@ impl<T: PartialEq> Item<'_, T> {
     /// Takes in what such a read has found; nothing is a guess any more.
     pub(crate) fn learn(&mut self, answers: &[TxnOpResponse]) {
         self.guessed = false;
+        self.unlikely.clear();
         self.known.clear();
         for (key, answer) in self.around.iter().zip(answers) {
             if let TxnOpResponse::Get(get) = answer {
@@ -299,9 +312,11 @@ impl<T> Attempt<T> {
             .guards
             .iter()
             .filter(|key| guards.keep(keys.guard_of(key)));
-        let compares = kept.filter_map(|key| Some(item.known.get(key)?.guard(key.clone())));
+        let as_known = kept.filter_map(|key| Some(item.known.get(key)?.guard(key.clone())));
+        let denied = (self.denied.iter()).filter(|question| guards.keep(question.guard()));
+        let denied = denied.flat_map(|question| question.denied(keys, item.job));
         Txn::new()
-            .when(compares.collect::<Vec<_>>())
+            .when(as_known.chain(denied).collect::<Vec<_>>())
             .and_then(self.tree.ops(keys, item.job))
             .or_else(reads)
     }
