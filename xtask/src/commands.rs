@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::place::Place;
-use crate::process;
+use crate::{process, tools};
 
 /// What `cargo xtask fleet` was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,9 @@ pub(crate) fn fleet(options: &FleetOptions) -> Result<()> {
 /// Runs the long form of the storm over real processes, of which the short one is among the tests.
 pub(crate) fn storm() -> Result<()> {
     let place = Place::find()?;
+    tools::etcd()?;
+    tools::faketime()?;
+    tools::mongod(&place)?;
     let name = "storm::each_tick_starts_once_in_a_storm";
     // The whole workspace, so that nothing is compiled with other features than for the tests.
     let mut command = place.cargo(&["test", "--locked", "--workspace", "--test", "it"]);
@@ -69,6 +72,7 @@ pub(crate) fn storm() -> Result<()> {
 /// Runs the benchmarks optimised, as the product is.
 pub(crate) fn bench(options: &[&str]) -> Result<()> {
     let place = Place::find()?;
+    tools::etcd()?;
     let mut command = place.cargo(&["run", "--locked", "--release", "--package"]);
     command.arg("sandclock-bench").arg("--").args(options);
     process::run(&mut command)
