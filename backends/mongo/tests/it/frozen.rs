@@ -53,7 +53,7 @@ async fn written(db: &Database) -> String {
             }
             let raw = RawDocumentBuf::try_from(&document).expect("BSON");
             let bytes = raw.as_bytes();
-            lines.push_str(&format!("{name} {}\n", hex(bytes, bytes.len())));
+            lines = format!("{lines}{name} {}\n", hex(bytes, bytes.len()));
         }
     }
     lines
@@ -63,8 +63,11 @@ async fn written(db: &Database) -> String {
 async fn thaw(db: &Database, change: fn(&mut Document)) {
     for line in V1.lines() {
         let (collection, digits) = line.split_once(' ').expect("a collection and a document");
-        let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal");
-        let bytes = (0..digits.len()).step_by(2).map(byte).collect();
+        let byte = |pair: &[u8]| {
+            let pair = str::from_utf8(pair).expect("text");
+            u8::from_str_radix(pair, 16).expect("hexadecimal")
+        };
+        let bytes = digits.as_bytes().chunks(2).map(byte).collect();
         let raw = RawDocumentBuf::from_bytes(bytes).expect("BSON");
         let mut document = Document::try_from(&*raw).expect("a document");
         if document.get_object_id("_id").is_ok() {
