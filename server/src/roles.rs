@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
         let secrets = log(&environment);
         let stores = wire::open_stores(&config, &folders.data).await?;
         let parts = Parts::new(stores, secrets).await?;
-        let listener = listen(&config).await?;
+        let listener = listen(config.listen, API_ADDRESS).await?;
         let signals = Signals::new()?;
         let tokens = tokens(&listener, &folders)?;
         if config.go_api.open {
@@ -67,6 +68,13 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
     // Early, while the process is small: this is what starts jobs.
     let spawner = Spawner::start().context("start the spawner")?;
     let environment = Environment::of_process();
+    #[cfg(debug_assertions)]
+    if environment
+        .variables()
+        .contains_key("SANDCLOCK_TEST_LATER_FORM")
+    {
+        sandclock_core::stored::write_later_form();
+    }
     let file = config;
     let config = of_a_fleet(file, &environment)?;
     if config.from_go == Some(GoFile::Master) {
@@ -86,15 +94,29 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
         let worker = parts
             .worker(&config, &environment, secrets, spawner)
             .await?;
-        let name = worker.handle().status().name;
+        let handle = worker.handle();
+        let front = match config.worker.listen {
+            Some(address) => {
+                // Whoever may ask a server may ask its workers, once they have its file; none is made here.
+                let tokens = Tokens::load(&folders.data.join(TOKENS))?;
+                let router = api::watch_router(parts.api(&config, Some(handle.clone()), tokens));
+                Some((listen(address, "worker.listen").await?, router))
+            }
+            None => None,
+        };
         let signals = Signals::new()?;
         say(&format!(
-            "Sandclock {} is ready: worker {name}",
-            crate::VERSION
+            "Sandclock {} is ready: worker {}",
+            crate::VERSION,
+            handle.status().name
         ));
+        if let Some((listener, _)) = &front {
+            let at = listener.local_addr()?;
+            say(&format!("  /healthz, /readyz and /metrics at http://{at}"));
+        }
         let running = Running {
             signals,
-            front: None,
+            front,
             worker: Some(worker),
             chores: None,
             spool: parts.spool.clone(),
@@ -164,9 +186,15 @@ pub(crate) fn log(environment: &Environment) -> KnownSecrets {
     secrets
 }
 
-/// Opens the API's address.
-pub(crate) async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(config.listen).await;
+/// What says where the API listens.
+pub(crate) const API_ADDRESS: &str = "listen in the configuration, or --listen of sandclock dev";
+
+/// The tokens' file in the data folder.
+const TOKENS: &str = "tokens.json";
+
+/// Opens an address to listen on; `said_by` is what to change if that cannot be done.
+pub(crate) async fn listen(address: SocketAddr, said_by: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
     listener.map_err(|error| {
         let remedy = match error.kind() {
             ErrorKind::AddrInUse => {
@@ -178,14 +206,13 @@ pub(crate) async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
             ErrorKind::AddrNotAvailable => "this host does not have that address: choose another",
             _ => "choose another address",
         };
-        let how = "(listen in the configuration, or --listen of sandclock dev)";
-        anyhow!("cannot listen on {}: {error}; {remedy} {how}", config.listen)
+        anyhow!("cannot listen on {address}: {error}; {remedy} ({said_by})")
     })
 }
 
 /// The tokens of this host; the first one is made and shown, with where it is of use.
 pub(crate) fn tokens(listener: &TcpListener, folders: &Folders) -> anyhow::Result<Tokens> {
-    let path = folders.data.join("tokens.json");
+    let path = folders.data.join(TOKENS);
     let mut tokens = Tokens::load(&path)?;
     let url = format!("http://{}", listener.local_addr()?);
     let admin = || TokenInfo {

@@ -58,7 +58,7 @@ impl Seen {
     }
 
     /// The version and the bytes, if anything stands there.
-    fn value(&self) -> Option<(Version, &[u8])> {
+    pub(crate) fn value(&self) -> Option<(Version, &[u8])> {
         match self {
             Self::Absent => None,
             Self::At { version, value } => Some((*version, value)),

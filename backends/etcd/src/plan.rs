@@ -244,7 +244,13 @@ impl<T: PartialEq> Item<'_, T> {
         let put = |key, value: Result<Vec<u8>>| Ok::<_, BackendError>((key, Some(value?)));
         let (key, value) = match change {
             Change::Mark(job, mark) => {
-                put(keys.mark(&job), Ok(stored::mark_text(&mark).into_bytes()))?
+                let key = keys.mark(&job);
+                let previous = self.known.get(&key).and_then(Seen::value);
+                let text = match previous {
+                    Some((_, previous)) => stored::mark_text_over(&mark, previous),
+                    None => stored::mark_text(&mark),
+                };
+                put(key, Ok(text.into_bytes()))?
             }
             Change::Open(open) => {
                 let key = keys.open(&open.job, &open.key);

@@ -109,21 +109,30 @@ pub fn router(api: Api) -> Router {
         .route("/jobs/{name}/disable", post(jobs::disable))
         .route_layer(role(Role::Editor));
     let v1 = Router::new().merge(viewer).merge(operator).merge(editor);
-    let open = Router::new()
-        .route("/healthz", get(health::live))
-        .route("/readyz", get(health::ready))
-        .merge(crate::console::router());
     let go = api.go.clone().map(|master| go::router(api.clone(), master));
-    Router::new()
+    let routes = Router::new()
         .nest("/api/v1", v1)
-        .merge(go.unwrap_or_default())
-        .merge(
-            Router::new()
-                .route("/metrics", get(metrics::render))
-                .route_layer(role(Role::Viewer)),
-        )
+        .merge(go.unwrap_or_default());
+    watched(routes, &api)
+        .merge(crate::console::router())
+        .with_state(api)
+}
+
+/// What is asked by those who watch a process, alone.
+pub fn watch_router(api: Api) -> Router {
+    watched(Router::new(), &api).with_state(api)
+}
+
+/// These routes and those of [`watch_router`]; what is none of them is refused.
+fn watched(routes: Router<Api>, api: &Api) -> Router<Api> {
+    let viewer = from_fn_with_state((api.clone(), Role::Viewer), auth::require);
+    let metrics = Router::new()
+        .route("/metrics", get(metrics::render))
+        .route_layer(viewer);
+    routes
+        .merge(metrics)
         .fallback(auth::unknown_route)
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .merge(open)
-        .with_state(api)
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
 }

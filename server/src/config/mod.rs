@@ -84,6 +84,9 @@ impl Default for Config {
 pub struct WorkerSection {
     /// Its name in the fleet; `None` is the host's name.
     pub name: Option<String>,
+    /// Where a worker of a fleet answers those who watch it; `None` is nowhere.
+    #[serde(deserialize_with = "checked::some_address")]
+    pub listen: Option<SocketAddr>,
     /// How many runs it takes at once.
     pub max_concurrent_runs: u32,
     /// Variables of its environment that commands see; `*` is all but those that configure Sandclock.
@@ -104,9 +107,10 @@ const SPOOL_AT_LEAST: u64 = 1 << 20;
 
 impl Default for WorkerSection {
     fn default() -> Self {
-        let (name, default_timeout_s) = (None, None);
+        let (name, listen, default_timeout_s) = (None, None, None);
         Self {
             name,
+            listen,
             max_concurrent_runs: 64,
             pass_env: Vec::new(),
             workdir: None,
@@ -134,7 +138,12 @@ impl Default for RetentionSection {
 impl Config {
     /// Whether other hosts reach the API without encryption.
     pub fn is_exposed(&self) -> bool {
-        !self.listen.ip().is_loopback() && !self.behind_proxy
+        self.exposes(self.listen)
+    }
+
+    /// Whether other hosts reach what listens there without encryption.
+    fn exposes(&self, address: SocketAddr) -> bool {
+        !address.ip().is_loopback() && !self.behind_proxy
     }
 
     /// The zone of jobs that name none: without a setting this host's, in which crontab and a Go worker read their
@@ -153,10 +162,14 @@ impl Config {
     /// Says which members do not fit, and what would.
     pub fn check(&self) -> Result<(), FieldError> {
         // Who starts a Go fleet's master has yet to say whether it may be open.
-        if self.is_exposed() && self.from_go != Some(GoFile::Master) {
-            let accepted = "it is open to other hosts: put a proxy that ends TLS in front and set behind_proxy = \
-                            true, or listen on 127.0.0.1";
-            return Err(FieldError::new("listen", self.listen, accepted));
+        let of_a_master = self.from_go == Some(GoFile::Master);
+        let api = Some(self.listen).filter(|_| !of_a_master);
+        for (field, address) in [("listen", api), ("worker.listen", self.worker.listen)] {
+            if let Some(address) = address.filter(|address| self.exposes(*address)) {
+                let accepted = "it is open to other hosts: put a proxy that ends TLS in front and set behind_proxy = \
+                                true, or listen on 127.0.0.1";
+                return Err(FieldError::new(field, address, accepted));
+            }
         }
         if matches!(
             (&self.coordination, &self.run_log),
@@ -226,6 +239,10 @@ mod tests {
                 "line 1: listen: \"everywhere\" is not",
             ),
             ("listen = \"0.0.0.0:8070\"\n", "behind_proxy"),
+            (
+                "[worker]\nlisten = \"0.0.0.0:8071\"\n",
+                "line 2: worker.listen: 0.0.0.0:8071 is not accepted: it is open to other hosts",
+            ),
             ("[alerts.targets.ops]\ntype = \"pager\"\n", "webhook"),
             ("[coordination]\ntype = \"zookeeper\"\n", "etcd"),
             (

@@ -25,6 +25,8 @@ mod go_master;
 #[cfg(test)]
 mod leader;
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod printed;
 #[cfg(test)]
 mod product;

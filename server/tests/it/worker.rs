@@ -14,16 +14,21 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::product::wait_for;
+use crate::product::{Product, wait_for};
 use crate::stores::Stores;
 
 /// The name of our configuration in a worker's folder.
 const CONFIG: &str = "sandclock.toml";
 
+/// The line of it by which a worker answers those who watch it.
+const WATCHED: &str = "worker.listen = \"127.0.0.1:0\"";
+
 /// A worker process. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Worker {
     name: String,
+    /// Where it answers those who watch it, if it does.
+    pub(crate) url: Option<String>,
     pub(crate) process: Child,
     home: TempDir,
 }
@@ -38,6 +43,22 @@ impl Worker {
     pub(crate) fn start_with(name: &str, stores: &Stores, variables: &[(&str, &str)]) -> Self {
         let home = TempDir::new().unwrap();
         std::fs::write(home.path().join(CONFIG), stores.toml()).unwrap();
+        Self::ours(name, home, variables)
+    }
+
+    /// The same, answering those who watch it, whose tokens are this server's.
+    pub(crate) fn watched(
+        name: &str,
+        stores: &Stores,
+        server: &Product,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let home = TempDir::new().unwrap();
+        let watched = format!("{}{WATCHED}\n", stores.toml());
+        std::fs::write(home.path().join(CONFIG), watched).unwrap();
+        let data = home.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::copy(server.data().join("tokens.json"), data.join("tokens.json")).unwrap();
         Self::ours(name, home, variables)
     }
 
@@ -112,15 +133,24 @@ impl Worker {
             .spawn()
             .unwrap();
         let out = BufReader::new(process.stdout.take().unwrap());
-        let said = out.lines().next().and_then(Result::ok).unwrap_or_default();
+        let mut out = out.lines().map_while(Result::ok);
+        let said = out.next().unwrap_or_default();
+        let config = std::fs::read_to_string(home.path().join(CONFIG)).unwrap_or_default();
+        let is_watched = config.lines().any(|line| line == WATCHED);
+        let at = if is_watched { out.next() } else { None };
         let worker = Self {
             name: name.to_owned(),
+            url: at.and_then(|line| Some(line.split_once(" at ")?.1.to_owned())),
             process,
             home,
         };
         let ready = said.ends_with(&format!("worker {name}"));
         assert!(ready, "{said}: {}", worker.log());
         worker
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(crate) fn home(&self) -> &Path {

@@ -91,6 +91,14 @@ impl OwnEtcd {
         &self.address
     }
 
+    /// Its process, for signals.
+    ///
+    /// # Panics
+    /// If the process has a number that no process has.
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.process.id()).expect("a pid")
+    }
+
     /// Ends it with SIGKILL.
     pub fn kill(&mut self) {
         let _ = self.process.kill();
