@@ -63,6 +63,7 @@ async fn run(
         worker: Some(worker),
         chores: Some(chores),
         spool: parts.spool.clone(),
+        away: parts.stores.away.clone(),
     };
     running.serve().await
 }

@@ -53,6 +53,7 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
             worker: None,
             chores: Some(parts.chores(&config)?),
             spool: None,
+            away: parts.stores.away.clone(),
         };
         running.serve().await
     })
@@ -98,6 +99,7 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
             worker: Some(worker),
             chores: None,
             spool: parts.spool.clone(),
+            away: parts.stores.away.clone(),
         };
         running.serve().await
     })

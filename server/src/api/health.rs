@@ -30,19 +30,25 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// that is away is said, and what waits for it, but jobs go on without it.
 pub async fn ready(State(api): State<Api>) -> (StatusCode, Json<Value>) {
     let nothing = JobName::existing("");
-    let no_run = RunId::of(&nothing, &RunKey::Tick(Timestamp::from_millis(0)));
     let (coordination, run_log) = tokio::join!(
         answers(api.coordination.jobs.get(&nothing)),
-        answers(api.records.runs.get(&no_run)),
+        run_log_answers(&api),
     );
     let status = api.worker.as_ref().map(WorkerHandle::status);
     let spool = api.spool.as_ref().map(|spool| spool.status());
-    let written = spool.as_ref().is_none_or(|spool| spool.outage.is_none());
-    let (code, Json(mut body)) = judge(coordination, run_log && written, status.as_ref());
+    let (code, Json(mut body)) = judge(coordination, run_log, status.as_ref());
     if let (Some(spool), Some(body)) = (&spool, body.as_object_mut()) {
         body.insert("spool".to_owned(), said_of_spool(spool));
     }
     (code, Json(body))
+}
+
+/// Whether the run log can be read, and takes what the worker in this process writes.
+pub(super) async fn run_log_answers(api: &Api) -> bool {
+    let nothing = JobName::existing("");
+    let no_run = RunId::of(&nothing, &RunKey::Tick(Timestamp::from_millis(0)));
+    let written = (api.spool.as_ref()).is_none_or(|spool| spool.status().outage.is_none());
+    written && answers(api.records.runs.get(&no_run)).await
 }
 
 /// What is said of stores that answer or do not, and of a worker in this state.

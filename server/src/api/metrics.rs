@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use sandclock_core::fleet::WorkerHandle;
 
 use super::Api;
+use super::health::run_log_answers;
 use crate::spool::SpoolStatus;
 
 /// `GET /metrics`
@@ -19,6 +20,9 @@ pub async fn render(State(api): State<Api>) -> impl IntoResponse {
     }
     let help = "1 if this server does the fleet's chores";
     page.gauge("sandclock_leader", help, &[], api.leads.get().into());
+    let away = !run_log_answers(&api).await;
+    let help = "1 if the run log does not answer";
+    page.gauge("sandclock_run_log_away", help, &[], away.into());
     if let Some(spool) = &api.spool {
         waiting(&spool.status(), &mut page);
     }
@@ -91,11 +95,6 @@ fn worker(handle: &WorkerHandle, page: &mut Page) {
 /// What waits on disk for the run log.
 fn waiting(spool: &SpoolStatus, page: &mut Page) {
     let gauges = [
-        (
-            "sandclock_run_log_away",
-            "1 if the run log has not answered for more than 2 s",
-            spool.outage.is_some().into(),
-        ),
         (
             "sandclock_spool_entries",
             "Writes that wait on disk for the run log",

@@ -25,7 +25,7 @@ use crate::spool::{Spool, SpoolConfig};
 
 mod stores;
 
-pub use stores::{FILE, GoStores, Stores, open as open_stores};
+pub use stores::{FILE, GoStores, RunLog, Stores, open as open_stores, open_later};
 
 /// The plugins that come with the program, by name.
 const STANDARD_PLUGINS: [(&str, &[u8]); 3] = [

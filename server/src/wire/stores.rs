@@ -11,9 +11,12 @@ use nix::ifaddrs::getifaddrs;
 use sandclock_backend_embedded::{Embedded, EmbeddedConfig};
 use sandclock_backend_etcd::{EtcdConfig, GoKeys, Login, Tls};
 use sandclock_backend_mongo::MongoConfig;
-use sandclock_core::ErrorKind;
+pub use sandclock_backend_mongo::RunLog;
 use sandclock_core::backend::{Coordination, GoFleet, GoLog, Records};
+use sandclock_core::error::WithSources;
 use sandclock_core::go::GoDefaults;
+use sandclock_core::{BackendError, ErrorKind};
+use tokio::time::sleep;
 
 use crate::config::{
     Config, CoordinationSection, EtcdSection, EtcdTls, MongodbSection, RunLogSection,
@@ -21,6 +24,9 @@ use crate::config::{
 
 /// The embedded store's file in a data folder.
 pub const FILE: &str = "sandclock.db";
+
+/// The pause before a run log that is away is looked for again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Where workers agree, and where runs are kept.
 #[derive(Clone, Debug)]
@@ -31,6 +37,8 @@ pub struct Stores {
     pub records: Records,
     /// Both as a Go fleet's master sees them, where such a fleet could use them.
     pub go: Option<GoStores>,
+    /// The run log, if it was away when this process started: it has to be opened yet.
+    pub away: Option<Arc<RunLog>>,
 }
 
 /// The stores of a Go fleet.
@@ -42,11 +50,11 @@ pub struct GoStores {
     pub log: Arc<dyn GoLog>,
 }
 
-/// Opens what the configuration names; a file lies in `data`.
+/// Opens what the configuration names; a file lies in `data`. A run log that is elsewhere may be away.
 ///
 /// # Errors
-/// If a store cannot be reached or does not let us in, or the file belongs to another process or is damaged;
-/// the message names the store.
+/// If a store of coordination cannot be reached, or any store does not let us in, or the file belongs to another
+/// process or is damaged; the message names the store.
 pub async fn open(config: &Config, data: &Path) -> anyhow::Result<Stores> {
     let file = || {
         let path = data.join(FILE);
@@ -62,20 +70,30 @@ pub async fn open(config: &Config, data: &Path) -> anyhow::Result<Stores> {
                 coordination: file.coordination(),
                 records: file.records(),
                 go: None,
+                away: None,
             }
         }
-        (CoordinationSection::Embedded {}, RunLogSection::Mongodb(section)) => Stores {
-            coordination: file()?.coordination(),
-            records: mongodb(section).await?.0,
-            go: None,
-        },
-        (CoordinationSection::Etcd(section), RunLogSection::Mongodb(log)) => {
-            let (coordination, fleet) = etcd(section, config).await?;
-            let (records, log) = mongodb(log).await?;
+        (CoordinationSection::Embedded {}, RunLogSection::Mongodb(section)) => {
+            let coordination = file()?.coordination();
+            let (log, away) = mongodb(section).await?;
             Stores {
                 coordination,
-                records,
-                go: Some(GoStores { fleet, log }),
+                records: log.records.clone(),
+                go: None,
+                away,
+            }
+        }
+        (CoordinationSection::Etcd(section), RunLogSection::Mongodb(log)) => {
+            let (coordination, fleet) = etcd(section, config).await?;
+            let (log, away) = mongodb(log).await?;
+            Stores {
+                coordination,
+                records: log.records.clone(),
+                go: Some(GoStores {
+                    fleet,
+                    log: Arc::clone(&log.go),
+                }),
+                away,
             }
         }
         // The configuration was checked for this.
@@ -108,7 +126,8 @@ async fn etcd(
         .with_context(|| format!("connect to etcd at {endpoints}"))
 }
 
-async fn mongodb(section: &MongodbSection) -> anyhow::Result<(Records, Arc<dyn GoLog>)> {
+/// The run log, and once more if it has to be opened yet, because no server answers now.
+async fn mongodb(section: &MongodbSection) -> anyhow::Result<(Arc<RunLog>, Option<Arc<RunLog>>)> {
     let config = MongoConfig {
         database: section.database.clone(),
         collection: section.collection.clone(),
@@ -116,9 +135,50 @@ async fn mongodb(section: &MongodbSection) -> anyhow::Result<(Records, Arc<dyn G
         call_timeout: Duration::from_millis(section.call_timeout_ms),
         ..MongoConfig::new(section.uri.clone())
     };
-    sandclock_backend_mongo::connect_as_master(&config)
-        .await
-        .with_context(|| format!("connect to MongoDB, {config:?}"))
+    let at = config.address();
+    let refused = |error: BackendError| {
+        let remedy = match error.kind {
+            ErrorKind::Denied => format!(
+                "; check the user, its password and authSource in run_log.uri, and that the user has the role \
+                 readWrite on run_log.database {:?}",
+                section.database
+            ),
+            _ => String::new(),
+        };
+        let error = WithSources(&error);
+        anyhow!("run_log.uri: MongoDB at {at} cannot be used: {error}{remedy}")
+    };
+    let log = Arc::new(RunLog::new(&config).await.map_err(refused)?);
+    match log.open().await {
+        Ok(()) => Ok((log, None)),
+        Err(error) if error.is_transient() => {
+            let error = WithSources(&error);
+            tracing::error!(
+                at,
+                %error,
+                "the run log (run_log.uri) does not answer; started without it, and connects when it is back"
+            );
+            Ok((Arc::clone(&log), Some(log)))
+        }
+        Err(error) => Err(refused(error)),
+    }
+}
+
+/// Opens a run log that was away, once it is there.
+pub async fn open_later(log: &RunLog) {
+    let mut told = String::new();
+    while let Err(error) = log.open().await {
+        let said = WithSources(&error).to_string();
+        if !error.is_transient() && said != told {
+            tracing::error!(
+                error = said,
+                "the run log is there and cannot be used; trying on"
+            );
+            told = said;
+        }
+        sleep(AGAIN).await;
+    }
+    tracing::info!("the run log is there: connected, and its indexes are made");
 }
 
 fn etcd_config(section: &EtcdSection, config: &Config) -> anyhow::Result<EtcdConfig> {
