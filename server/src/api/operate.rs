@@ -150,7 +150,7 @@ pub async fn kill_job(
         run: run.to_string(),
     });
     let (items, next) = (items.collect(), None);
-    Ok((StatusCode::ACCEPTED, Json(ListDto { items, next })).into_response())
+    Ok((StatusCode::ACCEPTED, Json(ListDto::new(items, next))).into_response())
 }
 
 /// Kills every run of a job that is open or waits; returns which.
@@ -193,8 +193,5 @@ pub async fn workers(State(api): State<Api>) -> Result<Json<ListDto<WorkerDto>>,
             SessionEvent::Synced => break,
         };
     }
-    Ok(Json(ListDto {
-        items: items.into_values().collect(),
-        next: None,
-    }))
+    Ok(Json(ListDto::new(items.into_values().collect(), None)))
 }

@@ -25,6 +25,8 @@ mod go_master;
 #[cfg(test)]
 mod leader;
 #[cfg(test)]
+mod partial;
+#[cfg(test)]
 mod printed;
 #[cfg(test)]
 mod product;
@@ -36,6 +38,8 @@ mod readme;
 mod refusals;
 #[cfg(test)]
 mod run_log_away;
+#[cfg(test)]
+mod run_log_late;
 #[cfg(test)]
 mod spool;
 #[cfg(test)]

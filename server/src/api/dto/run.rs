@@ -11,6 +11,20 @@ pub struct ListDto<T> {
     pub items: Vec<T>,
     /// Pass it as `cursor` to read on.
     pub next: Option<String>,
+    /// Set if something is missing: what, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
+}
+
+impl<T> ListDto<T> {
+    /// Items of which none is missing.
+    pub fn new(items: Vec<T>, next: Option<String>) -> Self {
+        Self {
+            items,
+            next,
+            incomplete: None,
+        }
+    }
 }
 
 /// A run.
@@ -36,6 +50,9 @@ pub struct RunDto {
     /// Set if the record stands for a range of ticks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ticks: Option<SpanDto>,
+    /// Set if this may be outdated: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
 }
 
 /// A range of ticks.
@@ -75,6 +92,7 @@ impl RunDto {
                 last: span.last.to_string(),
                 count: span.count,
             }),
+            incomplete: None,
         }
     }
 }
