@@ -244,6 +244,10 @@ pub(super) struct Shared {
     /// The window of the present session.
     pub(super) window: Signal<Option<Window>>,
     pub(super) phase: Signal<Phase>,
+    /// Its process wants it to end once it has drained.
+    pub(super) leave: Signal<bool>,
+    /// It was asked through the store to drain.
+    pub(super) drain_asked: Signal<bool>,
     clock: Arc<dyn Clock>,
     started_at: Timestamp,
     state: Mutex<State>,
@@ -277,6 +281,8 @@ impl Shared {
             resync: Signal::new(()),
             window: Signal::new(None),
             phase: Signal::new(Phase::Working),
+            leave: Signal::new(false),
+            drain_asked: Signal::new(false),
         }
     }
 

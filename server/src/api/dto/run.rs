@@ -1,6 +1,6 @@
 //! Runs, alerts and workers on the wire.
 
-use sandclock_core::backend::{Alert, RunRecord, WorkerInfo};
+use sandclock_core::backend::{Alert, RunRecord, SessionId, WorkerInfo};
 use sandclock_core::run::HookNote;
 use serde::{Deserialize, Serialize};
 
@@ -163,6 +163,8 @@ impl AlertDto {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the members are those of the registration")]
 pub struct WorkerDto {
+    /// Of its session: another one after each start.
+    pub id: String,
     pub name: String,
     pub host: String,
     pub labels: std::collections::BTreeMap<String, String>,
@@ -176,8 +178,9 @@ pub struct WorkerDto {
 
 impl WorkerDto {
     /// From core.
-    pub fn from_core(info: WorkerInfo) -> Self {
+    pub fn from_core(id: &SessionId, info: WorkerInfo) -> Self {
         Self {
+            id: id.to_string(),
             name: info.name,
             host: info.host,
             labels: info.labels,
