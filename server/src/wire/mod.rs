@@ -236,6 +236,7 @@ fn worker_config(config: &Config) -> WorkerConfig {
     let section = &config.worker;
     let mut worker = WorkerConfig::new(section.name.clone().unwrap_or_else(|| host.clone()));
     worker.host = host;
+    worker.labels = section.labels.clone();
     worker.version = crate::VERSION.to_owned();
     worker.max_concurrent_runs = section.max_concurrent_runs;
     worker.default_limit = section.default_timeout_s.map(Duration::from_secs);

@@ -54,3 +54,5 @@ mod watching;
 mod weaknesses;
 #[cfg(test)]
 mod worker;
+#[cfg(test)]
+mod workers;

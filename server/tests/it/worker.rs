@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -25,6 +25,7 @@ const CONFIG: &str = "sandclock.toml";
 pub(crate) struct Worker {
     name: String,
     pub(crate) process: Child,
+    out: BufReader<ChildStdout>,
     home: TempDir,
 }
 
@@ -39,6 +40,13 @@ impl Worker {
         let home = TempDir::new().unwrap();
         std::fs::write(home.path().join(CONFIG), stores.toml()).unwrap();
         Self::ours(name, home, variables)
+    }
+
+    /// The same on this configuration.
+    pub(crate) fn start_on(name: &str, config: &str) -> Self {
+        let home = TempDir::new().unwrap();
+        std::fs::write(home.path().join(CONFIG), config).unwrap();
+        Self::ours(name, home, &[])
     }
 
     fn ours(name: &str, home: TempDir, variables: &[(&str, &str)]) -> Self {
@@ -112,15 +120,23 @@ impl Worker {
             .spawn()
             .unwrap();
         let out = BufReader::new(process.stdout.take().unwrap());
-        let said = out.lines().next().and_then(Result::ok).unwrap_or_default();
-        let worker = Self {
+        let mut worker = Self {
             name: name.to_owned(),
             process,
+            out,
             home,
         };
+        let said = worker.says();
         let ready = said.ends_with(&format!("worker {name}"));
         assert!(ready, "{said}: {}", worker.log());
         worker
+    }
+
+    /// The next line that it says to whoever starts it; empty if it has ended.
+    pub(crate) fn says(&mut self) -> String {
+        let mut line = String::new();
+        self.out.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
     }
 
     pub(crate) fn home(&self) -> &Path {
