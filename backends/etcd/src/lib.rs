@@ -66,7 +66,7 @@ use store::Store;
 ///
 /// # Errors
 /// `InvalidConfig` if the configuration can never work, or the server is older than etcd 3.4; `Denied` if the
-/// login is refused; `Unavailable` or `Timeout` if no endpoint answers.
+/// login is refused or gives too few rights; `Unavailable` or `Timeout` if no endpoint answers.
 pub async fn connect(config: EtcdConfig) -> Result<Coordination> {
     Ok(connect_as_master(config).await?.0)
 }

@@ -23,9 +23,12 @@ use crate::leader::{Chores, Leads};
 use crate::random::{self, SystemRandom};
 use crate::spool::{Spool, SpoolConfig};
 
+mod etcd;
+mod mongodb;
 mod stores;
 
-pub use stores::{FILE, GoStores, RunLog, Stores, open as open_stores, open_later};
+pub use self::mongodb::{RunLog, open_later};
+pub use stores::{FILE, GoStores, Stores, open as open_stores};
 
 /// The plugins that come with the program, by name.
 const STANDARD_PLUGINS: [(&str, &[u8]); 3] = [

@@ -41,6 +41,8 @@ mod run_log_away;
 #[cfg(test)]
 mod run_log_late;
 #[cfg(test)]
+mod secured;
+#[cfg(test)]
 mod spool;
 #[cfg(test)]
 mod stores;
