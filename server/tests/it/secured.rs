@@ -17,6 +17,9 @@ use crate::product::{PROGRAM, Product};
 use crate::stores::Stores;
 use crate::worker::Worker;
 
+/// What is wrong in a configuration, and the words of the refusal.
+type Case<'a> = (&'a [(&'a str, String)], &'a [&'a str]);
+
 const PASSWORD: &str = "correct-horse";
 
 struct Scene {
@@ -123,7 +126,7 @@ impl Scene {
     /// A configuration that is right but for `changes`.
     fn toml(&self, changes: &[(&str, String)]) -> String {
         let path = |path: std::path::PathBuf| path.display().to_string();
-        let mut settings = vec![
+        let mut settings = [
             ("coordination.user", "ann".to_owned()),
             ("coordination.password", PASSWORD.to_owned()),
             (
@@ -195,7 +198,7 @@ async fn what_keeps_a_store_closed_is_said_by_field_and_remedy() {
         .display()
         .to_string();
     let wrong = || "battery-staple".to_owned();
-    let cases: [(&[(&str, String)], &[&str]); 7] = [
+    let cases: [Case<'_>; 7] = [
         (
             &[("coordination.password", wrong())],
             &["coordination.endpoints", "coordination.user", "password"],
@@ -205,7 +208,7 @@ async fn what_keeps_a_store_closed_is_said_by_field_and_remedy() {
             &["coordination.user", "read and write", "/sandclock/"],
         ),
         (
-            &[("coordination.tls.ca_file", stranger.clone())],
+            &[("coordination.tls.ca_file", stranger)],
             &["certificate", "coordination.tls.ca_file"],
         ),
         (
