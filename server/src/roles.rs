@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -38,7 +38,7 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
         let secrets = log(&environment);
         let stores = wire::open_stores(&config, &folders.data).await?;
         let parts = Parts::new(stores, secrets).await?;
-        let listener = listen(config.listen, API_ADDRESS).await?;
+        let listener = listen(config.listen, LISTEN).await?;
         let signals = Signals::new()?;
         let tokens = tokens(&listener, &folders)?;
         if config.go_api.open {
@@ -54,6 +54,7 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
             worker: None,
             chores: Some(parts.chores(&config)?),
             spool: None,
+            away: parts.stores.away.clone(),
         };
         running.serve().await
     })
@@ -95,31 +96,34 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
             .worker(&config, &environment, secrets, spawner)
             .await?;
         let handle = worker.handle();
-        let front = match config.worker.listen {
+        let name = handle.status().name;
+        let watched = match config.worker.listen {
             Some(address) => {
-                // Whoever may ask a server may ask its workers, once they have its file; none is made here.
-                let tokens = Tokens::load(&folders.data.join(TOKENS))?;
-                let router = api::watch_router(parts.api(&config, Some(handle.clone()), tokens));
-                Some((listen(address, "worker.listen").await?, router))
+                let tokens = known_tokens(&folders, "metrics", Role::Viewer)?;
+                Some((listen(address, "worker.listen").await?, tokens))
             }
             None => None,
         };
         let signals = Signals::new()?;
         say(&format!(
-            "Sandclock {} is ready: worker {}",
-            crate::VERSION,
-            handle.status().name
+            "Sandclock {} is ready: worker {name}",
+            crate::VERSION
         ));
-        if let Some((listener, _)) = &front {
-            let at = listener.local_addr()?;
-            say(&format!("  /healthz, /readyz and /metrics at http://{at}"));
-        }
+        let front = match watched {
+            Some((listener, tokens)) => {
+                let tokens = tokens_of_a_worker(&listener, tokens)?;
+                let api = parts.api(&config, Some(handle), tokens);
+                Some((listener, api::router_of_a_worker(api)))
+            }
+            None => None,
+        };
         let running = Running {
             signals,
             front,
             worker: Some(worker),
             chores: None,
             spool: parts.spool.clone(),
+            away: parts.stores.away.clone(),
         };
         running.serve().await
     })
@@ -186,14 +190,11 @@ pub(crate) fn log(environment: &Environment) -> KnownSecrets {
     secrets
 }
 
-/// What says where the API listens.
-pub(crate) const API_ADDRESS: &str = "listen in the configuration, or --listen of sandclock dev";
+/// How the API's address is set.
+pub(crate) const LISTEN: &str = "listen in the configuration, or --listen of sandclock dev";
 
-/// The tokens' file in the data folder.
-const TOKENS: &str = "tokens.json";
-
-/// Opens an address to listen on; `said_by` is what to change if that cannot be done.
-pub(crate) async fn listen(address: SocketAddr, said_by: &str) -> anyhow::Result<TcpListener> {
+/// Opens an address that is set in this way.
+pub(crate) async fn listen(address: SocketAddr, how: &str) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).await;
     listener.map_err(|error| {
         let remedy = match error.kind() {
@@ -206,24 +207,62 @@ pub(crate) async fn listen(address: SocketAddr, said_by: &str) -> anyhow::Result
             ErrorKind::AddrNotAvailable => "this host does not have that address: choose another",
             _ => "choose another address",
         };
-        anyhow!("cannot listen on {address}: {error}; {remedy} ({said_by})")
+        anyhow!("cannot listen on {address}: {error}; {remedy} ({how})")
     })
+}
+
+/// The tokens of this host.
+struct Known {
+    tokens: Tokens,
+    path: PathBuf,
+    /// The only one, if it was made now.
+    first: Option<String>,
+}
+
+/// The tokens of this host; without any, one of this name and role is made.
+fn known_tokens(folders: &Folders, name: &str, role: Role) -> anyhow::Result<Known> {
+    let path = folders.data.join("tokens.json");
+    let mut tokens = Tokens::load(&path)?;
+    let name = name.to_owned();
+    let first = match tokens.is_empty() {
+        true => Some(tokens.create(&path, TokenInfo { name, role })?),
+        false => None,
+    };
+    Ok(Known {
+        tokens,
+        path,
+        first,
+    })
+}
+
+/// The tokens that a worker knows; shows the first one, which can see and do nothing else, and where it is of use.
+fn tokens_of_a_worker(listener: &TcpListener, known: Known) -> anyhow::Result<Tokens> {
+    let Known {
+        tokens,
+        path,
+        first,
+    } = known;
+    let url = format!("http://{}", listener.local_addr()?);
+    say(&format!("  health  {url}/readyz"));
+    say(&format!("  metrics {url}/metrics"));
+    match first {
+        Some(token) => say(&format!(
+            "  token   {token}  (viewer, for metrics; shown this once, stored as a hash in {})",
+            path.display()
+        )),
+        None => say(&format!("  token   one of those in {}", path.display())),
+    }
+    Ok(tokens)
 }
 
 /// The tokens of this host; the first one is made and shown, with where it is of use.
 pub(crate) fn tokens(listener: &TcpListener, folders: &Folders) -> anyhow::Result<Tokens> {
-    let path = folders.data.join(TOKENS);
-    let mut tokens = Tokens::load(&path)?;
+    let Known {
+        tokens,
+        path,
+        first,
+    } = known_tokens(folders, "admin", Role::Admin)?;
     let url = format!("http://{}", listener.local_addr()?);
-    let admin = || TokenInfo {
-        name: "admin".to_owned(),
-        role: Role::Admin,
-    };
-    let first = if tokens.is_empty() {
-        Some(tokens.create(&path, admin())?)
-    } else {
-        None
-    };
     say(&format!("Sandclock {} is ready: {url}", crate::VERSION));
     say(&format!("  data   {}", folders.data.display()));
     match first {

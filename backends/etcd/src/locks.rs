@@ -27,8 +27,8 @@ use tokio::time::Instant;
 use crate::error::Nature;
 use crate::facts::{Lens, unchanged};
 use crate::keys::{Keys, Record};
-use crate::plan::Write;
 use crate::store::Store;
+use crate::tree::Write;
 
 /// The longest wait of a Go worker before it tries, and half a second for its clock and its way.
 const HOLD: Duration = Duration::from_millis(1500);

@@ -9,7 +9,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use etcd_client::{DeleteOptions, PutOptions, Txn, TxnOp, TxnOpResponse};
+use etcd_client::{Txn, TxnOp, TxnOpResponse};
 use sandclock_core::backend::protocol::{Change, Step};
 use sandclock_core::backend::{Result, SessionId, Version};
 use sandclock_core::go::GoDefaults;
@@ -21,6 +21,7 @@ use crate::facts::{Asked, Assumed, Known, Lens, Missing, Question, Seen};
 use crate::guard::Guards;
 use crate::keys::{Key, Keys};
 use crate::locks;
+use crate::tree::{Tree, Write};
 
 /// A step that waits for its arguments: the facts, and the version of its changes.
 pub(crate) type Ask<'a, T> = Box<dyn Fn(&Lens<'_>, Version) -> Result<Step<T>> + Send + Sync + 'a>;
@@ -48,59 +49,6 @@ pub(crate) struct Setting<'a> {
     pub(crate) guards: Guards,
     pub(crate) beside_go: bool,
     pub(crate) session: Option<&'a SessionId>,
-}
-
-/// A write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Write {
-    pub(crate) key: Key,
-    /// `None` deletes.
-    pub(crate) value: Option<Vec<u8>>,
-    lease: i64,
-}
-
-/// What becomes of a step, by the answers to its questions.
-#[derive(Debug)]
-enum Tree<T> {
-    Leaf {
-        answer: T,
-        writes: Vec<Write>,
-        assumed: Assumed,
-    },
-    Fork {
-        on: Question,
-        no: Box<Self>,
-        yes: Box<Self>,
-    },
-}
-
-impl<T: PartialEq> PartialEq for Tree<T> {
-    /// Whether it makes no difference which of the two is taken.
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (
-                Self::Leaf {
-                    answer: a,
-                    writes: v,
-                    ..
-                },
-                Self::Leaf {
-                    answer: b,
-                    writes: w,
-                    ..
-                },
-            ) => a == b && v == w,
-            (
-                Self::Fork { on: a, no, yes },
-                Self::Fork {
-                    on: b,
-                    no: other_no,
-                    yes: other_yes,
-                },
-            ) => a == b && no == other_no && yes == other_yes,
-            _ => false,
-        }
-    }
 }
 
 /// What is to be sent for a step, or its answer.
@@ -340,66 +288,5 @@ impl<T> Attempt<T> {
     /// Which branch etcd took, from its answers to [`Attempt::txn`].
     pub(crate) fn taken(&self, answers: &[TxnOpResponse]) -> (&Assumed, &[Write]) {
         self.tree.taken(answers)
-    }
-}
-
-impl<T> Tree<T> {
-    fn ops(&self, keys: &Keys, job: &JobName) -> Vec<TxnOp> {
-        match self {
-            Self::Leaf { writes, .. } => writes.iter().map(Write::op).collect(),
-            Self::Fork { on, no, yes } => {
-                let fork = Txn::new()
-                    .when(on.denied(keys, job))
-                    .and_then(no.ops(keys, job))
-                    .or_else(yes.ops(keys, job));
-                vec![TxnOp::txn(fork)]
-            }
-        }
-    }
-
-    fn writes_to(&self, key: &Key) -> bool {
-        match self {
-            Self::Leaf { writes, .. } => writes.iter().any(|write| write.key == *key),
-            Self::Fork { no, yes, .. } => no.writes_to(key) || yes.writes_to(key),
-        }
-    }
-
-    fn weight(&self) -> usize {
-        match self {
-            Self::Leaf { writes, .. } => writes.iter().map(Write::weight).sum(),
-            Self::Fork { no, yes, .. } => no.weight() + yes.weight(),
-        }
-    }
-
-    fn taken(&self, answers: &[TxnOpResponse]) -> (&Assumed, &[Write]) {
-        match self {
-            Self::Leaf {
-                writes, assumed, ..
-            } => (assumed, writes),
-            Self::Fork { no, yes, .. } => match answers.first() {
-                Some(TxnOpResponse::Txn(fork)) if fork.succeeded() => {
-                    no.taken(&fork.op_responses())
-                }
-                Some(TxnOpResponse::Txn(fork)) => yes.taken(&fork.op_responses()),
-                _ => no.taken(&[]),
-            },
-        }
-    }
-}
-
-impl Write {
-    /// The operation of etcd.
-    fn op(&self) -> TxnOp {
-        match &self.value {
-            Some(value) => {
-                let options = (self.lease != 0).then(|| PutOptions::new().with_lease(self.lease));
-                TxnOp::put(self.key.clone(), value.clone(), options)
-            }
-            None => TxnOp::delete(self.key.clone(), None::<DeleteOptions>),
-        }
-    }
-
-    fn weight(&self) -> usize {
-        self.key.len() + self.value.as_ref().map_or(0, Vec::len)
     }
 }

@@ -11,7 +11,7 @@ use sandclock_core::backend::Version;
 
 use crate::facts::Seen;
 use crate::keys::{Key, Keys, Range, Record};
-use crate::plan::Write;
+use crate::tree::Write;
 use crate::watch::Change;
 
 /// Last values by key: one for each open run, and one for each job.

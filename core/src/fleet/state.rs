@@ -250,6 +250,10 @@ pub(super) struct Shared {
     pub(super) phase: Signal<Phase>,
     /// The ends that may be on their way at once.
     pub(super) ends: Semaphore,
+    /// Its process wants it to end once it has drained.
+    pub(super) leave: Signal<bool>,
+    /// It was asked through the store to drain.
+    pub(super) drain_asked: Signal<bool>,
     clock: Arc<dyn Clock>,
     started_at: Timestamp,
     state: Mutex<State>,
@@ -284,6 +288,8 @@ impl Shared {
             window: Signal::new(None),
             phase: Signal::new(Phase::Working),
             ends: Semaphore::new(ENDS),
+            leave: Signal::new(false),
+            drain_asked: Signal::new(false),
         }
     }
 

@@ -13,8 +13,8 @@ pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sock
     text.parse().map_err(|_| D::Error::custom(accepted))
 }
 
-/// An address to listen on, if there is to be one.
-pub(super) fn some_address<'de, D: Deserializer<'de>>(
+/// The same, where there may be none.
+pub(super) fn address_if_any<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<SocketAddr>, D::Error> {
     address(deserializer).map(Some)

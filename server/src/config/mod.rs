@@ -4,6 +4,7 @@
 //! value is read as TOML where it is TOML, else as text. This is the only place that reads the
 //! environment.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -18,6 +19,7 @@ mod environment;
 mod go;
 mod go_api;
 mod kinds;
+mod labels;
 mod load;
 mod stores;
 
@@ -84,8 +86,10 @@ impl Default for Config {
 pub struct WorkerSection {
     /// Its name in the fleet; `None` is the host's name.
     pub name: Option<String>,
-    /// Where a worker of a fleet answers those who watch it; `None` is nowhere.
-    #[serde(deserialize_with = "checked::some_address")]
+    /// What people tell it from others by, such as `zone = "eu-1"`.
+    pub labels: BTreeMap<String, String>,
+    /// Where it answers those who watch it, if it has no API in its process; `None` is nowhere.
+    #[serde(deserialize_with = "checked::address_if_any")]
     pub listen: Option<SocketAddr>,
     /// How many runs it takes at once.
     pub max_concurrent_runs: u32,
@@ -107,10 +111,11 @@ const SPOOL_AT_LEAST: u64 = 1 << 20;
 
 impl Default for WorkerSection {
     fn default() -> Self {
-        let (name, listen, default_timeout_s) = (None, None, None);
+        let (name, default_timeout_s) = (None, None);
         Self {
             name,
-            listen,
+            labels: BTreeMap::new(),
+            listen: None,
             max_concurrent_runs: 64,
             pass_env: Vec::new(),
             workdir: None,
@@ -191,6 +196,7 @@ impl Config {
             let accepted = "a number from 1";
             return Err(FieldError::new("worker.max_concurrent_runs", 0, accepted));
         }
+        labels::check(&self.worker.labels)?;
         let spool = self.worker.spool_max_bytes;
         if spool < SPOOL_AT_LEAST {
             let accepted = format!("a number of bytes from {SPOOL_AT_LEAST}");
@@ -222,9 +228,12 @@ mod tests {
             &[
                 ("SANDCLOCK__WORKER__NAME", "w-7"),
                 ("SANDCLOCK__WORKER__MAX_CONCURRENT_RUNS", "9"),
+                ("SANDCLOCK__WORKER__LABELS__ZONE", "eu-1"),
             ],
         );
         let config = config.unwrap();
+        let zone = config.worker.labels.get("zone");
+        assert_eq!(zone.map(String::as_str), Some("eu-1"));
         assert_eq!(config.worker.name.as_deref(), Some("w-7"));
         assert_eq!(config.worker.max_concurrent_runs, 9);
         assert_eq!(config.default_time_zone.as_deref(), Some("Asia/Tokyo"));
@@ -243,8 +252,24 @@ mod tests {
                 "[worker]\nlisten = \"0.0.0.0:8071\"\n",
                 "line 2: worker.listen: 0.0.0.0:8071 is not accepted: it is open to other hosts",
             ),
+            (
+                "[worker]\nlisten = 8071\n",
+                "line 2: worker.listen: 8071 is not accepted: ",
+            ),
             ("[alerts.targets.ops]\ntype = \"pager\"\n", "webhook"),
             ("[coordination]\ntype = \"zookeeper\"\n", "etcd"),
+            (
+                "[worker.labels]\nzone = 3\n",
+                "line 2: worker.labels.zone: 3 is not accepted: text",
+            ),
+            (
+                "[worker.labels]\n\"a b\" = \"c\"\n",
+                "worker.labels: \"a b\" is not accepted: 1 to 63 letters, digits",
+            ),
+            (
+                "[worker.labels]\nzone = \"a b\"\n",
+                "line 2: worker.labels.zone: \"a b\" is not accepted: 1 to 63 letters, digits",
+            ),
             (
                 "[worker]\nspool_max_bytes = 1000\n",
                 "worker.spool_max_bytes: 1000 is not accepted: a number of bytes from 1048576",

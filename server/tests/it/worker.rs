@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -30,6 +30,7 @@ pub(crate) struct Worker {
     /// Where it answers those who watch it, if it does.
     pub(crate) url: Option<String>,
     pub(crate) process: Child,
+    out: BufReader<ChildStdout>,
     home: TempDir,
 }
 
@@ -60,6 +61,13 @@ impl Worker {
         std::fs::create_dir(&data).unwrap();
         std::fs::copy(server.data().join("tokens.json"), data.join("tokens.json")).unwrap();
         Self::ours(name, home, variables)
+    }
+
+    /// The same on this configuration.
+    pub(crate) fn start_on(name: &str, config: &str) -> Self {
+        let home = TempDir::new().unwrap();
+        std::fs::write(home.path().join(CONFIG), config).unwrap();
+        Self::ours(name, home, &[])
     }
 
     fn ours(name: &str, home: TempDir, variables: &[(&str, &str)]) -> Self {
@@ -133,24 +141,36 @@ impl Worker {
             .spawn()
             .unwrap();
         let out = BufReader::new(process.stdout.take().unwrap());
-        let mut out = out.lines().map_while(Result::ok);
-        let said = out.next().unwrap_or_default();
-        let config = std::fs::read_to_string(home.path().join(CONFIG)).unwrap_or_default();
-        let is_watched = config.lines().any(|line| line == WATCHED);
-        let at = if is_watched { out.next() } else { None };
-        let worker = Self {
+        let mut worker = Self {
             name: name.to_owned(),
-            url: at.and_then(|line| Some(line.split_once(" at ")?.1.to_owned())),
+            url: None,
             process,
+            out,
             home,
         };
+        let said = worker.says();
         let ready = said.ends_with(&format!("worker {name}"));
         assert!(ready, "{said}: {}", worker.log());
+        let config = std::fs::read_to_string(worker.home.path().join(CONFIG)).unwrap_or_default();
+        if config.lines().any(|line| line == WATCHED) {
+            let said = worker.says();
+            let url = said.trim_start().strip_prefix("health");
+            let url = url.and_then(|url| url.trim_start().strip_suffix("/readyz"));
+            worker.url = url.map(str::to_owned);
+            assert!(worker.url.is_some(), "{said}: {}", worker.log());
+        }
         worker
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The next line that it says to whoever starts it; empty if it has ended.
+    pub(crate) fn says(&mut self) -> String {
+        let mut line = String::new();
+        self.out.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
     }
 
     pub(crate) fn home(&self) -> &Path {
