@@ -12,6 +12,7 @@
 mod embedded;
 mod figure;
 mod floors;
+mod herd;
 mod hooks;
 mod redaction;
 mod schedule;
@@ -32,6 +33,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("embedded", embedded::run),
     ("hooks", hooks::run),
     ("redaction", redaction::run),
+    ("herd", herd::run),
 ];
 
 fn main() -> ExitCode {

@@ -97,6 +97,12 @@ impl BackendError {
         self
     }
 
+    /// What was said of it without the operation, whose name is ours and not that of who asked.
+    pub fn without_op<'a>(&self, said: &'a str) -> &'a str {
+        let own = said.strip_prefix(self.op);
+        own.and_then(|said| said.strip_prefix(": ")).unwrap_or(said)
+    }
+
     /// Whether a later try may work without anything being changed by people.
     pub fn is_transient(&self) -> bool {
         matches!(

@@ -32,7 +32,7 @@ pub enum InvariantId {
     L1,
     /// A kill of a live run ends it.
     L2,
-    /// A drain finishes and closes the session.
+    /// A drain finishes; that of a worker that leaves closes the session.
     L3,
 }
 

@@ -92,13 +92,9 @@ impl fmt::Display for RunId {
 
 /// The first `bytes` of `hash` in lower-case hexadecimal.
 pub fn hex(hash: &[u8], bytes: usize) -> String {
-    use fmt::Write as _;
-    hash.iter()
-        .take(bytes)
-        .fold(String::with_capacity(bytes * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    let digit = |half: u8| char::from_digit(half.into(), 16);
+    let digits = |byte: &u8| [digit(byte >> 4), digit(byte & 15)];
+    hash.iter().take(bytes).flat_map(digits).flatten().collect()
 }
 
 /// Where a run is in its life. The last seven are final.

@@ -47,7 +47,7 @@ async fn run(
         .await?
         .with_spool(config, &folders.data)?;
     let worker = parts.worker(config, environment, secrets, spawner).await?;
-    let listener = roles::listen(config).await?;
+    let listener = roles::listen(config.listen, roles::LISTEN).await?;
     let jobs = &*parts.stores.coordination.jobs;
     if !args.no_examples {
         let secret = examples::secret_file(&folders.config)?;
@@ -63,6 +63,7 @@ async fn run(
         worker: Some(worker),
         chores: Some(chores),
         spool: parts.spool.clone(),
+        away: parts.stores.away.clone(),
     };
     running.serve().await
 }

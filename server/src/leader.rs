@@ -74,9 +74,14 @@ impl Chores {
     }
 
     async fn lead(&self) {
+        let mut away = false;
         loop {
             let called = Instant::now();
-            match self.leadership.campaign(&self.me, TTL).await {
+            let answer = self.leadership.campaign(&self.me, TTL).await;
+            if answer.is_ok() && std::mem::take(&mut away) {
+                tracing::info!("the coordination store answers again");
+            }
+            match answer {
                 Ok(Some(ttl)) if called.elapsed() + MARGIN < ttl => {
                     tracing::info!("leads: does the fleet's chores");
                     self.leads.set(true);
@@ -88,6 +93,10 @@ impl Chores {
                     self.leads.set(false);
                 }
                 Ok(_) => {}
+                // Told once: it is asked again for as long as it takes.
+                Err(error) if !std::mem::replace(&mut away, true) => {
+                    tracing::warn!(%error, "the coordination store does not answer; this server does no chores");
+                }
                 Err(error) => tracing::debug!(%error, "cannot tell whether anybody leads"),
             }
             sleep(LOOK_EVERY).await;

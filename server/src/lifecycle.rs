@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use crate::front;
 use crate::leader::Chores;
 use crate::spool::Spool;
+use crate::wire::{RunLog, open_later};
 
 /// How long open connections may take to end, streams among them.
 const CLOSE: Duration = Duration::from_secs(3);
@@ -39,6 +40,8 @@ pub struct Running {
     pub chores: Option<Chores>,
     /// Where its output waits while the run log is away.
     pub spool: Option<Arc<Spool>>,
+    /// A run log that was away when it started.
+    pub away: Option<Arc<RunLog>>,
 }
 
 impl Running {
@@ -55,6 +58,7 @@ impl Running {
         let (leave, leaving) = oneshot::channel::<()>();
         let mut chores = Box::pin(do_chores(self.chores, leaving));
         let mut forwarding = Box::pin(forward(self.spool.as_deref()));
+        let mut opening = Box::pin(open(self.away.as_deref()));
         let mut asked = Some(asked);
         let unfinished = loop {
             tokio::select! {
@@ -74,6 +78,7 @@ impl Running {
                 () = &mut server => bail!("the API ended"),
                 () = &mut chores => bail!("the chores ended"),
                 () = &mut forwarding => {}
+                () = &mut opening => {}
             }
         };
         if let Some(spool) = &self.spool {
@@ -136,6 +141,14 @@ async fn forward(spool: Option<&Spool>) {
         Some(spool) => spool.forward().await,
         None => std::future::pending().await,
     }
+}
+
+/// Opens the run log if that is still to be done, and then has nothing to do for ever.
+async fn open(away: Option<&RunLog>) {
+    if let Some(log) = away {
+        open_later(log).await;
+    }
+    std::future::pending().await
 }
 
 /// The signals that ask for an end.

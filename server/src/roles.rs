@@ -5,7 +5,8 @@
 
 use std::future::Future;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -37,7 +38,7 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
         let secrets = log(&environment);
         let stores = wire::open_stores(&config, &folders.data).await?;
         let parts = Parts::new(stores, secrets).await?;
-        let listener = listen(&config).await?;
+        let listener = listen(config.listen, LISTEN).await?;
         let signals = Signals::new()?;
         let tokens = tokens(&listener, &folders)?;
         if config.go_api.open {
@@ -53,6 +54,7 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
             worker: None,
             chores: Some(parts.chores(&config)?),
             spool: None,
+            away: parts.stores.away.clone(),
         };
         running.serve().await
     })
@@ -67,6 +69,13 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
     // Early, while the process is small: this is what starts jobs.
     let spawner = Spawner::start().context("start the spawner")?;
     let environment = Environment::of_process();
+    #[cfg(debug_assertions)]
+    if environment
+        .variables()
+        .contains_key("SANDCLOCK_TEST_LATER_FORM")
+    {
+        sandclock_core::stored::write_later_form();
+    }
     let file = config;
     let config = of_a_fleet(file, &environment)?;
     if config.from_go == Some(GoFile::Master) {
@@ -86,18 +95,35 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
         let worker = parts
             .worker(&config, &environment, secrets, spawner)
             .await?;
-        let name = worker.handle().status().name;
+        let handle = worker.handle();
+        let name = handle.status().name;
+        let watched = match config.worker.listen {
+            Some(address) => {
+                let tokens = known_tokens(&folders, "metrics", Role::Viewer)?;
+                Some((listen(address, "worker.listen").await?, tokens))
+            }
+            None => None,
+        };
         let signals = Signals::new()?;
         say(&format!(
             "Sandclock {} is ready: worker {name}",
             crate::VERSION
         ));
+        let front = match watched {
+            Some((listener, tokens)) => {
+                let tokens = tokens_of_a_worker(&listener, tokens)?;
+                let api = parts.api(&config, Some(handle), tokens);
+                Some((listener, api::router_of_a_worker(api)))
+            }
+            None => None,
+        };
         let running = Running {
             signals,
-            front: None,
+            front,
             worker: Some(worker),
             chores: None,
             spool: parts.spool.clone(),
+            away: parts.stores.away.clone(),
         };
         running.serve().await
     })
@@ -164,9 +190,12 @@ pub(crate) fn log(environment: &Environment) -> KnownSecrets {
     secrets
 }
 
-/// Opens the API's address.
-pub(crate) async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(config.listen).await;
+/// How the API's address is set.
+pub(crate) const LISTEN: &str = "listen in the configuration, or --listen of sandclock dev";
+
+/// Opens an address that is set in this way.
+pub(crate) async fn listen(address: SocketAddr, how: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
     listener.map_err(|error| {
         let remedy = match error.kind() {
             ErrorKind::AddrInUse => {
@@ -178,25 +207,62 @@ pub(crate) async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
             ErrorKind::AddrNotAvailable => "this host does not have that address: choose another",
             _ => "choose another address",
         };
-        let how = "(listen in the configuration, or --listen of sandclock dev)";
-        anyhow!("cannot listen on {}: {error}; {remedy} {how}", config.listen)
+        anyhow!("cannot listen on {address}: {error}; {remedy} ({how})")
     })
+}
+
+/// The tokens of this host.
+struct Known {
+    tokens: Tokens,
+    path: PathBuf,
+    /// The only one, if it was made now.
+    first: Option<String>,
+}
+
+/// The tokens of this host; without any, one of this name and role is made.
+fn known_tokens(folders: &Folders, name: &str, role: Role) -> anyhow::Result<Known> {
+    let path = folders.data.join("tokens.json");
+    let mut tokens = Tokens::load(&path)?;
+    let name = name.to_owned();
+    let first = match tokens.is_empty() {
+        true => Some(tokens.create(&path, TokenInfo { name, role })?),
+        false => None,
+    };
+    Ok(Known {
+        tokens,
+        path,
+        first,
+    })
+}
+
+/// The tokens that a worker knows; shows the first one, which can see and do nothing else, and where it is of use.
+fn tokens_of_a_worker(listener: &TcpListener, known: Known) -> anyhow::Result<Tokens> {
+    let Known {
+        tokens,
+        path,
+        first,
+    } = known;
+    let url = format!("http://{}", listener.local_addr()?);
+    say(&format!("  health  {url}/readyz"));
+    say(&format!("  metrics {url}/metrics"));
+    match first {
+        Some(token) => say(&format!(
+            "  token   {token}  (viewer, for metrics; shown this once, stored as a hash in {})",
+            path.display()
+        )),
+        None => say(&format!("  token   one of those in {}", path.display())),
+    }
+    Ok(tokens)
 }
 
 /// The tokens of this host; the first one is made and shown, with where it is of use.
 pub(crate) fn tokens(listener: &TcpListener, folders: &Folders) -> anyhow::Result<Tokens> {
-    let path = folders.data.join("tokens.json");
-    let mut tokens = Tokens::load(&path)?;
+    let Known {
+        tokens,
+        path,
+        first,
+    } = known_tokens(folders, "admin", Role::Admin)?;
     let url = format!("http://{}", listener.local_addr()?);
-    let admin = || TokenInfo {
-        name: "admin".to_owned(),
-        role: Role::Admin,
-    };
-    let first = if tokens.is_empty() {
-        Some(tokens.create(&path, admin())?)
-    } else {
-        None
-    };
     say(&format!("Sandclock {} is ready: {url}", crate::VERSION));
     say(&format!("  data   {}", folders.data.display()));
     match first {

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::place::Place;
-use crate::process;
+use crate::{process, tools};
 
 /// What `cargo xtask fleet` was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,23 +52,54 @@ pub(crate) fn fleet(options: &FleetOptions) -> Result<()> {
     process::run(&mut command)
 }
 
-/// Runs the long form of the storm over real processes, of which the short one is among the tests.
-pub(crate) fn storm() -> Result<()> {
+/// The long form of something over real processes, of which the short one is among the tests.
+#[derive(Debug)]
+pub(crate) struct Storm {
+    /// Which tests.
+    filter: &'static [&'static str],
+    /// What makes them long.
+    variables: &'static [(&'static str, &'static str)],
+}
+
+/// Bad weather: clocks that disagree, workers that are killed and stopped.
+pub(crate) const WEATHER: Storm = Storm {
+    filter: &["--exact", "storm::each_tick_starts_once_in_a_storm"],
+    variables: &[
+        ("SANDCLOCK_STORM_JOBS", "200"),
+        ("SANDCLOCK_STORM_S", "600"),
+        ("SANDCLOCK_STORM_GUST_S", "30"),
+    ],
+};
+
+/// Stores that go away, one test after the other: the run may go without contact for no longer than it may unless its
+/// job says so.
+pub(crate) const OUTAGES: Storm = Storm {
+    filter: &["outages::", "--test-threads", "1"],
+    variables: &[
+        ("SANDCLOCK_OUTAGE_S", "180"),
+        ("SANDCLOCK_OUTAGE_LOST_AFTER_S", "30"),
+    ],
+};
+
+/// Runs a long form.
+pub(crate) fn storm(storm: &Storm) -> Result<()> {
     let place = Place::find()?;
-    let name = "storm::each_tick_starts_once_in_a_storm";
+    tools::etcd()?;
+    tools::faketime()?;
+    tools::mongod(&place)?;
     // The whole workspace, so that nothing is compiled with other features than for the tests.
     let mut command = place.cargo(&["test", "--locked", "--workspace", "--test", "it"]);
     command
-        .args(["--", "--exact", name, "--nocapture"])
-        .env("SANDCLOCK_STORM_JOBS", "200")
-        .env("SANDCLOCK_STORM_S", "600")
-        .env("SANDCLOCK_STORM_GUST_S", "30");
+        .args(["--", "--nocapture"])
+        .args(storm.filter)
+        .envs(storm.variables.iter().copied());
     process::run(&mut command)
 }
 
 /// Runs the benchmarks optimised, as the product is.
 pub(crate) fn bench(options: &[&str]) -> Result<()> {
     let place = Place::find()?;
+    tools::etcd()?;
     let mut command = place.cargo(&["run", "--locked", "--release", "--package"]);
     command.arg("sandclock-bench").arg("--").args(options);
     process::run(&mut command)

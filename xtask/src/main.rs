@@ -31,6 +31,7 @@ cargo xtask plugins                       builds the standard plugins into examp
 cargo xtask protos                        writes etcd's protocol code into backends/etcd/protos, after an update
 cargo xtask fleet --seeds N [--seed S]    the fleet simulation over N seeds, from seed S
 cargo xtask storm                         ten minutes of 200 jobs on real servers and workers that are killed and stopped
+cargo xtask storm outages                 etcd away for 30 s, MongoDB for three minutes at 20 runs a second, on real ones
 cargo xtask bench [--check] [NAME ...]    figures as ratios; --check compares them with bench/floors.toml
 cargo xtask help                          this text
 
@@ -55,7 +56,8 @@ fn main() -> ExitCode {
             Ok(options) => commands::fleet(&options),
             Err(wrong) => return usage(&wrong),
         },
-        ["storm"] => commands::storm(),
+        ["storm"] => commands::storm(&commands::WEATHER),
+        ["storm", "outages"] => commands::storm(&commands::OUTAGES),
         ["bench", options @ ..] => commands::bench(options),
         [unknown, ..] => return usage(&format!("unknown or incomplete command: {unknown}")),
     };

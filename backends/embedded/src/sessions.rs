@@ -25,6 +25,7 @@ struct Lease {
     info: WorkerInfo,
     ttl: Duration,
     deadline: Instant,
+    drain_asked: bool,
 }
 
 #[derive(Debug)]
@@ -141,6 +142,7 @@ impl Sessions for Store {
             info: me.clone(),
             ttl,
             deadline: from_now(ttl),
+            drain_asked: false,
         };
         self.sessions.change(|table| {
             let event = SessionEvent::Live(id.clone(), lease.info.clone());
@@ -166,6 +168,19 @@ impl Sessions for Store {
         })
     }
 
+    async fn ask_to_drain(&self, session: &SessionId) -> Result<bool> {
+        Ok(self.sessions.change(|table| {
+            let Some(lease) = table.live.get_mut(session) else {
+                return false;
+            };
+            lease.drain_asked = true;
+            table
+                .history
+                .push(SessionEvent::DrainAsked(session.clone()));
+            true
+        }))
+    }
+
     async fn close(&self, session: &SessionId) -> Result<()> {
         self.sessions.end(session);
         Ok(())
@@ -174,8 +189,14 @@ impl Sessions for Store {
     async fn live(&self) -> Result<Events<SessionEvent>> {
         let (first, position) = {
             let table = self.sessions.now();
-            let live = (table.live.iter())
-                .map(|(id, lease)| SessionEvent::Live(id.clone(), lease.info.clone()));
+            let live = table.live.iter().flat_map(|(id, lease)| {
+                let asked = lease
+                    .drain_asked
+                    .then(|| SessionEvent::DrainAsked(id.clone()));
+                [SessionEvent::Live(id.clone(), lease.info.clone())]
+                    .into_iter()
+                    .chain(asked)
+            });
             let first = live.chain([SessionEvent::Synced]).collect();
             (first, table.history.end())
         };

@@ -6,7 +6,7 @@
 //! ever has twice, so that a guard which has failed fails for ever; absence alone can come back.
 //!
 //! Two questions are not about one key: whether any run of the job is open, and whether any tick waits. They
-//! are not known beforehand and become branches of the transaction (see [`plan`](crate::plan)).
+//! become branches of the transaction (see [`plan`](crate::plan)), unless a no is likely enough to be one more guard.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,7 +58,7 @@ impl Seen {
     }
 
     /// The version and the bytes, if anything stands there.
-    fn value(&self) -> Option<(Version, &[u8])> {
+    pub(crate) fn value(&self) -> Option<(Version, &[u8])> {
         match self {
             Self::Absent => None,
             Self::At { version, value } => Some((*version, value)),
@@ -103,6 +103,15 @@ pub(crate) enum Question {
 }
 
 impl Question {
+    /// The guard that a no is.
+    pub(crate) fn guard(self) -> Guard {
+        match self {
+            Self::AnyOpen => Guard::Free,
+            Self::TickWaits => Guard::NoneWaits,
+            Self::Locked | Self::LockedByOther => Guard::Lock,
+        }
+    }
+
     /// What is so if the answer is no.
     pub(crate) fn denied(self, keys: &Keys, job: &JobName) -> Vec<Compare> {
         let none_in = |range: Range| absent(range.start).with_range(range.end);
@@ -136,6 +145,7 @@ pub(crate) enum Missing {
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
     pub(crate) keys: BTreeSet<Key>,
+    pub(crate) answers: BTreeSet<Question>,
     pub(crate) missing: Option<Missing>,
 }
 
@@ -174,8 +184,10 @@ impl Lens<'_> {
 
     fn answer(&self, question: Question) -> Result<bool> {
         let answer = self.assumed.get(&question).copied();
+        let mut asked = self.asked.borrow_mut();
+        asked.answers.insert(question);
         if answer.is_none() {
-            self.asked.borrow_mut().missing = Some(Missing::Answer(question));
+            asked.missing = Some(Missing::Answer(question));
         }
         answer.ok_or_else(unknown)
     }

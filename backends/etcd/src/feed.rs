@@ -122,6 +122,7 @@ impl FireFeed for Store {
     async fn snapshot(&self) -> Result<(FireView, Cursor)> {
         const OP: &str = "feed.snapshot";
         let (mut view, mut at) = (FireView::default(), None);
+        self.recall.clear();
         for kind in ["mark", "open", "wait", "done"] {
             let (records, revision) = self.client.range(OP, &self.keys.all(kind), at).await?;
             at = Some(revision);

@@ -2,11 +2,12 @@
 //!
 //! | call | known beforehand, so that one request does |
 //! |---|---|
-//! | decide | the mark's value and the job's version, as the planner saw them; no kill |
+//! | decide | the mark's value and the job's version, as the planner saw them; no kill; no open run if none is known |
 //! | end | the open record and the mark, as this process wrote or saw them last; no kill |
 //! | others | nothing: they are rare, and read first |
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use sandclock_core::backend::protocol::{self, Step};
@@ -18,7 +19,7 @@ use sandclock_core::job::JobName;
 use sandclock_core::run::{Outcome, RunId, RunKey};
 use sandclock_core::{BackendError, ErrorKind, stored};
 
-use crate::facts::{Known, Lens, Seen};
+use crate::facts::{Known, Lens, Question, Seen};
 use crate::keys::Key;
 use crate::locks;
 use crate::places::Place;
@@ -42,6 +43,7 @@ impl Store {
             around,
             known: Known::new(),
             guessed: false,
+            unlikely: BTreeSet::new(),
             lease: 0,
             beside_go: false,
         }
@@ -78,8 +80,13 @@ impl Store {
             Place::Apart => [(go.clone(), Seen::Absent), (apart.clone(), planned)],
         };
         let others = [(mark.clone(), prev), (kill.clone(), Seen::Absent)];
+        let unlikely = match self.recall.any_open(&self.keys.open_of(job)) {
+            true => BTreeSet::new(),
+            false => [Question::AnyOpen].into(),
+        };
         Item {
             known: known.into_iter().chain(others).collect(),
+            unlikely,
             guessed: true,
             ..Self::item(job, vec![go, apart, mark, open, kill], move |facts, at| {
                 locks::decide(facts, session, due, at)

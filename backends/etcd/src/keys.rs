@@ -3,6 +3,7 @@
 //! | key below our prefix | value | life |
 //! |---|---|---|
 //! | `session/<id>` | what the worker says of itself | the session's lease |
+//! | `session-drain/<id>` | nothing; the worker is asked to drain | the session's lease |
 //! | `mark/J` | last decided fire time, generation, streak, as text | a week longer than the job |
 //! | `open/J/R`, `wait/J/R`, `done/J/R` | the run's record | until the next step |
 //! | `kill/<run>` | who and why | a lease of its own |
@@ -91,6 +92,19 @@ impl Keys {
         Range::below(self.prefix.as_str())
     }
 
+    /// A key under each prefix, at which nothing ever stands, and the leader's.
+    pub(crate) fn one_of_each(&self) -> Vec<Key> {
+        let prefixes = [
+            &self.prefix,
+            &self.jobs,
+            &self.locks,
+            &self.kills,
+            &self.workers,
+        ];
+        let under = prefixes.map(|prefix| format!("{prefix}/nothing").into_bytes());
+        under.into_iter().chain([self.leader()]).collect()
+    }
+
     /// All keys of one kind, by the word after our prefix.
     pub(crate) fn all(&self, kind: &str) -> Range {
         Range::below(format!("{}{kind}/", self.prefix))
@@ -102,6 +116,19 @@ impl Keys {
 
     pub(crate) fn session(&self, id: &SessionId) -> Key {
         self.own("session", id)
+    }
+
+    /// Where the worker of a session is asked to drain.
+    pub(crate) fn drain(&self, id: &SessionId) -> Key {
+        self.own("session-drain", id)
+    }
+
+    /// Every session, and before these who is asked to drain.
+    pub(crate) fn sessions(&self) -> Range {
+        Range {
+            start: self.all("session-drain").start,
+            end: self.all("session").end,
+        }
     }
 
     pub(crate) fn mark(&self, job: &JobName) -> Key {
@@ -160,6 +187,12 @@ impl Keys {
     pub(crate) fn session_of(&self, key: &[u8]) -> Option<SessionId> {
         let (kind, id) = self.parts(key)?;
         (kind == "session").then(|| SessionId(id.to_owned()))
+    }
+
+    /// The session that a key asks to drain.
+    pub(crate) fn drained_by(&self, key: &[u8]) -> Option<SessionId> {
+        let (kind, id) = self.parts(key)?;
+        (kind == "session-drain").then(|| SessionId(id.to_owned()))
     }
 
     /// The job whose key of this kind it is.

@@ -8,7 +8,7 @@
 //!   [`orphans`]: the marks of deleted jobs.
 //! - [`sessions`], [`leases`]: leases, registration; [`kills`]: kill marks, ours and the Go fleet's.
 //! - [`leadership`]: which server does the chores.
-//! - [`fires`]: the claim protocol's writes. [`facts`] is what a step of core is told, [`plan`] makes a
+//! - [`fires`]: the claim protocol's writes. [`facts`] is what a step of core is told, [`plan`] and [`tree`] make a
 //!   transaction of it, [`carry`] sends that until there is an answer, [`recall`] spares a read,
 //!   [`ends`] lets ends that come together share a request.
 //! - [`go`]: what a Go fleet's master does.
@@ -57,6 +57,7 @@ mod plan;
 mod recall;
 mod sessions;
 mod store;
+mod tree;
 mod watch;
 
 pub use config::{EtcdConfig, GoKeys, Login, Tls};
@@ -69,7 +70,7 @@ use store::Store;
 ///
 /// # Errors
 /// `InvalidConfig` if the configuration can never work, or the server is older than etcd 3.4; `Denied` if the
-/// login is refused; `Unavailable` or `Timeout` if no endpoint answers.
+/// login is refused or gives too few rights; `Unavailable` or `Timeout` if no endpoint answers.
 pub async fn connect(config: EtcdConfig) -> Result<Coordination> {
     Ok(connect_as_master(config).await?.0)
 }

@@ -30,8 +30,8 @@ use crate::beside::Beside;
 use crate::error::Nature;
 use crate::facts::{Lens, unchanged};
 use crate::keys::{Keys, Record};
-use crate::plan::Write;
 use crate::store::Store;
+use crate::tree::Write;
 
 /// The longest wait of a Go worker before it tries, and half a second for its clock and its way.
 const HOLD: Duration = Duration::from_millis(1500);

@@ -2,12 +2,14 @@
 //!
 //! The step is run on what is known, once for each answer that a question about the store could have; the
 //! outcomes become branches that etcd chooses between, and branches that agree are merged. So `forbid` is "if
-//! no run is open: claim, else: record that it was busy" without this crate knowing any policy (A2). Once
+//! no run is open: claim, else: record that it was busy" without this crate knowing any policy (A2). A branch that
+//! is unlikely to be taken is left out at first, because etcd reads, checks and keeps it all the same. Once
 //! etcd has said which branch it took, and at which revision, the step is run once more to say the answer.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
-use etcd_client::{DeleteOptions, PutOptions, Txn, TxnOp, TxnOpResponse};
+use etcd_client::{Txn, TxnOp, TxnOpResponse};
 use sandclock_core::backend::protocol::{Change, Step};
 use sandclock_core::backend::{Result, SessionId, Version};
 use sandclock_core::go::GoDefaults;
@@ -19,6 +21,7 @@ use crate::facts::{Asked, Assumed, Known, Lens, Missing, Question, Seen};
 use crate::guard::Guards;
 use crate::keys::{Key, Keys};
 use crate::locks;
+use crate::tree::{Tree, Write};
 
 /// A step that waits for its arguments: the facts, and the version of its changes.
 pub(crate) type Ask<'a, T> = Box<dyn Fn(&Lens<'_>, Version) -> Result<Step<T>> + Send + Sync + 'a>;
@@ -32,6 +35,8 @@ pub(crate) struct Item<'a, T> {
     pub(crate) known: Known,
     /// Whether what is known is only what the caller says, so that no answer may rest on it alone.
     pub(crate) guessed: bool,
+    /// Questions to which the answer is likely to be no, so that the other branch is not worth sending.
+    pub(crate) unlikely: BTreeSet<Question>,
     /// On which a request is remembered, or a lock hangs.
     pub(crate) lease: i64,
     /// Whether Go workers share the jobs, from the beginning of the step to its answer.
@@ -47,59 +52,6 @@ pub(crate) struct Setting<'a> {
     pub(crate) session: Option<&'a SessionId>,
 }
 
-/// A write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Write {
-    pub(crate) key: Key,
-    /// `None` deletes.
-    pub(crate) value: Option<Vec<u8>>,
-    lease: i64,
-}
-
-/// What becomes of a step, by the answers to its questions.
-#[derive(Debug)]
-enum Tree<T> {
-    Leaf {
-        answer: T,
-        writes: Vec<Write>,
-        assumed: Assumed,
-    },
-    Fork {
-        on: Question,
-        no: Box<Self>,
-        yes: Box<Self>,
-    },
-}
-
-impl<T: PartialEq> PartialEq for Tree<T> {
-    /// Whether it makes no difference which of the two is taken.
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (
-                Self::Leaf {
-                    answer: a,
-                    writes: v,
-                    ..
-                },
-                Self::Leaf {
-                    answer: b,
-                    writes: w,
-                    ..
-                },
-            ) => a == b && v == w,
-            (
-                Self::Fork { on: a, no, yes },
-                Self::Fork {
-                    on: b,
-                    no: other_no,
-                    yes: other_yes,
-                },
-            ) => a == b && no == other_no && yes == other_yes,
-            _ => false,
-        }
-    }
-}
-
 /// What is to be sent for a step, or its answer.
 pub(crate) enum Plan<T> {
     Answer(T),
@@ -110,6 +62,7 @@ pub(crate) enum Plan<T> {
 /// A transaction that carries a step out if what it rests on is still so.
 pub(crate) struct Attempt<T> {
     guards: Vec<Key>,
+    denied: Vec<Question>,
     tree: Tree<T>,
 }
 
@@ -127,8 +80,9 @@ impl<T> Item<'_, T> {
 impl<T: PartialEq> Item<'_, T> {
     /// What to do next.
     pub(crate) fn plan(&mut self, setting: &Setting<'_>) -> Result<Plan<T>> {
-        let mut guards = Asked::default();
-        let tree = match self.grow(setting, &Assumed::new(), &mut guards)? {
+        let mut asked = Asked::default();
+        let no = self.unlikely.iter().map(|question| (*question, false));
+        let tree = match self.grow(setting, &no.collect(), &mut asked)? {
             Ok(tree) => tree,
             Err(missing) => {
                 if !self.around.contains(&missing) {
@@ -142,7 +96,12 @@ impl<T: PartialEq> Item<'_, T> {
                 Ok(Plan::Answer(answer))
             }
             tree => Ok(Plan::Try(Attempt {
-                guards: guards.keys.into_iter().collect(),
+                guards: asked.keys.into_iter().collect(),
+                denied: asked
+                    .answers
+                    .intersection(&self.unlikely)
+                    .copied()
+                    .collect(),
                 tree,
             })),
         }
@@ -157,6 +116,7 @@ impl<T: PartialEq> Item<'_, T> {
     ) -> Result<std::result::Result<Tree<T>, Key>> {
         let (outcome, asked) = self.run(setting, assumed, Version(0));
         all.keys.extend(asked.keys);
+        all.answers.extend(asked.answers);
         let question = match asked.missing {
             None => {
                 let Step { answer, changes } = outcome?;
@@ -244,7 +204,13 @@ impl<T: PartialEq> Item<'_, T> {
         let put = |key, value: Result<Vec<u8>>| Ok::<_, BackendError>((key, Some(value?)));
         let (key, value) = match change {
             Change::Mark(job, mark) => {
-                put(keys.mark(&job), Ok(stored::mark_text(&mark).into_bytes()))?
+                let key = keys.mark(&job);
+                let previous = self.known.get(&key).and_then(Seen::value);
+                let text = match previous {
+                    Some((_, previous)) => stored::mark_text_over(&mark, previous),
+                    None => stored::mark_text(&mark),
+                };
+                put(key, Ok(text.into_bytes()))?
             }
             Change::Open(open) => {
                 let key = keys.open(&open.job, &open.key);
@@ -293,6 +259,7 @@ impl<T: PartialEq> Item<'_, T> {
     /// Takes in what such a read has found; nothing is a guess any more.
     pub(crate) fn learn(&mut self, answers: &[TxnOpResponse]) {
         self.guessed = false;
+        self.unlikely.clear();
         self.known.clear();
         for (key, answer) in self.around.iter().zip(answers) {
             if let TxnOpResponse::Get(get) = answer {
@@ -311,9 +278,11 @@ impl<T> Attempt<T> {
             .guards
             .iter()
             .filter(|key| guards.keep(keys.guard_of(key)));
-        let compares = kept.filter_map(|key| Some(item.known.get(key)?.guard(key.clone())));
+        let as_known = kept.filter_map(|key| Some(item.known.get(key)?.guard(key.clone())));
+        let denied = (self.denied.iter()).filter(|question| guards.keep(question.guard()));
+        let denied = denied.flat_map(|question| question.denied(keys, item.job));
         Txn::new()
-            .when(compares.collect::<Vec<_>>())
+            .when(as_known.chain(denied).collect::<Vec<_>>())
             .and_then(self.tree.ops(keys, item.job))
             .or_else(reads)
     }
@@ -331,66 +300,5 @@ impl<T> Attempt<T> {
     /// Which branch etcd took, from its answers to [`Attempt::txn`].
     pub(crate) fn taken(&self, answers: &[TxnOpResponse]) -> (&Assumed, &[Write]) {
         self.tree.taken(answers)
-    }
-}
-
-impl<T> Tree<T> {
-    fn ops(&self, keys: &Keys, job: &JobName) -> Vec<TxnOp> {
-        match self {
-            Self::Leaf { writes, .. } => writes.iter().map(Write::op).collect(),
-            Self::Fork { on, no, yes } => {
-                let fork = Txn::new()
-                    .when(on.denied(keys, job))
-                    .and_then(no.ops(keys, job))
-                    .or_else(yes.ops(keys, job));
-                vec![TxnOp::txn(fork)]
-            }
-        }
-    }
-
-    fn writes_to(&self, key: &Key) -> bool {
-        match self {
-            Self::Leaf { writes, .. } => writes.iter().any(|write| write.key == *key),
-            Self::Fork { no, yes, .. } => no.writes_to(key) || yes.writes_to(key),
-        }
-    }
-
-    fn weight(&self) -> usize {
-        match self {
-            Self::Leaf { writes, .. } => writes.iter().map(Write::weight).sum(),
-            Self::Fork { no, yes, .. } => no.weight() + yes.weight(),
-        }
-    }
-
-    fn taken(&self, answers: &[TxnOpResponse]) -> (&Assumed, &[Write]) {
-        match self {
-            Self::Leaf {
-                writes, assumed, ..
-            } => (assumed, writes),
-            Self::Fork { no, yes, .. } => match answers.first() {
-                Some(TxnOpResponse::Txn(fork)) if fork.succeeded() => {
-                    no.taken(&fork.op_responses())
-                }
-                Some(TxnOpResponse::Txn(fork)) => yes.taken(&fork.op_responses()),
-                _ => no.taken(&[]),
-            },
-        }
-    }
-}
-
-impl Write {
-    /// The operation of etcd.
-    fn op(&self) -> TxnOp {
-        match &self.value {
-            Some(value) => {
-                let options = (self.lease != 0).then(|| PutOptions::new().with_lease(self.lease));
-                TxnOp::put(self.key.clone(), value.clone(), options)
-            }
-            None => TxnOp::delete(self.key.clone(), None::<DeleteOptions>),
-        }
-    }
-
-    fn weight(&self) -> usize {
-        self.key.len() + self.value.as_ref().map_or(0, Vec::len)
     }
 }

@@ -1,4 +1,4 @@
-//! What this process wrote last of records that it will write again: its open runs, and marks.
+//! What this process last knew of open runs and marks.
 //!
 //! An end needs the open record and the job's mark. The process that ends a run has claimed it, so it knows
 //! the record, and mostly the mark; then an end is one request instead of two. What is recalled is a guess: the
@@ -10,11 +10,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use sandclock_core::backend::Version;
 
 use crate::facts::Seen;
-use crate::keys::{Key, Keys, Record};
-use crate::plan::Write;
+use crate::keys::{Key, Keys, Range, Record};
+use crate::tree::Write;
 use crate::watch::Change;
 
-/// Last writes by key: one for each run that this process has open, and one for each job.
+/// Last values by key: one for each open run, and one for each job.
 #[derive(Debug)]
 pub(crate) struct Recall {
     keys: Keys,
@@ -53,18 +53,31 @@ impl Recall {
         }
     }
 
-    /// Follows what others write: marks that moved, and runs that are over.
+    /// Whether a run is known that stands in this range of open records.
+    pub(crate) fn any_open(&self, range: &Range) -> bool {
+        let seen = self.seen();
+        let mut open = seen.range(range.start.clone()..range.end.clone());
+        open.next().is_some()
+    }
+
+    /// Follows what others write: marks that moved, runs that began, and runs that are over.
     pub(crate) fn follow(&self, change: &Change) {
-        match (self.keys.record_of(&change.key), &change.value) {
-            (Some(Record::Mark(_)), Some(value)) => {
-                let (version, value) = (change.version, value.clone());
-                self.seen()
-                    .insert(change.key.clone(), Seen::At { version, value });
-            }
-            (Some(Record::Mark(_) | Record::Open(..)), None) => {
-                self.seen().remove(&change.key);
-            }
-            _ => {}
+        let record = self.keys.record_of(&change.key);
+        if !matches!(record, Some(Record::Mark(_) | Record::Open(..))) {
+            return;
         }
+        let mut seen = self.seen();
+        match &change.value {
+            Some(value) => {
+                let (version, value) = (change.version, value.clone());
+                seen.insert(change.key.clone(), Seen::At { version, value });
+            }
+            None => drop(seen.remove(&change.key)),
+        }
+    }
+
+    /// Forgets everything, before all that there is is read anew.
+    pub(crate) fn clear(&self) {
+        self.seen().clear();
     }
 }

@@ -114,6 +114,9 @@ impl Source for Registry {
             news = self.watch.next() => news?,
         };
         let event = |change: watch::Change| {
+            if let Some(id) = keys.drained_by(&change.key) {
+                return change.value.map(|_| SessionEvent::DrainAsked(id));
+            }
             let id = keys.session_of(&change.key)?;
             Some(match change.value {
                 Some(value) => SessionEvent::Live(id, readable(&change.key, &value)?),
@@ -167,6 +170,22 @@ impl Sessions for Store {
         }
     }
 
+    async fn ask_to_drain(&self, session: &SessionId) -> Result<bool> {
+        const OP: &str = "sessions.ask_to_drain";
+        let Some(lease) = self.lease_of(OP, session).await? else {
+            return Ok(false);
+        };
+        let options = PutOptions::new().with_lease(lease);
+        let ask = TxnOp::put(self.keys.drain(session), "", Some(options));
+        let lives = present(self.keys.session(session));
+        let txn = Txn::new().when([lives]).and_then([ask]);
+        match self.client.txn(OP, Nature::Writes, txn).await {
+            Ok(answer) => Ok(answer.succeeded()),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn close(&self, session: &SessionId) -> Result<()> {
         const OP: &str = "sessions.close";
         let Some(lease) = self.lease_of(OP, session).await? else {
@@ -179,7 +198,7 @@ impl Sessions for Store {
 
     async fn live(&self) -> Result<Events<SessionEvent>> {
         const OP: &str = "sessions.live";
-        let range = self.keys.all("session");
+        let range = self.keys.sessions();
         let (found, seen) = self.client.range(OP, &range, None).await?;
         let (registered, locks) = (self.keys.workers(), self.keys.locks());
         let (workers, _) = self.client.range(OP, &registered, Some(seen)).await?;
@@ -194,7 +213,11 @@ impl Sessions for Store {
             let id = self.keys.session_of(kv.key())?;
             Some(SessionEvent::Live(id, readable(kv.key(), kv.value())?))
         });
-        let first = live.chain([SessionEvent::Synced]).collect();
+        let asked = found.iter().filter_map(|kv| {
+            let id = self.keys.drained_by(kv.key())?;
+            Some(SessionEvent::DrainAsked(id))
+        });
+        let first = live.chain(asked).chain([SessionEvent::Synced]).collect();
         Ok(watch::events(first, registry))
     }
 }

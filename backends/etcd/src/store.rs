@@ -5,6 +5,8 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use etcd_client::{Txn, TxnOp};
+use sandclock_core::ErrorKind;
 use sandclock_core::backend::protocol::REQUEST_LIFE;
 use sandclock_core::backend::{Result, SessionId};
 
@@ -13,8 +15,10 @@ use crate::cleans::Cleans;
 use crate::client::Client;
 use crate::config::EtcdConfig;
 use crate::ends::Ends;
+use crate::error::Nature;
+use crate::facts::{absent, present};
 use crate::guard::Guards;
-use crate::keys::Keys;
+use crate::keys::{Key, Keys};
 use crate::leases::Leases;
 use crate::locks::Locks;
 use crate::places::Places;
@@ -51,8 +55,10 @@ pub(crate) struct Shared {
 impl Store {
     pub(crate) async fn connect(config: EtcdConfig, guards: Guards) -> Result<Self> {
         let keys = Keys::of(&config);
+        let client = Client::connect(&config).await?;
+        check_rights(&client, &keys).await?;
         Ok(Self(Arc::new(Shared {
-            client: Client::connect(&config).await?,
+            client,
             sessions: Mutex::default(),
             guards,
             recall: Recall::new(keys.clone()),
@@ -66,6 +72,24 @@ impl Store {
             keys,
             config,
         })))
+    }
+}
+
+/// Refuses a user who may not do what the contracts will. etcd checks the rights to all that a transaction names, so
+/// one that does nothing asks for all at once: its guards contradict each other.
+async fn check_rights(client: &Client, keys: &Keys) -> Result<()> {
+    let each = keys.one_of_each();
+    let never = each.first().cloned().unwrap_or_default();
+    let put = |key: &Key| TxnOp::put(key.clone(), "", None);
+    let get = |key: &Key| TxnOp::get(key.clone(), None);
+    let ask = Txn::new()
+        .when([present(never.clone()), absent(never)])
+        .and_then(each.iter().map(put).collect::<Vec<_>>())
+        .or_else(each.iter().map(get).collect::<Vec<_>>());
+    match client.txn("etcd.connect", Nature::Reads, ask).await {
+        Err(error) if error.kind == ErrorKind::Denied => Err(error),
+        // Whether it works, each call says for itself.
+        _ => Ok(()),
     }
 }
 

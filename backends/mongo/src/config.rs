@@ -71,6 +71,17 @@ impl MongoConfig {
         Ok(())
     }
 
+    /// The URI without its credentials, and without its options, which can hold secrets too.
+    pub fn address(&self) -> String {
+        let uri = self.uri.split('?').next().unwrap_or_default();
+        match credentials(uri) {
+            Some(credentials) => uri.replacen(credentials, "***", 1),
+            None if uri.contains("://") => uri.to_owned(),
+            // Something else was taken for a URI, perhaps a secret.
+            None => "***".to_owned(),
+        }
+    }
+
     /// `text` without the credentials of the URI, for messages.
     pub(crate) fn redact(&self, text: &str) -> String {
         let Some(credentials) = credentials(&self.uri) else {
@@ -92,18 +103,10 @@ fn credentials(uri: &str) -> Option<&str> {
     (!credentials.is_empty()).then_some(credentials)
 }
 
-/// Without credentials, and without options, which can hold secrets too.
 impl fmt::Debug for MongoConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let uri = self.uri.split('?').next().unwrap_or_default();
-        let uri = match credentials(uri) {
-            Some(credentials) => uri.replacen(credentials, "***", 1),
-            None if uri.contains("://") => uri.to_owned(),
-            // Something else was taken for a URI, perhaps a secret.
-            None => "***".to_owned(),
-        };
         f.debug_struct("MongoConfig")
-            .field("uri", &uri)
+            .field("uri", &self.address())
             .field("database", &self.database)
             .field("collection", &self.collection)
             .field("connect_timeout", &self.connect_timeout)

@@ -41,25 +41,51 @@ pub use config::MongoConfig;
 pub use mutant::{Mutant, connect_with_mutant};
 use store::Store;
 
-/// Connects to the run log, on a runtime on which it can go on working. It is left once all contracts that
-/// this lends are dropped; what was sent before is still written.
-///
-/// Makes the indexes that are missing, which takes a while in a large log of a Go fleet: up to an hour.
-///
-/// # Errors
-/// `InvalidConfig` if the URI or a name cannot be, or the server is too old, by name; `Unavailable` or
-/// `Timeout` if none answers; `Denied` if it does not let us in.
-pub async fn connect(config: &MongoConfig) -> Result<Records> {
-    Ok(connect_as_master(config).await?.0)
+/// A run log, and what it takes to open it. It is left once all contracts that it lends are dropped; what was
+/// sent before is still written.
+#[derive(Debug)]
+pub struct RunLog {
+    /// The contracts. Until it has been opened every call of theirs is `Unavailable`.
+    pub records: Records,
+    /// What a server in the place of a Go fleet's master needs besides; the same holds.
+    pub go: Arc<dyn GoLog>,
+    store: Arc<Store>,
 }
 
-/// The same, with what a server in the place of a Go fleet's master needs besides.
+impl RunLog {
+    /// The run log, on a runtime on which it can go on working. Asks no server yet.
+    ///
+    /// # Errors
+    /// `InvalidConfig` if the URI or a name cannot be, by name.
+    pub async fn new(config: &MongoConfig) -> Result<Self> {
+        let store = Store::lend(config, guards::Guards::default()).await?;
+        let store = Arc::new(store);
+        Ok(Self {
+            records: records(Arc::clone(&store)),
+            go: Arc::<Store>::clone(&store),
+            store,
+        })
+    }
+
+    /// Connects, and makes the indexes that are missing, which takes a while in a large log of a Go fleet: up to
+    /// an hour. Can be tried again.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Timeout` if no server answers; `Denied` if it does not let us in or lets us do too
+    /// little; `InvalidConfig` if it is too old, or no encrypted connection can be agreed on.
+    pub async fn open(&self) -> Result<()> {
+        self.store.open().await
+    }
+}
+
+/// Makes a run log and opens it.
 ///
 /// # Errors
-/// As [`connect`].
-pub async fn connect_as_master(config: &MongoConfig) -> Result<(Records, Arc<dyn GoLog>)> {
-    let store = Arc::new(Store::open(config, guards::Guards::default()).await?);
-    Ok((records(Arc::clone(&store)), store))
+/// As [`RunLog::new`] and [`RunLog::open`].
+pub async fn connect(config: &MongoConfig) -> Result<Records> {
+    let log = RunLog::new(config).await?;
+    log.open().await?;
+    Ok(log.records)
 }
 
 fn records(store: Arc<Store>) -> Records {

@@ -49,6 +49,7 @@ impl Mutant {
 /// # Errors
 /// As [`crate::connect`].
 pub async fn connect_with_mutant(config: &MongoConfig, mutant: Mutant) -> Result<Records> {
-    let store = Store::open(config, mutant.guards()).await?;
+    let store = Store::lend(config, mutant.guards()).await?;
+    store.open().await?;
     Ok(crate::records(Arc::new(store)))
 }

@@ -18,9 +18,9 @@ use crate::writer::{Update, Upserted};
 /// another made in the same moment. The second step tells the two apart, for good: a run's document does
 /// not go away before it is over, and once it is over nothing finds it.
 async fn put(store: &Store, op: &'static str, update: &Update) -> Result<bool> {
-    match store.writer.upsert(op, update).await? {
+    match store.upsert(op, update).await? {
         Upserted::Written => Ok(true),
-        Upserted::KeyTaken => store.writer.change(op, update).await,
+        Upserted::KeyTaken => store.change(op, update).await,
     }
 }
 

@@ -1,19 +1,24 @@
 //! The store: what all contracts share, and how it is opened.
+//!
+//! It can be lent before anybody has looked whether a server is there. Until [`Store::open`] has succeeded every
+//! call fails as one to a server that is away, whatever the reason: who keeps what it cannot write goes on keeping.
 
 use std::future::{Future, IntoFuture};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::options::{ClientOptions, WriteConcern};
-use mongodb::{Client, Collection, Cursor};
+use mongodb::{Client, Collection, Cursor, Database};
 use sandclock_core::backend::Result;
+use sandclock_core::error::WithSources;
 use sandclock_core::{BackendError, ErrorKind};
 
 use crate::config::MongoConfig;
 use crate::error::{Access, from_driver, late};
 use crate::guards::Guards;
 use crate::schema::{self, ALERTS, OLDEST, OPEN, OUTPUT};
-use crate::writer::{Target, Writer};
+use crate::writer::{Target, Update, Upserted, Writer};
 
 /// An index on a collection that a Go fleet has filled for years takes its time.
 const INDEX_TIMEOUT: Duration = Duration::from_secs(3_600);
@@ -26,12 +31,16 @@ pub(crate) struct Store {
     pub(crate) alerts: Collection<Document>,
     pub(crate) writer: Writer,
     pub(crate) guards: Guards,
+    client: Client,
+    db: Database,
+    opened: OnceLock<()>,
+    connect_timeout: Duration,
     timeout: Duration,
 }
 
 impl Store {
-    /// Connects, checks the server, and makes the indexes.
-    pub(crate) async fn open(config: &MongoConfig, guards: Guards) -> Result<Self> {
+    /// A store that nobody has looked for yet.
+    pub(crate) async fn lend(config: &MongoConfig, guards: Guards) -> Result<Self> {
         config.check()?;
         let options = options(config).await?;
         let client = Client::with_options(options).map_err(|error| unusable(config, &error))?;
@@ -42,24 +51,53 @@ impl Store {
             timeout: config.call_timeout,
             bounded: guards.bounded,
         };
-        let connected = async {
-            client
-                .database("admin")
-                .run_command(doc! { "buildInfo": 1 })
-                .await
-        };
-        let server = in_time(OPEN, Access::Read, config.connect_timeout, connected).await?;
-        check_version(&server)?;
-        let indexes = schema::create_indexes(&db, &config.collection);
-        in_time(OPEN, Access::Write, INDEX_TIMEOUT, indexes).await?;
         Ok(Self {
             runs: db.collection(&config.collection),
             output: db.collection(OUTPUT),
             alerts: db.collection(ALERTS),
             writer: Writer::start(target),
             guards,
+            client,
+            db,
+            opened: OnceLock::new(),
+            connect_timeout: config.connect_timeout,
             timeout: config.call_timeout,
         })
+    }
+
+    /// Connects, checks the server, and makes the indexes.
+    pub(crate) async fn open(&self) -> Result<()> {
+        let connected = async {
+            let admin = self.client.database("admin");
+            admin.run_command(doc! { "buildInfo": 1 }).await
+        };
+        let server = in_time(OPEN, Access::Read, self.connect_timeout, connected).await;
+        check_version(&server.map_err(refused_tls)?)?;
+        let indexes = schema::create_indexes(&self.db, self.runs.name());
+        in_time(OPEN, Access::Write, INDEX_TIMEOUT, indexes).await?;
+        let _again = self.opened.set(());
+        Ok(())
+    }
+
+    /// Refuses, as if the server were away, until the store has been opened.
+    fn is_open(&self, op: &'static str) -> Result<()> {
+        if self.opened.get().is_some() {
+            return Ok(());
+        }
+        let away = BackendError::new(op, ErrorKind::Unavailable);
+        Err(away.context("the run log has not been reached since this process was started"))
+    }
+
+    /// Changes the document, or makes it if the filter finds none.
+    pub(crate) async fn upsert(&self, op: &'static str, update: &Update) -> Result<Upserted> {
+        self.is_open(op)?;
+        self.writer.upsert(op, update).await
+    }
+
+    /// Changes the document if the filter finds it. Whether it did.
+    pub(crate) async fn change(&self, op: &'static str, update: &Update) -> Result<bool> {
+        self.is_open(op)?;
+        self.writer.change(op, update).await
     }
 
     /// Reads, within the deadline.
@@ -68,6 +106,7 @@ impl Store {
         op: &'static str,
         work: impl Future<Output = mongodb::error::Result<T>>,
     ) -> Result<T> {
+        self.is_open(op)?;
         in_time(op, Access::Read, self.timeout, work).await
     }
 
@@ -77,6 +116,7 @@ impl Store {
         op: &'static str,
         work: impl IntoFuture<Output = mongodb::error::Result<T>>,
     ) -> Result<T> {
+        self.is_open(op)?;
         in_time(op, Access::Write, self.timeout, async { work.await }).await
     }
 }
@@ -106,6 +146,13 @@ async fn in_time<T>(
 /// Nothing is repeated here: whoever calls knows whether a repeat is safe. A server that cannot be found is
 /// given up before the call's deadline, which says more than that it was late.
 async fn options(config: &MongoConfig) -> Result<ClientOptions> {
+    if config.uri.starts_with("mongodb+srv:") {
+        let refused = BackendError::new(OPEN, ErrorKind::InvalidConfig);
+        return Err(refused.context(
+            "uri: mongodb+srv is not supported: write out what its DNS records say, as \
+             mongodb://host1,host2,host3/?replicaSet=NAME&tls=true",
+        ));
+    }
     let mut options = ClientOptions::parse(&config.uri)
         .await
         .map_err(|error| unusable(config, &error))?;
@@ -128,6 +175,22 @@ async fn options(config: &MongoConfig) -> Result<ClientOptions> {
 fn unusable(config: &MongoConfig, error: &mongodb::error::Error) -> BackendError {
     let said = config.redact(&error.kind.to_string());
     BackendError::new(OPEN, ErrorKind::InvalidConfig).context(format!("uri: {said}"))
+}
+
+/// What the driver says of certificates. It reports them as a server that it cannot find.
+const CERTIFICATES: [&str; 3] = [
+    "invalid peer certificate",
+    "received fatal alert",
+    "received corrupt message",
+];
+
+/// A server that is there, and with which no encrypted connection can be agreed on.
+fn refused_tls(mut error: BackendError) -> BackendError {
+    let said = WithSources(&error).to_string();
+    if CERTIFICATES.iter().any(|text| said.contains(text)) {
+        error.kind = ErrorKind::InvalidConfig;
+    }
+    error
 }
 
 /// Refuses servers that are too old, by name. Those that the driver itself does not speak to are refused by

@@ -67,6 +67,8 @@ pub enum SessionEvent {
     Live(SessionId, WorkerInfo),
     /// It is gone, closed or expired, and never comes back.
     Gone(SessionId),
+    /// Its worker is asked to drain. Comes after the session's first [`SessionEvent::Live`], and may come again.
+    DrainAsked(SessionId),
     /// All sessions that lived when the watch began have been sent.
     Synced,
 }
@@ -84,10 +86,14 @@ pub trait Sessions: Debug + Send + Sync + 'static {
     /// `SessionLost`, for ever, once it has expired or was closed.
     async fn renew(&self, session: &SessionId, info: Option<&WorkerInfo>) -> Result<()>;
 
+    /// Asks the worker of the session to drain, which stays asked as long as the session lives. Whether it lives.
+    /// Idempotent.
+    async fn ask_to_drain(&self, session: &SessionId) -> Result<bool>;
+
     /// Ends the session now. Idempotent: closing a session that is gone succeeds.
     async fn close(&self, session: &SessionId) -> Result<()>;
 
-    /// First all live sessions, then [`SessionEvent::Synced`], then every change. Never ends a session
+    /// First all live sessions and which of them are asked to drain, then [`SessionEvent::Synced`], then every change. Never ends a session
     /// early: `Gone` comes only after the store has expired or closed it.
     async fn live(&self) -> Result<Events<SessionEvent>>;
 }

@@ -238,7 +238,11 @@ async fn end(shared: &Shared, claim: &Claim, fence: Fence, verdict: Verdict) {
         worker: shared.config.name.clone(),
     };
     let fires = &shared.coordination.fires;
-    match until_answered(shared, "fires.end", || fires.end(&request)).await {
+    // An error would mean that it was closed, which nobody does.
+    let turn = shared.ends.acquire().await;
+    let answer = until_answered(shared, "fires.end", || fires.end(&request)).await;
+    drop(turn);
+    match answer {
         Ok(Ended::Done(_)) => shared.counters.runs_ended.add(1),
         Ok(Ended::Waiting) => {
             shared.counters.runs_ended.add(1);

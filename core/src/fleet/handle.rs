@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::catalog::CatalogJob;
 use super::counters::CountersSnapshot;
+use super::drain;
 use super::outage::Outage;
 use super::state::{Phase, Shared};
 use crate::backend::{BrokenJob, SessionId, WorkerInfo};
@@ -139,6 +140,7 @@ impl WorkerHandle {
 
     /// Takes nothing new from now on, lets what runs end, and then lets [`super::Worker::run`] return.
     pub fn drain(&self) {
-        super::enter(&self.shared, Phase::Draining);
+        self.shared.leave.set(true);
+        drain::enter(&self.shared, Phase::Draining);
     }
 }

@@ -14,6 +14,7 @@
 //! | `outage` | whether the store carries them out, for readiness and the log |
 //! | `dispatch`, `attend`, `ending` | one claimed run, from hooks to its end |
 //! | `rebind` | a run that is kept when its session is gone and another one is there |
+//! | `drain` | the end of its work, for good or until its process is started again (L3) |
 //! | `copy` | done records to the run log, alerts to the outbox (S8) |
 //!
 //! The parts share [`state::Shared`]. None waits for another: the session is renewed whatever hooks,
@@ -27,6 +28,7 @@ mod config;
 mod copy;
 mod counters;
 mod dispatch;
+mod drain;
 mod ending;
 mod follow;
 mod handle;
@@ -53,11 +55,10 @@ mod tests;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::backend::{Coordination, Records};
 use crate::ports::{Executor, Hooks};
@@ -72,12 +73,7 @@ pub use outage::Outage;
 
 use dispatch::Claim;
 use follow::follow;
-use state::{Phase, Shared};
-
-/// How long a worker that ends its runs waits for the store to hear of it.
-const LAST_WORDS: Duration = Duration::from_secs(15);
-/// How often a draining worker looks whether it is done.
-const DRAIN_POLL: Duration = Duration::from_millis(100);
+use state::Shared;
 
 /// A part of a worker, which goes on for ever.
 type Part<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
@@ -127,6 +123,8 @@ impl Worker {
 
     /// Works until `shutdown` is ready or [`WorkerHandle::drain`] was called and all runs have ended.
     ///
+    /// A worker that is asked to drain through the store stops claiming and goes on without work.
+    ///
     /// On shutdown it stops claiming, lets its runs end for `drain_timeout`, then ends them, and at last
     /// closes its session, so that others take over at once (L3). Dropping the future is a crash: others
     /// settle its runs after their `lost_after`.
@@ -134,7 +132,7 @@ impl Worker {
         let shared = self.shared;
         let (claims, claimed) = unbounded_channel();
         // Each part is polled when something woke it, and only then.
-        let parts: [Part<'_>; 9] = [
+        let parts: [Part<'_>; 10] = [
             Box::pin(session::keep(&shared)),
             Box::pin(follow::<kills::FollowKills>(&shared)),
             Box::pin(follow::<peers::FollowSessions>(&shared)),
@@ -144,9 +142,10 @@ impl Worker {
             Box::pin(attend_all(&shared, claimed)),
             Box::pin(copy::copy(&shared)),
             Box::pin(copy::prune(&shared)),
+            Box::pin(drain::on_request(&shared)),
         ];
         let mut parts: FuturesUnordered<Part<'_>> = parts.into_iter().collect();
-        let mut drained = Box::pin(drained(&shared, shutdown));
+        let mut drained = Box::pin(drain::before_leaving(&shared, shutdown));
         loop {
             tokio::select! {
                 biased;
@@ -173,58 +172,6 @@ async fn attend_all(shared: &Arc<Shared>, mut claimed: UnboundedReceiver<Claim>)
             }
             Some(()) = runs.next(), if !runs.is_empty() => {}
         }
-    }
-}
-
-/// Resolves once the worker has been asked to stop and holds nothing any more, or has waited long enough.
-async fn drained(shared: &Arc<Shared>, shutdown: impl Future<Output = ()>) {
-    let mut phases = shared.phase.listen();
-    let asked = async {
-        while phases.get() == Phase::Working {
-            phases.changed().await;
-        }
-    };
-    tokio::select! {
-        biased;
-        () = shutdown => {}
-        () = asked => {}
-    }
-    enter(shared, Phase::Draining);
-    if timeout(shared.config.drain_timeout, idle(shared))
-        .await
-        .is_err()
-    {
-        enter(shared, Phase::Stopping);
-        let _ = timeout(LAST_WORDS, idle(shared)).await;
-    }
-}
-
-fn enter(shared: &Shared, phase: Phase) {
-    shared.phase.update(|now| {
-        let later = *now < phase;
-        *now = phase.max(*now);
-        later
-    });
-    shared.info_changed.notify_one();
-    shared.wake.notify_one();
-}
-
-/// Resolves once no run is held, no claim is on its way and the own ends are copied.
-async fn idle(shared: &Shared) {
-    loop {
-        {
-            let state = shared.state();
-            let mine = |name: &String| *name == shared.config.name;
-            let copied = !state
-                .view
-                .done
-                .values()
-                .any(|d| mine(&d.record.value.worker));
-            if state.runs.is_empty() && state.deciding.is_empty() && copied {
-                return;
-            }
-        }
-        sleep(DRAIN_POLL).await;
     }
 }
 

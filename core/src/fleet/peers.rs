@@ -132,6 +132,7 @@ impl Peers {
                 }
                 self.bury(session, now).into_iter().collect()
             }
+            SessionEvent::DrainAsked(_) => Vec::new(),
             SessionEvent::Synced => self.adopt_list(now),
         }
     }
@@ -194,6 +195,11 @@ impl Follow for FollowSessions {
         while let Some(event) = events.next().await {
             let event = event?;
             let now = shared.now();
+            if let SessionEvent::DrainAsked(session) = &event
+                && shared.state().is_mine(session)
+            {
+                shared.drain_asked.set(true);
+            }
             shared.update(|state| {
                 let synced = event == SessionEvent::Synced;
                 for session in state.peers.apply(event, now.mono) {

@@ -1,5 +1,6 @@
 //! The planning loop: looks at the jobs that may need something, and sends what the plans say.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use crate::job::JobName;
 
 /// The most jobs looked at in one pass, so that the other parts of the worker have their turn.
 const PASS: usize = 256;
+/// The most requests on their way at once, for the reason that bounds the ends.
+const IN_FLIGHT: usize = 16;
 /// The longest sleep: a wall clock may jump.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -24,21 +27,30 @@ const POLL: Duration = Duration::from_secs(1);
 /// worker drains.
 pub(super) async fn schedule(shared: &Arc<Shared>, claims: UnboundedSender<Claim>) {
     let mut flight = FuturesUnordered::new();
+    let mut ready = VecDeque::new();
     let mut swept = Instant::now();
     loop {
-        if swept.elapsed() >= shared.config.sweep_every {
-            swept = Instant::now();
-            sweep(shared);
+        let mut pause = Duration::MAX;
+        if ready.is_empty() {
+            if swept.elapsed() >= shared.config.sweep_every {
+                swept = Instant::now();
+                sweep(shared);
+            }
+            let ops;
+            (ops, pause) = pass(shared);
+            ready.extend(ops);
         }
-        let (ops, pause) = pass(shared);
-        for op in ops {
+        while flight.len() < IN_FLIGHT
+            && let Some(op) = ready.pop_front()
+        {
             flight.push(Box::pin(perform(Arc::clone(shared), op, claims.clone())));
         }
+        let all_sent = ready.is_empty();
         tokio::select! {
             biased;
             Some(()) = flight.next(), if !flight.is_empty() => {}
-            () = shared.wake.notified() => {}
-            () = sleep(pause) => {}
+            () = shared.wake.notified(), if all_sent => {}
+            () = sleep(pause), if all_sent => {}
         }
     }
 }

@@ -170,6 +170,8 @@ fn is_news(shared: &Shared, told: Option<&(WorkerInfo, Instant)>, new: &WorkerIn
     told.is_none_or(|(old, at)| {
         old.passes_its_turn() != new.passes_its_turn()
             || old.draining != new.draining
+            // Somebody waits for the last of them.
+            || (new.draining && old.running != new.running)
             || at.elapsed() >= shared.config.beat_every
     })
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
 use super::agenda::Agenda;
@@ -22,6 +22,7 @@ use super::session::Window;
 use super::signal::Signal;
 use super::view::View;
 use super::wake::WakeIndex;
+use crate::backend::protocol::MAX_BATCH;
 use crate::backend::{Coordination, Fence, Kill, Nonce, Records, SessionId, Version, WorkerInfo};
 use crate::job::JobName;
 use crate::ports::{Executor, Hooks};
@@ -31,6 +32,9 @@ use crate::time::{Clock, Timestamp};
 
 /// How many of its own sessions and finished claims a worker remembers.
 const REMEMBERED: usize = 4096;
+/// The most ends on their way at once: some full batches. More of them would not be carried out sooner, but each
+/// would wait longer for its turn, at last longer than a call may take.
+const ENDS: usize = 4 * MAX_BATCH;
 /// How many output tails wait for their copy.
 const TAILS: usize = 1024;
 
@@ -244,6 +248,12 @@ pub(super) struct Shared {
     /// The window of the present session.
     pub(super) window: Signal<Option<Window>>,
     pub(super) phase: Signal<Phase>,
+    /// The ends that may be on their way at once.
+    pub(super) ends: Semaphore,
+    /// Its process wants it to end once it has drained.
+    pub(super) leave: Signal<bool>,
+    /// It was asked through the store to drain.
+    pub(super) drain_asked: Signal<bool>,
     clock: Arc<dyn Clock>,
     started_at: Timestamp,
     state: Mutex<State>,
@@ -277,6 +287,9 @@ impl Shared {
             resync: Signal::new(()),
             window: Signal::new(None),
             phase: Signal::new(Phase::Working),
+            ends: Semaphore::new(ENDS),
+            leave: Signal::new(false),
+            drain_asked: Signal::new(false),
         }
     }
 

@@ -19,13 +19,16 @@ use crate::job::{Job, JobName};
 mod fleet;
 mod forms;
 mod job;
+mod later;
 mod mark;
 mod outcome;
 mod records;
 #[cfg(test)]
 mod tests;
 
-pub use mark::{mark_text, parse_mark};
+#[cfg(debug_assertions)]
+pub use later::write_later_form;
+pub use mark::{mark_text, mark_text_over, parse_mark};
 
 /// The newest form, which is the one that is written.
 pub const VERSION: u32 = 1;
@@ -118,6 +121,8 @@ struct Envelope<'a, T: Stored> {
     v: u32,
     #[serde(flatten, serialize_with = "write_members")]
     record: &'a T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    later: Option<&'static str>,
 }
 
 fn write_members<T: Stored, S: Serializer>(record: &&T, serializer: S) -> Result<S::Ok, S::Error> {
@@ -134,7 +139,12 @@ struct Probe {
 /// # Errors
 /// `Malformed` if the record holds what JSON cannot, which no valid record does.
 pub fn encode<T: Stored>(record: &T) -> Result<Vec<u8>, StoredError> {
-    serde_json::to_vec(&Envelope { v: VERSION, record }).map_err(StoredError::malformed::<T>)
+    let envelope = Envelope {
+        v: VERSION,
+        record,
+        later: later::addition(),
+    };
+    serde_json::to_vec(&envelope).map_err(StoredError::malformed::<T>)
 }
 
 /// As [`encode`], keeping the members of `previous` that this program does not know (S13).

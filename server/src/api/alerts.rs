@@ -40,10 +40,9 @@ pub async fn list(
         .list(state, token.as_ref(), paging.limit()?)
         .await
         .map_err(|error| unreadable(paging.cursor(), error))?;
-    Ok(Json(ListDto {
-        items: page.items.into_iter().map(AlertDto::from_core).collect(),
-        next: page.next.map(|token| token.0),
-    }))
+    let items = page.items.into_iter().map(AlertDto::from_core).collect();
+    let next = page.next.map(|token| token.0);
+    Ok(Json(ListDto::new(items, next)))
 }
 
 /// `POST /alerts/{id}/retry`: sends it (again) now.

@@ -25,21 +25,47 @@ pub async fn live() -> Json<Value> {
 /// How long a store may take to answer before it counts as away.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Which stores answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Contact {
+    /// Coordination is read, and carries out what the worker in this process asks.
+    pub(super) coordination: bool,
+    /// The run log is read, and takes what the worker in this process writes.
+    pub(super) run_log: bool,
+}
+
+impl Contact {
+    /// Asks both stores, for at most [`PATIENCE`].
+    pub(super) async fn ask(api: &Api) -> Self {
+        let nothing = JobName::existing("");
+        let no_run = RunId::of(&nothing, &RunKey::Tick(Timestamp::from_millis(0)));
+        let (coordination, run_log) = tokio::join!(
+            answers(api.coordination.jobs.get(&nothing)),
+            answers(api.records.runs.get(&no_run)),
+        );
+        let stuck = api
+            .worker
+            .as_ref()
+            .is_some_and(|worker| worker.status().outage.is_some());
+        let waits = api
+            .spool
+            .as_ref()
+            .is_some_and(|spool| spool.status().outage.is_some());
+        Self {
+            coordination: coordination && !stuck,
+            run_log: run_log && !waits,
+        }
+    }
+}
+
 /// `GET /readyz`: 200 if coordination answers and the worker in this process, if there is one, trusts its
 /// session, knows the jobs and records, and has its requests carried out; else 503, with the reason. A run log
 /// that is away is said, and what waits for it, but jobs go on without it. So are workers of a Go fleet.
 pub async fn ready(State(api): State<Api>) -> (StatusCode, Json<Value>) {
-    let nothing = JobName::existing("");
-    let no_run = RunId::of(&nothing, &RunKey::Tick(Timestamp::from_millis(0)));
-    let (coordination, run_log, go_workers) = tokio::join!(
-        answers(api.coordination.jobs.get(&nothing)),
-        answers(api.records.runs.get(&no_run)),
-        go_workers(&api),
-    );
+    let (contact, go_workers) = tokio::join!(Contact::ask(&api), go_workers(&api));
     let status = api.worker.as_ref().map(WorkerHandle::status);
     let spool = api.spool.as_ref().map(|spool| spool.status());
-    let written = spool.as_ref().is_none_or(|spool| spool.outage.is_none());
-    let (code, Json(mut body)) = judge(coordination, run_log && written, status.as_ref());
+    let (code, Json(mut body)) = judge(contact, status.as_ref());
     if let (Some(spool), Some(body)) = (&spool, body.as_object_mut()) {
         body.insert("spool".to_owned(), said_of_spool(spool));
     }
@@ -57,11 +83,7 @@ pub(super) async fn go_workers(api: &Api) -> Option<u64> {
 }
 
 /// What is said of stores that answer or do not, and of a worker in this state.
-fn judge(
-    coordination: bool,
-    run_log: bool,
-    worker: Option<&WorkerStatus>,
-) -> (StatusCode, Json<Value>) {
+fn judge(contact: Contact, worker: Option<&WorkerStatus>) -> (StatusCode, Json<Value>) {
     let outage = worker.and_then(|worker| worker.outage.as_ref());
     let reason = match (worker, outage) {
         // It may be read and yet carry nothing out, with a full disk for one.
@@ -69,7 +91,7 @@ fn judge(
             "the coordination store has not carried out requests since {}: {}",
             outage.since, outage.error
         )),
-        _ if !coordination => Some("the coordination store does not answer".to_owned()),
+        _ if !contact.coordination => Some("the coordination store does not answer".to_owned()),
         (Some(worker), _) if !worker.ready => {
             Some("the worker has not yet read all jobs and records".to_owned())
         }
@@ -86,8 +108,8 @@ fn judge(
     let mut body = json!({
         "ready": reason.is_none(),
         "draining": worker.is_some_and(|worker| worker.draining),
-        "coordination": said(coordination && outage.is_none()),
-        "run_log": said(run_log),
+        "coordination": said(contact.coordination && outage.is_none()),
+        "run_log": said(contact.run_log),
     });
     if let (Some(reason), Some(body)) = (reason, body.as_object_mut()) {
         body.insert("reason".to_owned(), reason.into());
@@ -132,6 +154,11 @@ mod tests {
     use super::*;
     use crate::spool;
 
+    const OK: Contact = Contact {
+        coordination: true,
+        run_log: true,
+    };
+
     fn worker() -> WorkerStatus {
         WorkerStatus {
             name: "worker".to_owned(),
@@ -151,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_store_that_is_read_but_carries_nothing_out_is_not_ready() {
-        let (code, _) = judge(true, true, Some(&worker()));
+        let (code, _) = judge(OK, Some(&worker()));
         assert_eq!(code, StatusCode::OK);
         let outage = Outage {
             since: Timestamp::from_millis(1_800_000_000_000),
@@ -161,7 +188,7 @@ mod tests {
             outage: Some(outage),
             ..worker()
         };
-        let (code, Json(body)) = judge(true, true, Some(&stuck));
+        let (code, Json(body)) = judge(OK, Some(&stuck));
         assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(body["coordination"], "away");
         assert_eq!(
@@ -196,7 +223,11 @@ mod tests {
     #[test]
     fn whatever_is_not_ready_is_said() {
         let reason = |coordination, worker: WorkerStatus| {
-            let (code, Json(body)) = judge(coordination, false, Some(&worker));
+            let contact = Contact {
+                coordination,
+                run_log: false,
+            };
+            let (code, Json(body)) = judge(contact, Some(&worker));
             assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
             body["reason"].as_str().map(str::to_owned).unwrap()
         };
@@ -206,7 +237,11 @@ mod tests {
         late.trusted = false;
         assert!(reason(true, new).contains("jobs"));
         assert!(reason(true, late).contains("session"));
-        let (code, Json(body)) = judge(true, false, None);
+        let away = Contact {
+            run_log: false,
+            ..OK
+        };
+        let (code, Json(body)) = judge(away, None);
         assert_eq!((code, &body["run_log"]), (StatusCode::OK, &json!("away")));
     }
 }

@@ -113,7 +113,7 @@ pub async fn list(
         .collect();
     let last = items.last().and_then(|view| view.job.name.clone());
     let next = rest.next().and(last);
-    Ok(Json(ListDto { items, next }))
+    Ok(Json(ListDto::new(items, next)))
 }
 
 /// `GET /jobs/{name}`

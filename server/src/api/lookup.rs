@@ -1,7 +1,7 @@
 //! Finding runs: what the run log has, and over it what the store knows of runs in progress.
 //!
 //! The store is always read before the log's last word. A run leaves the store only when the log has its end,
-//! so that no run is missed between the two.
+//! so that no run is missed between the two. While the store is away the log still knows the runs that have ended.
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -16,16 +16,35 @@ use crate::document::FieldError;
 /// How many runs are looked up in the run log at the same time.
 const AT_ONCE: usize = 16;
 
-/// One run, or 404.
+/// Whether both the store and the log were asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whole {
+    /// They were.
+    Yes,
+    /// The store did not answer: what has not ended is not known.
+    No,
+}
+
+/// One run, or 404; while the store is away, what the log has of it.
 pub async fn find(api: &Api, id: &RunId) -> Result<RunRecord, Problem> {
+    Ok(look(api, id).await?.0)
+}
+
+/// The same, and whether that is all.
+pub async fn look(api: &Api, id: &RunId) -> Result<(RunRecord, Whole), Problem> {
     let unknown = || Problem::not_found(format!("there is no run {id}"));
     let log = api.records.runs.get(id).await?;
-    if let Some(log) = log.filter(|log| log.state.is_terminal()) {
-        return Ok(log);
+    if let Some(log) = log.as_ref().filter(|log| log.state.is_terminal()) {
+        return Ok((log.clone(), Whole::Yes));
     }
-    let (view, _) = api.coordination.feed.snapshot().await?;
+    let view = match (api.coordination.feed.snapshot().await, log) {
+        (Ok((view, _)), _) => view,
+        (Err(error), Some(log)) if error.is_transient() => return Ok((log, Whole::No)),
+        (Err(error), _) => return Err(error.into()),
+    };
     let log = api.records.runs.get(id).await?;
-    InProgress::of(view).join(id, log).ok_or_else(unknown)
+    let run = InProgress::of(view).join(id, log).ok_or_else(unknown)?;
+    Ok((run, Whole::Yes))
 }
 
 /// Where a list continues.
@@ -61,15 +80,19 @@ impl Place {
 }
 
 /// A part of the list, newest first: runs that the log does not list yet, then the log's, each as it is now.
-/// One that was listed while it waited may come again where the log lists it.
+/// One that was listed while it waited may come again where the log lists it. While the store is away, those that
+/// have ended.
 pub async fn page(
     api: &Api,
     filter: &RunFilter,
     cursor: Option<&str>,
     limit: u32,
-) -> Result<Page<RunRecord>, Problem> {
-    let (view, _) = api.coordination.feed.snapshot().await?;
-    let stored = InProgress::of(view);
+) -> Result<(Page<RunRecord>, Whole), Problem> {
+    let (stored, whole) = match api.coordination.feed.snapshot().await {
+        Ok((view, _)) => (InProgress::of(view), Whole::Yes),
+        Err(error) if error.is_transient() => (InProgress::default(), Whole::No),
+        Err(error) => return Err(error.into()),
+    };
     let (mut items, token) = match cursor.map(Place::parse).transpose()? {
         Some(Place::Log(token)) => (Vec::new(), Some(token)),
         place => {
@@ -81,7 +104,7 @@ pub async fn page(
             if let (Some((version, _)), true) = (found.last(), found.len() >= limit as usize) {
                 let next = Some(Place::Store(*version).text());
                 let items = found.into_iter().map(|(_, run)| run).collect();
-                return Ok(Page { items, next });
+                return Ok((Page { items, next }, whole));
             }
             (found.into_iter().map(|(_, run)| run).collect(), None)
         }
@@ -93,13 +116,13 @@ pub async fn page(
     let logged: Vec<_> = page
         .items
         .into_iter()
-        .filter(|run| !twice(run))
+        .filter(|run| !twice(run) && (whole == Whole::Yes || run.state.is_terminal()))
         .filter_map(|run| stored.join(&run.id.clone(), Some(run)))
         .filter(|run| filter.admits(run))
         .collect();
     items.extend(logged);
     let next = page.next.map(|token| Place::Log(token).text());
-    Ok(Page { items, next })
+    Ok((Page { items, next }, whole))
 }
 
 /// The runs that the filter admits as they are, and that the log does not list under it.

@@ -14,6 +14,7 @@ use crate::spool::SpoolStatus;
 /// `GET /metrics`
 pub async fn render(State(api): State<Api>) -> impl IntoResponse {
     let mut page = Page::default();
+    stores(health::Contact::ask(&api).await, &mut page);
     if let Some(handle) = &api.worker {
         worker(handle, &mut page);
     }
@@ -34,6 +35,25 @@ pub async fn render(State(api): State<Api>) -> impl IntoResponse {
         )],
         page.text(),
     )
+}
+
+/// Which stores are away, as `/readyz` says it.
+fn stores(contact: health::Contact, page: &mut Page) {
+    let gauges = [
+        (
+            "sandclock_coordination_away",
+            "1 if the coordination store does not answer, or does not carry out what this worker asks",
+            contact.coordination,
+        ),
+        (
+            "sandclock_run_log_away",
+            "1 if the run log does not answer, or does not take what this worker writes",
+            contact.run_log,
+        ),
+    ];
+    for (name, help, answers) in gauges {
+        page.gauge(name, help, &[], (!answers).into());
+    }
 }
 
 fn worker(handle: &WorkerHandle, page: &mut Page) {
@@ -95,11 +115,6 @@ fn worker(handle: &WorkerHandle, page: &mut Page) {
 /// What waits on disk for the run log.
 fn waiting(spool: &SpoolStatus, page: &mut Page) {
     let gauges = [
-        (
-            "sandclock_run_log_away",
-            "1 if the run log has not answered for more than 2 s",
-            spool.outage.is_some().into(),
-        ),
         (
             "sandclock_spool_entries",
             "Writes that wait on disk for the run log",

@@ -21,6 +21,7 @@ pub mod problem;
 pub mod runs;
 pub mod schedule;
 pub mod stream;
+pub mod workers;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -71,6 +72,24 @@ pub struct Api {
     pub go: Option<go::GoMaster>,
 }
 
+/// What a worker answers: how it is.
+pub fn router_of_a_worker(api: Api) -> Router {
+    probes(&api)
+        .fallback(auth::unknown_route)
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .with_state(api)
+}
+
+/// What those ask who watch a process.
+fn probes(api: &Api) -> Router<Api> {
+    let viewer = from_fn_with_state((api.clone(), Role::Viewer), auth::require);
+    Router::new()
+        .route("/metrics", get(metrics::render))
+        .route_layer(viewer)
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+}
+
 /// All routes.
 pub fn router(api: Api) -> Router {
     let role = |role: Role| from_fn_with_state((api.clone(), role), auth::require);
@@ -85,7 +104,7 @@ pub fn router(api: Api) -> Router {
         .route("/runs/{id}/hooks", get(runs::hooks))
         .route("/runs/{id}/output", get(runs::output))
         .route("/runs/{id}/stream", get(stream::follow))
-        .route("/workers", get(operate::workers))
+        .route("/workers", get(workers::list))
         .route("/plugins", get(plugins::list))
         .route("/alerts", get(alerts::list))
         .route_layer(role(Role::Viewer));
@@ -93,6 +112,7 @@ pub fn router(api: Api) -> Router {
         .route("/jobs/{name}/run", post(operate::run))
         .route("/jobs/{name}/kill", post(operate::kill_job))
         .route("/runs/{id}/kill", post(operate::kill_run))
+        .route("/workers/{id}/drain", post(workers::drain))
         .route("/alerts/{id}/retry", post(alerts::retry))
         .route("/alerts/{id}/ack", post(alerts::acknowledge))
         .route_layer(role(Role::Operator));
@@ -109,21 +129,13 @@ pub fn router(api: Api) -> Router {
         .route("/jobs/{name}/disable", post(jobs::disable))
         .route_layer(role(Role::Editor));
     let v1 = Router::new().merge(viewer).merge(operator).merge(editor);
-    let open = Router::new()
-        .route("/healthz", get(health::live))
-        .route("/readyz", get(health::ready))
-        .merge(crate::console::router());
     let go = api.go.clone().map(|master| go::router(api.clone(), master));
     Router::new()
         .nest("/api/v1", v1)
         .merge(go.unwrap_or_default())
-        .merge(
-            Router::new()
-                .route("/metrics", get(metrics::render))
-                .route_layer(role(Role::Viewer)),
-        )
         .fallback(auth::unknown_route)
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .merge(open)
+        .merge(probes(&api))
+        .merge(crate::console::router())
         .with_state(api)
 }

@@ -1,19 +1,18 @@
-//! Operation: run now, kill, and who works.
+//! Operation: run now, kill.
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt as _;
-use sandclock_core::backend::{Kill, Request, SessionEvent, Triggered, kills};
+use sandclock_core::backend::{Kill, Request, Triggered, kills};
 use sandclock_core::job::JobName;
 use sandclock_core::run::{RunId, RunKey};
 use serde::{Deserialize, Serialize};
 
 use super::Api;
 use super::auth::TokenInfo;
-use super::dto::run::{ListDto, WorkerDto};
+use super::dto::run::ListDto;
 use super::input::{Body, Name, Run, optional_body};
 use super::lookup::find;
 use super::problem::Problem;
@@ -150,7 +149,7 @@ pub async fn kill_job(
         run: run.to_string(),
     });
     let (items, next) = (items.collect(), None);
-    Ok((StatusCode::ACCEPTED, Json(ListDto { items, next })).into_response())
+    Ok((StatusCode::ACCEPTED, Json(ListDto::new(items, next))).into_response())
 }
 
 /// Kills every run of a job that is open or waits; returns which.
@@ -180,21 +179,4 @@ pub(super) async fn kill_runs(
         api.coordination.kills.send(&kill, kills::RETAIN).await?;
     }
     Ok(runs)
-}
-
-/// `GET /workers`
-pub async fn workers(State(api): State<Api>) -> Result<Json<ListDto<WorkerDto>>, Problem> {
-    let mut live = api.coordination.sessions.live().await?;
-    let mut items = std::collections::BTreeMap::new();
-    while let Some(event) = live.next().await {
-        match event? {
-            SessionEvent::Live(id, info) => items.insert(id, WorkerDto::from_core(info)),
-            SessionEvent::Gone(id) => items.remove(&id),
-            SessionEvent::Synced => break,
-        };
-    }
-    Ok(Json(ListDto {
-        items: items.into_values().collect(),
-        next: None,
-    }))
 }

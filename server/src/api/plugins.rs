@@ -31,7 +31,7 @@ pub struct PluginDto {
 /// `GET /plugins`
 pub async fn list(State(api): State<Api>) -> Json<ListDto<PluginDto>> {
     let items = api.plugins.list().into_iter().map(dto).collect();
-    Json(ListDto { items, next: None })
+    Json(ListDto::new(items, None))
 }
 
 fn dto(info: PluginInfo) -> PluginDto {

@@ -255,11 +255,7 @@ impl From<BackendError> for Problem {
         };
         let known = status != StatusCode::INTERNAL_SERVER_ERROR;
         let detail = if known {
-            // The operation is ours, not the caller's.
-            let told = error.to_string();
-            let own = told.strip_prefix(error.op);
-            let own = own.and_then(|told| told.strip_prefix(": "));
-            own.unwrap_or(&told).to_owned()
+            error.without_op(&error.to_string()).to_owned()
         } else {
             "the instance names the entry in the server's log".to_owned()
         };

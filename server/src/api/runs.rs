@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::Api;
 use super::dto::run::{HookNoteDto, ListDto, RunDto};
 use super::input::{Paging, Query, Run};
-use super::lookup::{self, find};
+use super::lookup::{self, Whole, find};
 use super::problem::Problem;
 use crate::document::FieldError;
 use crate::exec::Transcript;
@@ -61,23 +61,35 @@ impl RunsQuery {
     }
 }
 
-/// `GET /runs`, newest first.
+/// `GET /runs`, newest first. While the coordination store is away, those that have ended, and `incomplete`.
 pub async fn list(
     State(api): State<Api>,
     Query(query): Query<RunsQuery>,
 ) -> Result<Json<ListDto<RunDto>>, Problem> {
     let filter = query.filter()?;
     let paging = Paging::new(query.limit, query.cursor);
-    let page = lookup::page(&api, &filter, paging.cursor(), paging.limit()?).await?;
-    Ok(Json(ListDto {
-        items: page.items.into_iter().map(RunDto::from_core).collect(),
-        next: page.next.map(|token| token.0),
-    }))
+    let (page, whole) = lookup::page(&api, &filter, paging.cursor(), paging.limit()?).await?;
+    let items = page.items.into_iter().map(RunDto::from_core).collect();
+    let mut list = ListDto::new(items, page.next.map(|token| token.0));
+    if whole == Whole::No {
+        let missing =
+            "the coordination store does not answer: runs that have not ended are not included";
+        list.incomplete = Some(missing.to_owned());
+    }
+    Ok(Json(list))
 }
 
-/// `GET /runs/{id}`
+/// `GET /runs/{id}`. While the coordination store is away, a run that has not ended as the run log knew it last, and
+/// `incomplete`.
 pub async fn get(State(api): State<Api>, Run(id): Run) -> Result<Json<RunDto>, Problem> {
-    Ok(Json(RunDto::from_core(find(&api, &id).await?)))
+    let (run, whole) = lookup::look(&api, &id).await?;
+    let mut run = RunDto::from_core(run);
+    if whole == Whole::No {
+        let outdated =
+            "the coordination store does not answer: this is how the run log knew the run last";
+        run.incomplete = Some(outdated.to_owned());
+    }
+    Ok(Json(run))
 }
 
 /// `GET /runs/{id}/hooks`
@@ -87,7 +99,7 @@ pub async fn hooks(
 ) -> Result<Json<ListDto<HookNoteDto>>, Problem> {
     let run = find(&api, &id).await?;
     let items = run.notes.into_iter().map(HookNoteDto::from_core).collect();
-    Ok(Json(ListDto { items, next: None }))
+    Ok(Json(ListDto::new(items, None)))
 }
 
 /// `GET /runs/{id}/output`: text, whole or a range of bytes (RFC 9110, one range).

@@ -1,4 +1,4 @@
-//! `sandclock alert`, `plugin` and `worker`: what was raised, what is loaded, who works.
+//! `sandclock alert` and `plugin`: what was raised, what is loaded.
 
 use clap::Subcommand;
 use reqwest::Method;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Output;
 use super::client::{Client, query, segment};
-use super::table::{self, age, short_instant, text};
+use super::table::{self, age, rows, text};
 
 /// What to do with alerts.
 #[derive(Debug, Subcommand)]
@@ -36,13 +36,6 @@ pub(super) enum AlertCommand {
 #[derive(Debug, Subcommand)]
 pub(super) enum PluginCommand {
     /// List what is loaded
-    Ls,
-}
-
-/// What to do with workers.
-#[derive(Debug, Subcommand)]
-pub(super) enum WorkerCommand {
-    /// List who works
     Ls,
 }
 
@@ -125,37 +118,4 @@ pub(super) async fn plugin(
         rows(plugins, &["PLUGIN", "HOOKS", "STATUS", "SHA-256"], row);
     });
     Ok(())
-}
-
-/// Runs a worker command.
-///
-/// # Errors
-/// If the server refuses or does not answer.
-pub(super) async fn worker(
-    command: WorkerCommand,
-    client: &Client,
-    output: Output,
-) -> anyhow::Result<()> {
-    let WorkerCommand::Ls = command;
-    let workers = client.get("/workers").await?;
-    table::either(output, &workers, |workers| {
-        let row = |worker: &Value| {
-            let running = format!("{} of {}", worker["running"], worker["max_concurrent_runs"]);
-            let started = short_instant(worker, "started_at");
-            vec![text(worker, "name"), text(worker, "host"), running, started]
-        };
-        rows(
-            workers,
-            &["WORKER", "HOST", "RUNNING", "STARTED (UTC)"],
-            row,
-        );
-    });
-    Ok(())
-}
-
-fn rows(list: &Value, header: &[&str], row: impl Fn(&Value) -> Vec<String>) {
-    table::print(
-        header,
-        list["items"].as_array().into_iter().flatten().map(row),
-    );
 }

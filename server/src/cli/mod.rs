@@ -24,6 +24,7 @@ mod sse;
 mod table;
 mod transfer;
 mod watch;
+mod worker;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -116,7 +117,7 @@ enum Command {
     Import(transfer::ImportArgs),
     /// Answer people: API and console, over the stores of a fleet
     Server(ServerArgs),
-    /// Decide and run jobs, over the stores of a fleet; or list who does
+    /// Decide and run jobs, over the stores of a fleet; or list and drain who does
     Worker(WorkerArgs),
     /// Try an expression: when it fires, what it means. Needs no server
     #[command(subcommand)]
@@ -159,7 +160,7 @@ struct WorkerArgs {
     #[arg(long, value_name = "FILE", required = true)]
     config: Option<PathBuf>,
     #[command(subcommand)]
-    command: Option<alert::WorkerCommand>,
+    command: Option<worker::WorkerCommand>,
 }
 
 /// A failure in words for people.
@@ -221,7 +222,7 @@ fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
             Command::Alert(command) => alert::main(command, &client, target.output).await,
             Command::Plugin(command) => alert::plugin(command, &client, target.output).await,
             Command::Worker(args) => match args.command {
-                Some(command) => alert::worker(command, &client, target.output).await,
+                Some(command) => worker::main(command, &client, target.output).await,
                 None => Ok(()),
             },
             Command::Dev(_)

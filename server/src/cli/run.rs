@@ -75,6 +75,7 @@ pub(super) async fn main(
                 ("limit", Some(limit.to_string())),
             ]);
             let runs = client.get(&format!("/runs{query}")).await?;
+            incomplete(&runs);
             table::either(output, &runs, list);
         }
         RunCommand::Get { id } => table::json(&client.get(&format!("/runs/{id}")).await?),
@@ -107,10 +108,18 @@ pub(super) async fn main(
             let mut run = client.get(&format!("/runs/{id}")).await?;
             let hooks = client.get(&format!("/runs/{id}/hooks")).await?;
             run["hooks"] = hooks["items"].clone();
+            incomplete(&run);
             table::either(output, &run, explain);
         }
     }
     Ok(())
+}
+
+/// Says what is missing, where something is.
+fn incomplete(answer: &Value) {
+    if let Some(why) = answer["incomplete"].as_str() {
+        table::aside(&format!("incomplete: {why}"));
+    }
 }
 
 fn list(runs: &Value) {

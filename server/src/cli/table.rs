@@ -84,6 +84,12 @@ pub(super) fn json(value: &Value) {
     say(&serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string()));
 }
 
+/// Prints a list as the API says it, a row for each item.
+pub(super) fn rows(list: &Value, header: &[&str], row: impl Fn(&Value) -> Vec<String>) {
+    let items = list["items"].as_array().into_iter().flatten();
+    print(header, items.map(row));
+}
+
 /// Prints what suits: the document, or `people`'s form of it.
 pub(super) fn either(output: Output, value: &Value, people: impl FnOnce(&Value)) {
     match output {

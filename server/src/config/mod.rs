@@ -4,6 +4,7 @@
 //! value is read as TOML where it is TOML, else as text. This is the only place that reads the
 //! environment.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -18,6 +19,7 @@ mod environment;
 mod go;
 mod go_api;
 mod kinds;
+mod labels;
 mod load;
 mod stores;
 
@@ -84,6 +86,11 @@ impl Default for Config {
 pub struct WorkerSection {
     /// Its name in the fleet; `None` is the host's name.
     pub name: Option<String>,
+    /// What people tell it from others by, such as `zone = "eu-1"`.
+    pub labels: BTreeMap<String, String>,
+    /// Where it answers those who watch it, if it has no API in its process; `None` is nowhere.
+    #[serde(deserialize_with = "checked::address_if_any")]
+    pub listen: Option<SocketAddr>,
     /// How many runs it takes at once.
     pub max_concurrent_runs: u32,
     /// Variables of its environment that commands see; `*` is all but those that configure Sandclock.
@@ -107,6 +114,8 @@ impl Default for WorkerSection {
         let (name, default_timeout_s) = (None, None);
         Self {
             name,
+            labels: BTreeMap::new(),
+            listen: None,
             max_concurrent_runs: 64,
             pass_env: Vec::new(),
             workdir: None,
@@ -134,7 +143,12 @@ impl Default for RetentionSection {
 impl Config {
     /// Whether other hosts reach the API without encryption.
     pub fn is_exposed(&self) -> bool {
-        !self.listen.ip().is_loopback() && !self.behind_proxy
+        self.exposes(self.listen)
+    }
+
+    /// Whether other hosts reach what listens there without encryption.
+    fn exposes(&self, address: SocketAddr) -> bool {
+        !address.ip().is_loopback() && !self.behind_proxy
     }
 
     /// The zone of jobs that name none: without a setting this host's, in which crontab and a Go worker read their
@@ -153,10 +167,14 @@ impl Config {
     /// Says which members do not fit, and what would.
     pub fn check(&self) -> Result<(), FieldError> {
         // Who starts a Go fleet's master has yet to say whether it may be open.
-        if self.is_exposed() && self.from_go != Some(GoFile::Master) {
-            let accepted = "it is open to other hosts: put a proxy that ends TLS in front and set behind_proxy = \
-                            true, or listen on 127.0.0.1";
-            return Err(FieldError::new("listen", self.listen, accepted));
+        let of_a_master = self.from_go == Some(GoFile::Master);
+        let api = Some(self.listen).filter(|_| !of_a_master);
+        for (field, address) in [("listen", api), ("worker.listen", self.worker.listen)] {
+            if let Some(address) = address.filter(|address| self.exposes(*address)) {
+                let accepted = "it is open to other hosts: put a proxy that ends TLS in front and set behind_proxy = \
+                                true, or listen on 127.0.0.1";
+                return Err(FieldError::new(field, address, accepted));
+            }
         }
         if matches!(
             (&self.coordination, &self.run_log),
@@ -178,6 +196,7 @@ impl Config {
             let accepted = "a number from 1";
             return Err(FieldError::new("worker.max_concurrent_runs", 0, accepted));
         }
+        labels::check(&self.worker.labels)?;
         let spool = self.worker.spool_max_bytes;
         if spool < SPOOL_AT_LEAST {
             let accepted = format!("a number of bytes from {SPOOL_AT_LEAST}");
@@ -209,9 +228,12 @@ mod tests {
             &[
                 ("SANDCLOCK__WORKER__NAME", "w-7"),
                 ("SANDCLOCK__WORKER__MAX_CONCURRENT_RUNS", "9"),
+                ("SANDCLOCK__WORKER__LABELS__ZONE", "eu-1"),
             ],
         );
         let config = config.unwrap();
+        let zone = config.worker.labels.get("zone");
+        assert_eq!(zone.map(String::as_str), Some("eu-1"));
         assert_eq!(config.worker.name.as_deref(), Some("w-7"));
         assert_eq!(config.worker.max_concurrent_runs, 9);
         assert_eq!(config.default_time_zone.as_deref(), Some("Asia/Tokyo"));
@@ -226,8 +248,28 @@ mod tests {
                 "line 1: listen: \"everywhere\" is not",
             ),
             ("listen = \"0.0.0.0:8070\"\n", "behind_proxy"),
+            (
+                "[worker]\nlisten = \"0.0.0.0:8071\"\n",
+                "line 2: worker.listen: 0.0.0.0:8071 is not accepted: it is open to other hosts",
+            ),
+            (
+                "[worker]\nlisten = 8071\n",
+                "line 2: worker.listen: 8071 is not accepted: ",
+            ),
             ("[alerts.targets.ops]\ntype = \"pager\"\n", "webhook"),
             ("[coordination]\ntype = \"zookeeper\"\n", "etcd"),
+            (
+                "[worker.labels]\nzone = 3\n",
+                "line 2: worker.labels.zone: 3 is not accepted: text",
+            ),
+            (
+                "[worker.labels]\n\"a b\" = \"c\"\n",
+                "worker.labels: \"a b\" is not accepted: 1 to 63 letters, digits",
+            ),
+            (
+                "[worker.labels]\nzone = \"a b\"\n",
+                "line 2: worker.labels.zone: \"a b\" is not accepted: 1 to 63 letters, digits",
+            ),
             (
                 "[worker]\nspool_max_bytes = 1000\n",
                 "worker.spool_max_bytes: 1000 is not accepted: a number of bytes from 1048576",

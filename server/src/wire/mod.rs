@@ -23,8 +23,11 @@ use crate::leader::{Chores, Leads};
 use crate::random::{self, SystemRandom};
 use crate::spool::{Spool, SpoolConfig};
 
+mod etcd;
+mod mongodb;
 mod stores;
 
+pub use self::mongodb::{RunLog, open_later};
 pub use stores::{FILE, GoStores, Stores, open as open_stores};
 
 /// The plugins that come with the program, by name.
@@ -236,6 +239,7 @@ fn worker_config(config: &Config) -> WorkerConfig {
     let section = &config.worker;
     let mut worker = WorkerConfig::new(section.name.clone().unwrap_or_else(|| host.clone()));
     worker.host = host;
+    worker.labels = section.labels.clone();
     worker.version = crate::VERSION.to_owned();
     worker.max_concurrent_runs = section.max_concurrent_runs;
     worker.default_limit = section.default_timeout_s.map(Duration::from_secs);

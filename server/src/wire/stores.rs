@@ -1,23 +1,16 @@
-//! From the sections of the configuration to stores: the one place that names backends.
+//! From the sections of the configuration to stores; with [`etcd`] and [`mongodb`] the one place that names backends.
 
-use std::fs;
-use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
-use nix::ifaddrs::getifaddrs;
+use anyhow::{anyhow, bail};
 use sandclock_backend_embedded::{Embedded, EmbeddedConfig};
-use sandclock_backend_etcd::{EtcdConfig, GoKeys, Login, Tls};
-use sandclock_backend_mongo::MongoConfig;
 use sandclock_core::ErrorKind;
 use sandclock_core::backend::{Coordination, GoFleet, GoLog, Records};
-use sandclock_core::go::GoDefaults;
 
-use crate::config::{
-    Config, CoordinationSection, EtcdSection, EtcdTls, MongodbSection, RunLogSection,
-};
+use super::etcd::etcd;
+use super::mongodb::{RunLog, mongodb};
+use crate::config::{Config, CoordinationSection, RunLogSection};
 
 /// The embedded store's file in a data folder.
 pub const FILE: &str = "sandclock.db";
@@ -31,6 +24,8 @@ pub struct Stores {
     pub records: Records,
     /// Both as a Go fleet's master sees them, where such a fleet could use them.
     pub go: Option<GoStores>,
+    /// The run log, if it was away when this process started: it has to be opened yet.
+    pub away: Option<Arc<RunLog>>,
 }
 
 /// The stores of a Go fleet.
@@ -42,11 +37,11 @@ pub struct GoStores {
     pub log: Arc<dyn GoLog>,
 }
 
-/// Opens what the configuration names; a file lies in `data`.
+/// Opens what the configuration names; a file lies in `data`. A run log that is elsewhere may be away.
 ///
 /// # Errors
-/// If a store cannot be reached or does not let us in, or the file belongs to another process or is damaged;
-/// the message names the store.
+/// If a store of coordination cannot be reached, or any store does not let us in, or the file belongs to another
+/// process or is damaged; the message names the store.
 pub async fn open(config: &Config, data: &Path) -> anyhow::Result<Stores> {
     let file = || {
         let path = data.join(FILE);
@@ -62,20 +57,30 @@ pub async fn open(config: &Config, data: &Path) -> anyhow::Result<Stores> {
                 coordination: file.coordination(),
                 records: file.records(),
                 go: None,
+                away: None,
             }
         }
-        (CoordinationSection::Embedded {}, RunLogSection::Mongodb(section)) => Stores {
-            coordination: file()?.coordination(),
-            records: mongodb(section).await?.0,
-            go: None,
-        },
-        (CoordinationSection::Etcd(section), RunLogSection::Mongodb(log)) => {
-            let (coordination, fleet) = etcd(section, config).await?;
-            let (records, log) = mongodb(log).await?;
+        (CoordinationSection::Embedded {}, RunLogSection::Mongodb(section)) => {
+            let coordination = file()?.coordination();
+            let (log, away) = mongodb(section).await?;
             Stores {
                 coordination,
-                records,
-                go: Some(GoStores { fleet, log }),
+                records: log.records.clone(),
+                go: None,
+                away,
+            }
+        }
+        (CoordinationSection::Etcd(section), RunLogSection::Mongodb(log)) => {
+            let (coordination, fleet) = etcd(section, config).await?;
+            let (log, away) = mongodb(log).await?;
+            Stores {
+                coordination,
+                records: log.records.clone(),
+                go: Some(GoStores {
+                    fleet,
+                    log: Arc::clone(&log.go),
+                }),
+                away,
             }
         }
         // The configuration was checked for this.
@@ -95,107 +100,4 @@ fn remedy(kind: ErrorKind) -> &'static str {
         ErrorKind::Denied => " (give this user the right to read and write it and its folder)",
         _ => "",
     }
-}
-
-async fn etcd(
-    section: &EtcdSection,
-    config: &Config,
-) -> anyhow::Result<(Coordination, Arc<dyn GoFleet>)> {
-    let config = etcd_config(section, config)?;
-    let endpoints = config.endpoints.join(", ");
-    sandclock_backend_etcd::connect_as_master(config)
-        .await
-        .with_context(|| format!("connect to etcd at {endpoints}"))
-}
-
-async fn mongodb(section: &MongodbSection) -> anyhow::Result<(Records, Arc<dyn GoLog>)> {
-    let config = MongoConfig {
-        database: section.database.clone(),
-        collection: section.collection.clone(),
-        connect_timeout: Duration::from_millis(section.connect_timeout_ms),
-        call_timeout: Duration::from_millis(section.call_timeout_ms),
-        ..MongoConfig::new(section.uri.clone())
-    };
-    sandclock_backend_mongo::connect_as_master(&config)
-        .await
-        .with_context(|| format!("connect to MongoDB, {config:?}"))
-}
-
-fn etcd_config(section: &EtcdSection, config: &Config) -> anyhow::Result<EtcdConfig> {
-    let go = &section.go;
-    let register_as = match section.register_as.as_deref() {
-        Some("auto") => Some(own_address()?.to_string()),
-        other => other.map(str::to_owned),
-    };
-    Ok(EtcdConfig {
-        tls: section.tls.as_ref().map(tls).transpose()?,
-        login: login(section)?,
-        prefix: section.prefix.clone(),
-        leader: section.leader.clone(),
-        go: GoKeys {
-            jobs: go.jobs.clone(),
-            locks: go.locks.clone(),
-            kills: go.kills.clone(),
-            workers: go.workers.clone(),
-        },
-        go_defaults: GoDefaults {
-            time_zone: config.time_zone(),
-            shell: vec![go.shell.clone(), "-c".to_owned()],
-        },
-        register_as,
-        beside_go: section.beside_go,
-        call_timeout: Duration::from_millis(section.call_timeout_ms),
-        ..EtcdConfig::at(section.endpoints.clone())
-    })
-}
-
-/// The host's first address of IPv4 that is not loopback, which is the one that Go workers register.
-fn own_address() -> anyhow::Result<Ipv4Addr> {
-    let addresses = getifaddrs().context("list the addresses of this host")?;
-    let mut own = addresses.filter_map(|interface| {
-        let address = interface.address?.as_sockaddr_in()?.ip();
-        (!address.is_loopback()).then_some(address)
-    });
-    own.next().context(
-        "this host has no address of IPv4 but loopback to register as: set coordination.register_as, in the \
-         environment SANDCLOCK__COORDINATION__REGISTER_AS",
-    )
-}
-
-fn login(section: &EtcdSection) -> anyhow::Result<Option<Login>> {
-    let from_file = |path: &PathBuf| {
-        let text = fs::read_to_string(path)
-            .with_context(|| format!("coordination.password_file {}", path.display()))?;
-        anyhow::Ok(text.trim().to_owned())
-    };
-    let password = match (&section.password, &section.password_file) {
-        (Some(_), Some(_)) => {
-            bail!("coordination.password and coordination.password_file are both set: keep one")
-        }
-        (Some(password), None) => Some(password.clone()),
-        (None, Some(path)) => Some(from_file(path)?),
-        (None, None) => None,
-    };
-    match (section.user.clone(), password) {
-        (Some(user), Some(password)) => Ok(Some(Login { user, password })),
-        (None, None) => Ok(None),
-        (Some(_), None) => bail!("coordination.user is set without coordination.password_file"),
-        (None, Some(_)) => bail!("coordination.password is set without coordination.user"),
-    }
-}
-
-fn tls(section: &EtcdTls) -> anyhow::Result<Tls> {
-    let read = |key: &str, path: &Path| {
-        fs::read(path).with_context(|| format!("coordination.tls.{key} {}", path.display()))
-    };
-    let identity = match (&section.cert_file, &section.key_file) {
-        (Some(cert), Some(key)) => Some((read("cert_file", cert)?, read("key_file", key)?)),
-        (None, None) => None,
-        _ => bail!("coordination.tls needs cert_file and key_file together"),
-    };
-    Ok(Tls {
-        authorities: read("ca_file", &section.ca_file)?,
-        identity,
-        server_name: section.server_name.clone(),
-    })
 }

@@ -35,6 +35,7 @@ const ROUTES: &[(&str, &str)] = &[
     ),
     ("POST", "/api/v1/runs/00000000000000000000000000000000/kill"),
     ("GET", "/api/v1/workers"),
+    ("POST", "/api/v1/workers/x/drain"),
     ("GET", "/api/v1/plugins"),
     ("GET", "/api/v1/alerts"),
     ("POST", "/api/v1/alerts/x/retry"),

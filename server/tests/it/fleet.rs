@@ -20,12 +20,15 @@ use crate::worker::Worker;
 /// No state that a test waits for may take longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// All recorded runs of a job, by fire time.
+/// All recorded runs of a job, by fire time: one of each.
 pub(crate) async fn records(server: &Product, job: &str) -> BTreeMap<String, Value> {
-    let page = server.get(&format!("/runs?job={job}&limit=200")).await;
-    let runs = page["items"].as_array().unwrap().iter();
-    runs.map(|run| (run["fire_time"].as_str().unwrap().to_owned(), run.clone()))
-        .collect()
+    let mut all = BTreeMap::new();
+    for run in server.runs(&format!("job={job}")).await {
+        let at = run["fire_time"].as_str().unwrap().to_owned();
+        let twice = all.insert(at, run);
+        assert_eq!(twice, None, "two records of one tick");
+    }
+    all
 }
 
 #[tokio::test]

@@ -25,6 +25,10 @@ mod go_master;
 #[cfg(test)]
 mod leader;
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
+mod partial;
+#[cfg(test)]
 mod printed;
 #[cfg(test)]
 mod product;
@@ -36,6 +40,10 @@ mod readme;
 mod refusals;
 #[cfg(test)]
 mod run_log_away;
+#[cfg(test)]
+mod run_log_late;
+#[cfg(test)]
+mod secured;
 #[cfg(test)]
 mod spool;
 #[cfg(test)]
@@ -50,3 +58,5 @@ mod watching;
 mod weaknesses;
 #[cfg(test)]
 mod worker;
+#[cfg(test)]
+mod workers;

@@ -25,16 +25,16 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LINES: u32 = 2_000;
 
 /// A server, and jobs that leave evidence of each run.
-struct Scene {
+pub(crate) struct Scene {
     mongo: OwnMongo,
-    stores: Stores,
-    server: Product,
+    pub(crate) stores: Stores,
+    pub(crate) server: Product,
     folder: TempDir,
     jobs: Vec<String>,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mongo = OwnMongo::start();
         let stores = Stores::of(Etcd::shared().address, &mongo.uri);
         Self {
@@ -46,16 +46,16 @@ impl Scene {
         }
     }
 
-    fn mongo(&self, signal: Signal) {
+    pub(crate) fn mongo(&self, signal: Signal) {
         kill(Pid::from_raw(self.mongo.pid), signal).unwrap();
     }
 
-    fn evidence_of(&self, job: &str) -> PathBuf {
+    pub(crate) fn evidence_of(&self, job: &str) -> PathBuf {
         self.folder.path().join(job)
     }
 
     /// Saves a job that says each second that it runs, prints, and says that it has printed.
-    async fn put(&mut self, job: &str, print: &str) {
+    pub(crate) async fn put(&mut self, job: &str, print: &str) {
         let file = self.evidence_of(job).display().to_string();
         let command = format!("echo $SANDCLOCK_FIRE_TIME begun >>{file}; {print}");
         let job_of = json!({
@@ -67,7 +67,7 @@ impl Scene {
     }
 
     /// Waits until each job has run so many times more.
-    async fn runs_more(&self, times: usize) {
+    pub(crate) async fn runs_more(&self, times: usize) {
         let ran = |job: &String| pairs(&self.evidence_of(job)).len();
         let before: Vec<usize> = self.jobs.iter().map(ran).collect();
         wait_for("each job has run further times", PATIENCE, async || {
@@ -77,7 +77,7 @@ impl Scene {
         .await;
     }
 
-    async fn disable_all(&self) {
+    pub(crate) async fn disable_all(&self) {
         for job in &self.jobs {
             let path = format!("/jobs/{job}/disable");
             let disabled = self.server.request(Method::POST, &path).send().await;
@@ -86,7 +86,7 @@ impl Scene {
     }
 
     /// Waits until each run of a job that has left evidence is recorded as over; they are by fire time.
-    async fn all_recorded(&self, job: &str) -> BTreeMap<String, Value> {
+    pub(crate) async fn all_recorded(&self, job: &str) -> BTreeMap<String, Value> {
         let over = |run: &Value| !matches!(run["state"].as_str(), Some("running" | "queued"));
         wait_for("every run is recorded", PATIENCE, async || {
             let runs = records(&self.server, job).await;
@@ -98,13 +98,13 @@ impl Scene {
         records(&self.server, job).await
     }
 
-    async fn output(&self, run: &Value) -> String {
+    pub(crate) async fn output(&self, run: &Value) -> String {
         let id = run["id"].as_str().unwrap();
         self.server.text(&format!("/runs/{id}/output")).await
     }
 
     /// Asserts that every run of a job succeeded and has exactly what it printed.
-    async fn all_is_there(&self, job: &str, at_least: usize) {
+    pub(crate) async fn all_is_there(&self, job: &str, at_least: usize) {
         let runs = self.all_recorded(job).await;
         assert!(runs.len() >= at_least, "{} runs of {job}", runs.len());
         let began = pairs(&self.evidence_of(job));
@@ -131,17 +131,17 @@ impl Scene {
 }
 
 /// The command that prints what [`printed`] says.
-fn print() -> String {
+pub(crate) fn print() -> String {
     format!("echo $SANDCLOCK_FIRE_TIME; seq 1 {LINES}")
 }
 
-fn printed(fire_time: &str) -> String {
+pub(crate) fn printed(fire_time: &str) -> String {
     let lines = (1..=LINES).map(|n| format!("{n}\n"));
     format!("{fire_time}\n{}", lines.collect::<String>())
 }
 
 /// Every second between the first and the last time.
-fn are_consecutive(file: &Path) -> bool {
+pub(crate) fn are_consecutive(file: &Path) -> bool {
     let times: BTreeSet<i64> = pairs(file)
         .iter()
         .map(|(at, _)| sandclock_core::Timestamp::parse(at).unwrap().as_millis())

@@ -7,24 +7,30 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::product::wait_for;
+use crate::product::{Product, wait_for};
 use crate::stores::Stores;
 
 /// The name of our configuration in a worker's folder.
 const CONFIG: &str = "sandclock.toml";
 
+/// The line of it by which a worker answers those who watch it.
+const WATCHED: &str = "worker.listen = \"127.0.0.1:0\"";
+
 /// A worker process. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Worker {
     name: String,
+    /// Where it answers those who watch it, if it does.
+    pub(crate) url: Option<String>,
     pub(crate) process: Child,
+    out: BufReader<ChildStdout>,
     home: TempDir,
 }
 
@@ -39,6 +45,29 @@ impl Worker {
         let home = TempDir::new().unwrap();
         std::fs::write(home.path().join(CONFIG), stores.toml()).unwrap();
         Self::ours(name, home, variables)
+    }
+
+    /// The same, answering those who watch it, whose tokens are this server's.
+    pub(crate) fn watched(
+        name: &str,
+        stores: &Stores,
+        server: &Product,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let home = TempDir::new().unwrap();
+        let watched = format!("{}{WATCHED}\n", stores.toml());
+        std::fs::write(home.path().join(CONFIG), watched).unwrap();
+        let data = home.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::copy(server.data().join("tokens.json"), data.join("tokens.json")).unwrap();
+        Self::ours(name, home, variables)
+    }
+
+    /// The same on this configuration.
+    pub(crate) fn start_on(name: &str, config: &str) -> Self {
+        let home = TempDir::new().unwrap();
+        std::fs::write(home.path().join(CONFIG), config).unwrap();
+        Self::ours(name, home, &[])
     }
 
     fn ours(name: &str, home: TempDir, variables: &[(&str, &str)]) -> Self {
@@ -123,15 +152,36 @@ impl Worker {
             .spawn()
             .unwrap();
         let out = BufReader::new(process.stdout.take().unwrap());
-        let said = out.lines().next().and_then(Result::ok).unwrap_or_default();
-        let worker = Self {
+        let mut worker = Self {
             name: name.to_owned(),
+            url: None,
             process,
+            out,
             home,
         };
+        let said = worker.says();
         let ready = said.ends_with(&format!("worker {name}"));
         assert!(ready, "{said}: {}", worker.log());
+        let config = std::fs::read_to_string(worker.home.path().join(CONFIG)).unwrap_or_default();
+        if config.lines().any(|line| line == WATCHED) {
+            let said = worker.says();
+            let url = said.trim_start().strip_prefix("health");
+            let url = url.and_then(|url| url.trim_start().strip_suffix("/readyz"));
+            worker.url = url.map(str::to_owned);
+            assert!(worker.url.is_some(), "{said}: {}", worker.log());
+        }
         worker
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The next line that it says to whoever starts it; empty if it has ended.
+    pub(crate) fn says(&mut self) -> String {
+        let mut line = String::new();
+        self.out.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
     }
 
     pub(crate) fn home(&self) -> &Path {

@@ -163,6 +163,8 @@ macro_rules! coordination_cases {
                 two_lives_of_a_worker_are_distinct
                 closing_twice_is_closing_once
                 new_information_reaches_watchers
+                a_drain_reaches_whoever_watches
+                a_drain_ends_with_its_session
                 a_watch_begins_anew_after_it_broke
             }
             decide: {

@@ -21,7 +21,7 @@ async fn synced(env: &CoordinationEnv) -> (Events<SessionEvent>, BTreeMap<Sessio
     let read = until(&mut events, |event| *event == SessionEvent::Synced).await;
     let live = read.into_iter().filter_map(|event| match event {
         SessionEvent::Live(id, info) => Some((id, info)),
-        SessionEvent::Gone(_) | SessionEvent::Synced => None,
+        SessionEvent::Gone(_) | SessionEvent::DrainAsked(_) | SessionEvent::Synced => None,
     });
     let live = live.collect();
     (events, live)
@@ -161,6 +161,37 @@ pub async fn new_information_reaches_watchers(env: &CoordinationEnv) {
     assert!(!is_lost(env, &session).await);
     let (_, live) = synced(env).await;
     assert_eq!(live.get(&session), Some(&draining));
+}
+
+/// Who is asked to drain hears of it, at once or with its next watch, and nobody else.
+pub async fn a_drain_reaches_whoever_watches(env: &CoordinationEnv) {
+    let session = open_session(env, "worker-1").await;
+    let other = open_session(env, "worker-2").await;
+    let (mut events, _) = synced(env).await;
+    for _ in 0..2 {
+        assert!(env.sessions.ask_to_drain(&session).await.expect("ask"));
+    }
+    let asked = SessionEvent::DrainAsked(session.clone());
+    assert_eq!(next(&mut events).await, asked);
+    assert!(!is_lost(env, &session).await);
+    let mut later = watch(env).await;
+    let first = until(&mut later, |event| *event == SessionEvent::Synced).await;
+    let place = |wanted: &SessionEvent| first.iter().position(|event| event == wanted);
+    let lives = SessionEvent::Live(session.clone(), worker("worker-1"));
+    assert!(place(&lives) < place(&asked), "{first:?}");
+    assert!(place(&lives).is_some(), "{first:?}");
+    assert_eq!(place(&SessionEvent::DrainAsked(other)), None, "{first:?}");
+}
+
+/// A session that is gone cannot be asked to drain, and its end takes the request along.
+pub async fn a_drain_ends_with_its_session(env: &CoordinationEnv) {
+    let session = open_session(env, "worker-1").await;
+    assert!(env.sessions.ask_to_drain(&session).await.expect("ask"));
+    env.sessions.close(&session).await.expect("close");
+    assert!(!env.sessions.ask_to_drain(&session).await.expect("ask"));
+    let mut later = watch(env).await;
+    let first = until(&mut later, |event| *event == SessionEvent::Synced).await;
+    assert_eq!(first, [SessionEvent::Synced]);
 }
 
 /// A watch that broke ends with an error; a new one begins with all that live.

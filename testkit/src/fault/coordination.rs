@@ -81,6 +81,15 @@ impl Sessions for Over {
         )
     }
 
+    async fn ask_to_drain(&self, session: &SessionId) -> Result<bool> {
+        let session = session.clone();
+        over_line!(
+            self,
+            "sessions.ask_to_drain",
+            sessions.ask_to_drain(&session)
+        )
+    }
+
     async fn close(&self, session: &SessionId) -> Result<()> {
         let session = session.clone();
         over_line!(self, "sessions.close", sessions.close(&session))

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
+use super::certificates::{Certificates, text};
 use super::process::{start, start_here};
 
 /// How a person gets the server.
@@ -61,6 +62,7 @@ impl Etcd {
 #[derive(Debug)]
 pub struct OwnEtcd {
     address: String,
+    options: Vec<String>,
     data: TempDir,
     process: Child,
 }
@@ -71,24 +73,53 @@ impl OwnEtcd {
     /// # Panics
     /// As [`Etcd::shared`].
     pub fn start() -> Self {
+        Self::start_with(Vec::new())
+    }
+
+    /// Starts an empty server that speaks TLS only, and only to clients with a certificate of the same authority.
+    ///
+    /// # Panics
+    /// As [`Etcd::shared`].
+    pub fn start_secured(certificates: &Certificates) -> Self {
+        let option = |name: &str, path| format!("--{name}={}", text(path));
+        Self::start_with(vec![
+            option("cert-file", &certificates.certificate("server")),
+            option("key-file", &certificates.key("server")),
+            option("trusted-ca-file", &certificates.certificate("authority")),
+            "--client-cert-auth".to_owned(),
+        ])
+    }
+
+    fn start_with(options: Vec<String>) -> Self {
         let data = TempDir::new().expect("a folder of its own");
-        let (process, address) = Self::launch("127.0.0.1:0", &data);
+        let (process, address) = Self::launch("127.0.0.1:0", &options, &data);
         Self {
             address,
+            options,
             data,
             process,
         }
     }
 
-    fn launch(address: &str, data: &TempDir) -> (Child, String) {
-        let mut words = line(&format!("http://{address}"));
+    fn launch(address: &str, options: &[String], data: &TempDir) -> (Child, String) {
+        let scheme = if options.is_empty() { "http" } else { "https" };
+        let mut words = line(&format!("{scheme}://{address}"));
         words.push(data.path().display().to_string());
+        words.extend_from_slice(options);
         start_here(&words, GET, serving)
     }
 
     /// Where it listens, also after it was started again: `address:port`.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Its process, for signals.
+    ///
+    /// # Panics
+    /// If the process has a number that no process has.
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.process.id()).expect("a pid")
     }
 
     /// Ends it with SIGKILL.
@@ -102,7 +133,7 @@ impl OwnEtcd {
     /// # Panics
     /// If it does not start.
     pub fn start_again(&mut self) {
-        (self.process, _) = Self::launch(&self.address, &self.data);
+        (self.process, _) = Self::launch(&self.address, &self.options, &self.data);
     }
 }
 

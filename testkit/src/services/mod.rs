@@ -4,11 +4,13 @@
 //! memory or the temporary directory. It is started by the first test that asks and ends with the binary,
 //! however that ends. A server that is not installed fails the test that wants it, by the command that gets it.
 
+mod certificates;
 mod etcd;
 mod mongo;
 mod process;
 mod proxy;
 
+pub use certificates::Certificates;
 pub use etcd::{Etcd, OwnEtcd};
 pub use mongo::{Mongo, OwnMongo};
 pub use proxy::Proxy;

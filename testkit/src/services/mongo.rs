@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::certificates::{Certificates, text};
 use super::process::start;
 
 /// Where the program is put, below the target directory.
@@ -60,6 +61,25 @@ impl OwnMongo {
 }
 
 impl Mongo {
+    /// Starts a single server that speaks TLS only, only to clients with a certificate of the same authority, and
+    /// asks for a login once the first user has been made. Blocks until it serves; it ends with the test binary.
+    /// Returns where it listens: `address:port`.
+    ///
+    /// # Panics
+    /// As [`Mongo::replica_set`].
+    pub fn start_secured(certificates: &Certificates) -> String {
+        let port = serve(&[
+            "--auth",
+            "--tlsMode",
+            "requireTLS",
+            "--tlsCertificateKeyFile",
+            &text(&certificates.both("server")),
+            "--tlsCAFile",
+            &text(&certificates.certificate("authority")),
+        ]);
+        format!("127.0.0.1:{port}")
+    }
+
     /// The replica set of this test binary, with one member that is its primary, started now if it is not
     /// running. Blocks until it takes writes.
     ///

@@ -98,6 +98,10 @@ impl Sessions for TimedSessions {
         Ok(())
     }
 
+    async fn ask_to_drain(&self, session: &SessionId) -> Result<bool> {
+        self.inner.ask_to_drain(session).await
+    }
+
     async fn close(&self, session: &SessionId) -> Result<()> {
         self.inner.close(session).await
     }

@@ -13,6 +13,7 @@
 )]
 
 mod checks;
+mod herd;
 mod hooks;
 mod host;
 mod layers;

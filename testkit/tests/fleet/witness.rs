@@ -187,7 +187,7 @@ impl Inner {
                 SessionEvent::Gone(session) => {
                     self.live.remove(session);
                 }
-                SessionEvent::Synced => continue,
+                SessionEvent::Synced | SessionEvent::DrainAsked(_) => continue,
             }
             self.facts.push((now, Fact::Session(event)));
         }

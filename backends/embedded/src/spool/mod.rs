@@ -16,6 +16,7 @@ use std::path::Path;
 use rusqlite::{Connection, Transaction, params_from_iter};
 use sandclock_core::backend::Result;
 use sandclock_core::run::RunId;
+use sandclock_core::stored;
 use sandclock_core::{BackendError, ErrorKind};
 
 use crate::error::{DbError, DbResult, from_sqlite};
@@ -31,8 +32,9 @@ const OPEN: &str = "spool.open";
 const PUSH: &str = "spool.push";
 const TAKE: &str = "spool.take";
 
-/// The form of the file, in its `user_version`.
-const VERSION: u32 = 1;
+/// The form of the file, in its `user_version`. It rises with that of the records in it: an older program, which would
+/// take what it cannot read for damage, then leaves the whole file alone (S13).
+const VERSION: u32 = stored::VERSION;
 
 /// What an entry counts beside its body, in bytes: its columns, its place in the index, and half a page.
 const ENTRY_BYTES: u64 = 512;
@@ -180,6 +182,9 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
         let why = format!("a newer version wrote it (form {version}, known up to {VERSION})");
         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_TOOBIG);
         return Err(rusqlite::Error::SqliteFailure(code, Some(why)));
+    } else if version < VERSION {
+        // The tables are the same; what is written from now on is newer.
+        db.pragma_update(None, "user_version", VERSION)?;
     }
     Ok(db)
 }

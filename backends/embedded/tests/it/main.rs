@@ -18,6 +18,7 @@ mod fresh;
 mod outage;
 mod reopen;
 mod scene;
+mod spool_forms;
 mod syscalls;
 
 use fresh::{Fresh, Layered};

@@ -13,6 +13,7 @@ mod beside_go;
 mod cost;
 mod fleet_cost;
 mod fresh;
+mod frozen;
 mod mutants;
 mod places;
 mod scene;

@@ -114,7 +114,7 @@ async fn a_job_that_moves_is_never_out_of_sight() {
         let stored = stored.expect("there");
         assert_eq!(*stored.job, *job);
         let snapshot = scene.store.jobs.snapshot().await.expect("snapshot");
-        assert_eq!(snapshot.jobs, [stored.clone()]);
+        assert_eq!(snapshot.jobs, std::slice::from_ref(&stored));
         loop {
             match events.next().await.expect("news").expect("news").1 {
                 JobEvent::Put(put) if put.version == stored.version => break,

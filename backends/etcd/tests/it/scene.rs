@@ -110,7 +110,12 @@ impl Scene {
 
     /// A job with a mark at second 0.
     pub(crate) async fn planned(&self, name: &str) -> Pinned {
-        let job = Arc::new(job(name));
+        self.planned_as(job(name)).await
+    }
+
+    /// This job, with a mark at second 0.
+    pub(crate) async fn planned_as(&self, job: Job) -> Pinned {
+        let job = Arc::new(job);
         let put = self.store.jobs.put(&job, Precondition::Absent).await;
         let version = put.expect("put").version;
         let pinned = Pinned { job, version };

@@ -16,7 +16,7 @@ use crate::scene::{at, done};
 
 const LEASE: Duration = Duration::from_secs(600);
 
-fn alert(ms: i64, key: Option<&str>) -> Alert {
+pub(crate) fn alert(ms: i64, key: Option<&str>) -> Alert {
     let job = JobName::existing("job");
     let run = RunId::of(&job, &RunKey::Tick(at(ms)));
     Alert {

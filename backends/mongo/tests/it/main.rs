@@ -12,6 +12,7 @@ use sandclock_testkit::conformance;
 mod alerts;
 mod foreign;
 mod fresh;
+mod frozen;
 mod large;
 mod mutants;
 mod open;

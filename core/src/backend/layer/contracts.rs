@@ -67,6 +67,12 @@ impl<L: Layer, T: Sessions + ?Sized> Sessions for Layered<L, T> {
             .await
     }
 
+    async fn ask_to_drain(&self, session: &SessionId) -> Result<bool> {
+        (self.layer)
+            .call(Op::SessionsAskToDrain, || self.inner.ask_to_drain(session))
+            .await
+    }
+
     async fn close(&self, session: &SessionId) -> Result<()> {
         (self.layer)
             .call(Op::SessionsClose, || self.inner.close(session))

@@ -51,6 +51,7 @@ ops! {
     JobsDelete "jobs.delete" OnlyWithoutEffect
     SessionsOpen "sessions.open" OnlyWithoutEffect
     SessionsRenew "sessions.renew" Always
+    SessionsAskToDrain "sessions.ask_to_drain" Always
     SessionsClose "sessions.close" Always
     SessionsLive "sessions.live" Always
     FiresDecide "fires.decide" Always

@@ -23,6 +23,7 @@ impl Sessions for MemoryStore {
                 info: me.clone(),
                 ttl,
                 deadline: Instant::now() + ttl,
+                drain_asked: false,
             };
             state.sessions.insert(id.clone(), lease);
             let event = SessionEvent::Live(id.clone(), me.clone());
@@ -47,6 +48,18 @@ impl Sessions for MemoryStore {
         })
     }
 
+    async fn ask_to_drain(&self, session: &SessionId) -> Result<bool> {
+        Ok(self.shared.change(|state| {
+            let Some(lease) = state.sessions.get_mut(session) else {
+                return false;
+            };
+            lease.drain_asked = true;
+            let event = SessionEvent::DrainAsked(session.clone());
+            state.history.push(Event::Session(event));
+            true
+        }))
+    }
+
     async fn close(&self, session: &SessionId) -> Result<()> {
         self.shared.change(|state| state.end_session(session));
         Ok(())
@@ -63,10 +76,15 @@ impl Sessions for MemoryStore {
             expiry: |state| state.sessions.values().map(|lease| lease.deadline).min(),
         };
         Ok(self.shared.announce(kind, |state| {
-            let live = state.sessions.iter();
-            live.map(|(id, lease)| SessionEvent::Live(id.clone(), lease.info.clone()))
-                .chain([SessionEvent::Synced])
-                .collect()
+            let live = state.sessions.iter().flat_map(|(id, lease)| {
+                let asked = lease
+                    .drain_asked
+                    .then(|| SessionEvent::DrainAsked(id.clone()));
+                [SessionEvent::Live(id.clone(), lease.info.clone())]
+                    .into_iter()
+                    .chain(asked)
+            });
+            live.chain([SessionEvent::Synced]).collect()
         }))
     }
 }

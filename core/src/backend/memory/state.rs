@@ -28,6 +28,7 @@ pub(super) struct Lease {
     pub(super) info: WorkerInfo,
     pub(super) ttl: Duration,
     pub(super) deadline: Instant,
+    pub(super) drain_asked: bool,
 }
 
 type Records<T> = BTreeMap<(JobName, RunKey), Versioned<T>>;

@@ -8,6 +8,7 @@ use crate::backend::{
     SessionId, Version, Versioned, WaitRecord,
 };
 use crate::error::{BackendError, ErrorKind};
+use crate::job::JobName;
 use crate::policy::ConcurrencyPolicy;
 use crate::run::{Outcome, RunId, RunKey};
 
@@ -59,16 +60,19 @@ enum Admission {
     Busy,
 }
 
-fn admit(policy: ConcurrencyPolicy, any_open: bool, tick_waits: bool) -> Admission {
-    let free = !any_open && !tick_waits;
-    match policy {
-        ConcurrencyPolicy::Allow => Admission::Runs,
-        ConcurrencyPolicy::Forbid if !any_open => Admission::Runs,
-        ConcurrencyPolicy::Forbid => Admission::Busy,
-        ConcurrencyPolicy::Queue | ConcurrencyPolicy::Replace if free => Admission::Runs,
-        ConcurrencyPolicy::Queue if tick_waits => Admission::Busy,
-        ConcurrencyPolicy::Queue | ConcurrencyPolicy::Replace => Admission::Waits,
-    }
+/// What is to be looked up for it may cost a store a branch, so nothing is asked that does not matter.
+fn admit(facts: &dyn Facts, job: &JobName, policy: ConcurrencyPolicy) -> Result<Admission> {
+    use ConcurrencyPolicy::{Allow, Forbid, Queue, Replace};
+    Ok(match policy {
+        Allow => Admission::Runs,
+        Forbid if facts.any_open(job)? => Admission::Busy,
+        Forbid => Admission::Runs,
+        Queue if facts.tick_waits(job)? => Admission::Busy,
+        Queue | Replace if facts.any_open(job)? => Admission::Waits,
+        Queue => Admission::Runs,
+        Replace if facts.tick_waits(job)? => Admission::Waits,
+        Replace => Admission::Runs,
+    })
 }
 
 /// One item of a decide call that [`check_batch`] has passed. If its mark cannot be read it is `Stale`, so
@@ -103,26 +107,24 @@ pub fn decide(
     let key = RunKey::Tick(due.fire);
     let answer = match &due.fate {
         DecideFate::Record(outcome) => record(&mut changes, due, outcome.clone()),
-        DecideFate::Run { policy, busy } => {
-            match admit(*policy, facts.any_open(job)?, facts.tick_waits(job)?) {
-                Admission::Runs => {
-                    changes.push(Change::Open(claimed(session, due, key.clone())));
-                    Decided::Held {
-                        fence: Fence::at(at),
-                        kill: facts.kill(&RunId::of(job, &key))?,
-                    }
+        DecideFate::Run { policy, busy } => match admit(facts, job, *policy)? {
+            Admission::Runs => {
+                changes.push(Change::Open(claimed(session, due, key.clone())));
+                Decided::Held {
+                    fence: Fence::at(at),
+                    kill: facts.kill(&RunId::of(job, &key))?,
                 }
-                Admission::Waits => {
-                    changes.push(Change::Wait(WaitRecord {
-                        job: job.clone(),
-                        key,
-                        cause: WAITS.to_owned(),
-                    }));
-                    Decided::Waits
-                }
-                Admission::Busy => record(&mut changes, due, busy.clone()),
             }
-        }
+            Admission::Waits => {
+                changes.push(Change::Wait(WaitRecord {
+                    job: job.clone(),
+                    key,
+                    cause: WAITS.to_owned(),
+                }));
+                Decided::Waits
+            }
+            Admission::Busy => record(&mut changes, due, busy.clone()),
+        },
     };
     let mark = changes.moved(due.fire, mark.generation);
     Ok(Step {

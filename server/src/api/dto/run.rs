@@ -1,6 +1,6 @@
 //! Runs, alerts and workers on the wire.
 
-use sandclock_core::backend::{Alert, RunRecord, WorkerInfo};
+use sandclock_core::backend::{Alert, RunRecord, SessionId, WorkerInfo};
 use sandclock_core::run::HookNote;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,20 @@ pub struct ListDto<T> {
     pub items: Vec<T>,
     /// Pass it as `cursor` to read on.
     pub next: Option<String>,
+    /// Set if something is missing: what, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
+}
+
+impl<T> ListDto<T> {
+    /// Items of which none is missing.
+    pub fn new(items: Vec<T>, next: Option<String>) -> Self {
+        Self {
+            items,
+            next,
+            incomplete: None,
+        }
+    }
 }
 
 /// A run.
@@ -36,6 +50,9 @@ pub struct RunDto {
     /// Set if the record stands for a range of ticks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ticks: Option<SpanDto>,
+    /// Set if this may be outdated: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
 }
 
 /// A range of ticks.
@@ -75,6 +92,7 @@ impl RunDto {
                 last: span.last.to_string(),
                 count: span.count,
             }),
+            incomplete: None,
         }
     }
 }
@@ -145,6 +163,8 @@ impl AlertDto {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the members are those of the registration")]
 pub struct WorkerDto {
+    /// Of its session: another one after each start.
+    pub id: String,
     pub name: String,
     pub host: String,
     pub labels: std::collections::BTreeMap<String, String>,
@@ -158,8 +178,9 @@ pub struct WorkerDto {
 
 impl WorkerDto {
     /// From core.
-    pub fn from_core(info: WorkerInfo) -> Self {
+    pub fn from_core(id: &SessionId, info: WorkerInfo) -> Self {
         Self {
+            id: id.to_string(),
             name: info.name,
             host: info.host,
             labels: info.labels,

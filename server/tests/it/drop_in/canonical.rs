@@ -1,9 +1,9 @@
 //! A worker with nothing but its file, in the folder where it starts, for a fleet that kept the canonical keys and
 //! names: what each of that fleet's programs sees of it.
 
-use etcd_client::{Client, EventType, GetOptions, PutOptions, WatchOptions, WatchStream};
+use etcd_client::{Client, EventType, GetOptions, KeyValue, PutOptions, WatchOptions, WatchStream};
 use mongodb::bson::spec::ElementType;
-use mongodb::bson::{RawDocumentBuf, doc};
+use mongodb::bson::{RawDocument, RawDocumentBuf, doc};
 use sandclock_testkit::services::{Mongo, OwnEtcd};
 
 use super::PATIENCE;
@@ -45,20 +45,9 @@ async fn a_worker_with_its_file_alone_is_where_a_go_fleet_looks() {
     let mut locks = watch(&mut raw, "/cron/lock/").await;
     let worker = Worker::of_go_alone("w", "192.0.2.7", &stores);
 
-    // It is registered, on a lease that goes with it.
-    let mut found = Vec::new();
-    wait_for("it is registered", PATIENCE, async || {
-        let below = GetOptions::new().with_prefix();
-        let answer = raw.get("/cron/workers/", Some(below)).await;
-        found = answer.unwrap().take_kvs();
-        !found.is_empty()
-    })
-    .await;
-    let [registered] = found.as_slice() else {
-        panic!("{found:?}")
-    };
+    let registered = registration(&mut raw).await;
     assert_eq!(registered.key(), b"/cron/workers/192.0.2.7");
-    assert_ne!(registered.lease(), 0);
+    assert_ne!(registered.lease(), 0, "it goes with a lease");
 
     // It locks what it runs, and lets go by deleting the key.
     let job = format!("canonical {}", std::process::id());
@@ -95,6 +84,28 @@ async fn a_worker_with_its_file_alone_is_where_a_go_fleet_looks() {
     })
     .await;
     let entry = log(uri, &job).await.remove(0);
+    is_as_go_writes_it(&entry);
+
+    hears_a_kill(&mut raw, &mut locks, uri, &format!("{job} long")).await;
+    drop(worker);
+}
+
+/// The one registration, once it is there.
+async fn registration(raw: &mut Client) -> KeyValue {
+    let mut found = Vec::new();
+    wait_for("it is registered", PATIENCE, async || {
+        let below = GetOptions::new().with_prefix();
+        let answer = raw.get("/cron/workers/", Some(below)).await;
+        found = answer.unwrap().take_kvs();
+        !found.is_empty()
+    })
+    .await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+/// The members of a document of the log, and what is in them.
+fn is_as_go_writes_it(entry: &RawDocument) {
     let members: Vec<_> = entry.iter_elements().map(Result::unwrap).collect();
     let members: Vec<_> = members
         .iter()
@@ -123,27 +134,27 @@ async fn a_worker_with_its_file_alone_is_where_a_go_fleet_looks() {
     assert!(time("startTime") <= time("endTime"));
     // Seconds are a thousand times less, nanoseconds a million times more.
     assert_eq!(time("planTime").to_string().len(), 13);
+}
 
-    // It hears a kill, whatever the mark's value.
-    let long = format!("{job} long");
+/// A kill mark ends a run, whatever its value.
+async fn hears_a_kill(raw: &mut Client, locks: &mut WatchStream, uri: &str, long: &str) {
     let key = format!("/cron/jobs/{long}");
     let value = serde_json::json!({
         "name": long, "command": "echo begun; sleep 1000", "cronExpr": "* * * * * * *",
     });
     raw.put(&*key, value.to_string(), None).await.unwrap();
-    while next_of(&mut locks).await != format!("/cron/lock/{long}") {}
+    while next_of(locks).await != format!("/cron/lock/{long}") {}
     raw.delete(&*key, None).await.unwrap();
     wait_for("it is killed", PATIENCE, async || {
         let lease = raw.lease_grant(1, None).await.unwrap().id();
         let options = PutOptions::new().with_lease(lease);
         let mark = format!("/cron/killer/{long}");
         raw.put(mark, "now", Some(options)).await.unwrap();
-        let log = log(uri, &long).await;
+        let log = log(uri, long).await;
         log.first()
             .is_some_and(|entry| entry.get_str("err").unwrap() == "signal: terminated")
     })
     .await;
-    drop(worker);
 }
 
 /// The key of the next change.

@@ -28,7 +28,7 @@ async fn each_second(stores: &Stores, name: &str) -> Evidence {
 }
 
 /// Waits until a job has said so many lines more.
-async fn goes_on(evidence: &Evidence, more: usize) {
+pub(crate) async fn goes_on(evidence: &Evidence, more: usize) {
     let before = evidence.lines().len();
     wait_for("it goes on", PATIENCE, async || {
         evidence.lines().len() >= before + more
@@ -37,7 +37,7 @@ async fn goes_on(evidence: &Evidence, more: usize) {
 }
 
 /// No fire time stands in the evidence twice.
-fn assert_once(evidence: &Evidence) {
+pub(crate) fn assert_once(evidence: &Evidence) {
     let pairs = evidence.pairs();
     let distinct: BTreeSet<_> = pairs.iter().map(|(at, _)| at).collect();
     assert_eq!(distinct.len(), pairs.len(), "a fire time twice: {pairs:?}");
@@ -60,7 +60,7 @@ async fn recorded(server: &Product, job: &str) -> BTreeSet<i64> {
 }
 
 /// Waits until every second between a job's first and last record has one.
-async fn assert_accounted(server: &Product, job: &str) {
+pub(crate) async fn assert_accounted(server: &Product, job: &str) {
     wait_for("no tick is without a record", PATIENCE, async || {
         let all = recorded(server, job).await;
         let (Some(first), Some(last)) = (all.first(), all.last()) else {

@@ -1,0 +1,46 @@
+//! Workers: who lives, and how one is asked to drain.
+
+use axum::Json;
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+use futures_util::StreamExt as _;
+use sandclock_core::backend::{SessionEvent, SessionId};
+
+use super::Api;
+use super::auth::TokenInfo;
+use super::dto::run::{ListDto, WorkerDto};
+use super::input::Id;
+use super::problem::Problem;
+
+/// `GET /workers`
+pub async fn list(State(api): State<Api>) -> Result<Json<ListDto<WorkerDto>>, Problem> {
+    let mut live = api.coordination.sessions.live().await?;
+    let mut items = std::collections::BTreeMap::new();
+    while let Some(event) = live.next().await {
+        match event? {
+            SessionEvent::Live(id, info) => {
+                let worker = WorkerDto::from_core(&id, info);
+                items.insert(id, worker);
+            }
+            SessionEvent::Gone(id) => drop(items.remove(&id)),
+            SessionEvent::DrainAsked(_) => {}
+            SessionEvent::Synced => break,
+        }
+    }
+    Ok(Json(ListDto::new(items.into_values().collect(), None)))
+}
+
+/// `POST /workers/{id}/drain`. The acknowledgement is that the worker says `draining` of itself.
+pub async fn drain(
+    State(api): State<Api>,
+    Extension(who): Extension<TokenInfo>,
+    Id(id): Id,
+) -> Result<StatusCode, Problem> {
+    let session = SessionId(id);
+    if !api.coordination.sessions.ask_to_drain(&session).await? {
+        let detail = format!("no worker has the id {session}; GET /workers names those that live");
+        return Err(Problem::not_found(detail));
+    }
+    tracing::info!(%session, by = who.name, "a worker is asked to drain");
+    Ok(StatusCode::ACCEPTED)
+}

@@ -1,0 +1,136 @@
+//! From `[coordination]` to a store of coordination on etcd.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use nix::ifaddrs::getifaddrs;
+use sandclock_backend_etcd::{EtcdConfig, GoKeys, Login, Tls};
+use sandclock_core::backend::{Coordination, GoFleet};
+use sandclock_core::error::WithSources;
+use sandclock_core::go::GoDefaults;
+use sandclock_core::{BackendError, ErrorKind};
+
+use crate::config::{Config, EtcdSection, EtcdTls};
+
+pub(super) async fn etcd(
+    section: &EtcdSection,
+    config: &Config,
+) -> anyhow::Result<(Coordination, Arc<dyn GoFleet>)> {
+    let config = etcd_config(section, config)?;
+    let endpoints = config.endpoints.join(", ");
+    let connected = sandclock_backend_etcd::connect_as_master(config).await;
+    connected.map_err(|error| {
+        let said = WithSources(&error).to_string();
+        let said = error.without_op(&said);
+        let remedy = remedy(section, &error, said);
+        anyhow!("coordination.endpoints: etcd at {endpoints} cannot be used: {said}; {remedy}")
+    })
+}
+
+/// What to do about a cluster that cannot be used.
+fn remedy(section: &EtcdSection, error: &BackendError, said: &str) -> String {
+    if error.kind == ErrorKind::Denied {
+        let go = &section.go;
+        return format!(
+            "check coordination.user and its password, and that the user may read and write below {}, {}, {}, {} and \
+             {}, and the key coordination.leader",
+            section.prefix, go.jobs, go.locks, go.kills, go.workers
+        );
+    }
+    if ["certificate", "fatal alert"]
+        .iter()
+        .any(|word| said.contains(word))
+    {
+        return "check coordination.tls.ca_file, which vouches for the cluster's certificate, cert_file and key_file, \
+                which say who we are, and server_name"
+            .to_owned();
+    }
+    match error.kind {
+        ErrorKind::InvalidConfig => "check [coordination]".to_owned(),
+        _ => "check that it runs and can be reached from here, and whether it asks for TLS ([coordination.tls])"
+            .to_owned(),
+    }
+}
+
+fn etcd_config(section: &EtcdSection, config: &Config) -> anyhow::Result<EtcdConfig> {
+    let go = &section.go;
+    let register_as = match section.register_as.as_deref() {
+        Some("auto") => Some(own_address()?.to_string()),
+        other => other.map(str::to_owned),
+    };
+    Ok(EtcdConfig {
+        tls: section.tls.as_ref().map(tls).transpose()?,
+        login: login(section)?,
+        prefix: section.prefix.clone(),
+        leader: section.leader.clone(),
+        go: GoKeys {
+            jobs: go.jobs.clone(),
+            locks: go.locks.clone(),
+            kills: go.kills.clone(),
+            workers: go.workers.clone(),
+        },
+        go_defaults: GoDefaults {
+            time_zone: config.time_zone(),
+            shell: vec![go.shell.clone(), "-c".to_owned()],
+        },
+        register_as,
+        beside_go: section.beside_go,
+        call_timeout: Duration::from_millis(section.call_timeout_ms),
+        ..EtcdConfig::at(section.endpoints.clone())
+    })
+}
+
+/// The host's first address of IPv4 that is not loopback, which is the one that Go workers register.
+fn own_address() -> anyhow::Result<Ipv4Addr> {
+    let addresses = getifaddrs().context("list the addresses of this host")?;
+    let mut own = addresses.filter_map(|interface| {
+        let address = interface.address?.as_sockaddr_in()?.ip();
+        (!address.is_loopback()).then_some(address)
+    });
+    own.next().context(
+        "this host has no address of IPv4 but loopback to register as: set coordination.register_as, in the \
+         environment SANDCLOCK__COORDINATION__REGISTER_AS",
+    )
+}
+
+fn login(section: &EtcdSection) -> anyhow::Result<Option<Login>> {
+    let from_file = |path: &PathBuf| {
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("coordination.password_file {}", path.display()))?;
+        anyhow::Ok(text.trim().to_owned())
+    };
+    let password = match (&section.password, &section.password_file) {
+        (Some(_), Some(_)) => {
+            bail!("coordination.password and coordination.password_file are both set: keep one")
+        }
+        (Some(password), None) => Some(password.clone()),
+        (None, Some(path)) => Some(from_file(path)?),
+        (None, None) => None,
+    };
+    match (section.user.clone(), password) {
+        (Some(user), Some(password)) => Ok(Some(Login { user, password })),
+        (None, None) => Ok(None),
+        (Some(_), None) => bail!("coordination.user is set without coordination.password_file"),
+        (None, Some(_)) => bail!("coordination.password is set without coordination.user"),
+    }
+}
+
+fn tls(section: &EtcdTls) -> anyhow::Result<Tls> {
+    let read = |key: &str, path: &Path| {
+        fs::read(path).with_context(|| format!("coordination.tls.{key} {}", path.display()))
+    };
+    let identity = match (&section.cert_file, &section.key_file) {
+        (Some(cert), Some(key)) => Some((read("cert_file", cert)?, read("key_file", key)?)),
+        (None, None) => None,
+        _ => bail!("coordination.tls needs cert_file and key_file together"),
+    };
+    Ok(Tls {
+        authorities: read("ca_file", &section.ca_file)?,
+        identity,
+        server_name: section.server_name.clone(),
+    })
+}

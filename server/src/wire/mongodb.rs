@@ -1,0 +1,77 @@
+//! From `[run_log]` to a run log on MongoDB, which may be away when the process starts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use sandclock_backend_mongo::MongoConfig;
+pub use sandclock_backend_mongo::RunLog;
+use sandclock_core::error::WithSources;
+use sandclock_core::{BackendError, ErrorKind};
+use tokio::time::sleep;
+
+use crate::config::MongodbSection;
+
+/// The pause before a run log that is away is looked for again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The run log, and once more if it has to be opened yet, because no server answers now.
+pub(super) async fn mongodb(
+    section: &MongodbSection,
+) -> anyhow::Result<(Arc<RunLog>, Option<Arc<RunLog>>)> {
+    let config = MongoConfig {
+        database: section.database.clone(),
+        collection: section.collection.clone(),
+        connect_timeout: Duration::from_millis(section.connect_timeout_ms),
+        call_timeout: Duration::from_millis(section.call_timeout_ms),
+        ..MongoConfig::new(section.uri.clone())
+    };
+    let at = config.address();
+    let refused = |error: BackendError| {
+        let said = WithSources(&error).to_string();
+        let said = error.without_op(&said);
+        let remedy = match error.kind {
+            ErrorKind::Denied => format!(
+                "; check the user, its password and authSource in run_log.uri, and that the user has the role \
+                 readWrite on run_log.database {:?}",
+                section.database
+            ),
+            ErrorKind::InvalidConfig if said.contains("certificate") => {
+                "; check tlsCAFile and tlsCertificateKeyFile in run_log.uri".to_owned()
+            }
+            _ => String::new(),
+        };
+        anyhow!("run_log.uri: MongoDB at {at} cannot be used: {said}{remedy}")
+    };
+    let log = Arc::new(RunLog::new(&config).await.map_err(refused)?);
+    match log.open().await {
+        Ok(()) => Ok((log, None)),
+        Err(error) if error.is_transient() => {
+            let error = WithSources(&error);
+            tracing::error!(
+                at,
+                %error,
+                "the run log (run_log.uri) does not answer; started without it, and connects when it is back"
+            );
+            Ok((Arc::clone(&log), Some(log)))
+        }
+        Err(error) => Err(refused(error)),
+    }
+}
+
+/// Opens a run log that was away, once it is there.
+pub async fn open_later(log: &RunLog) {
+    let mut told = String::new();
+    while let Err(error) = log.open().await {
+        let said = WithSources(&error).to_string();
+        if !error.is_transient() && said != told {
+            tracing::error!(
+                error = said,
+                "the run log is there and cannot be used; trying on"
+            );
+            told = said;
+        }
+        sleep(AGAIN).await;
+    }
+    tracing::info!("the run log is there: connected, and its indexes are made");
+}
