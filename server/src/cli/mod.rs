@@ -117,7 +117,7 @@ enum Command {
     Import(transfer::ImportArgs),
     /// Answer people: API and console, over the stores of a fleet
     Server(ServerArgs),
-    /// Decide and run jobs, over the stores of a fleet; or list and drain who does
+    /// Decide and run jobs in a fleet; or list and drain its workers
     Worker(WorkerArgs),
     /// Try an expression: when it fires, what it means. Needs no server
     #[command(subcommand)]
