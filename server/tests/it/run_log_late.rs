@@ -63,8 +63,12 @@ async fn a_fleet_starts_without_its_run_log_and_connects_when_it_is_back() {
     mongo.cut();
     let end = server.ended(&run).await;
     assert_eq!(end["state"], "succeeded", "{end}");
-    let output = server.text(&format!("/runs/{run}/output")).await;
-    assert_eq!(output, "printed\n");
+    // It waited on the worker's disk, apart from the end.
+    let output = format!("/runs/{run}/output");
+    wait_for("its output is there", PATIENCE, async || {
+        server.text(&output).await == "printed\n"
+    })
+    .await;
     let indexes = stores.log_indexes().await;
     assert!(indexes.len() > 1, "{indexes:?}");
     let said = ready(&server).await;
