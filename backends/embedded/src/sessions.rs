@@ -189,14 +189,8 @@ impl Sessions for Store {
     async fn live(&self) -> Result<Events<SessionEvent>> {
         let (first, position) = {
             let table = self.sessions.now();
-            let live = table.live.iter().flat_map(|(id, lease)| {
-                let asked = lease
-                    .drain_asked
-                    .then(|| SessionEvent::DrainAsked(id.clone()));
-                [SessionEvent::Live(id.clone(), lease.info.clone())]
-                    .into_iter()
-                    .chain(asked)
-            });
+            let live = (table.live.iter())
+                .flat_map(|(id, lease)| SessionEvent::of_live(id, &lease.info, lease.drain_asked));
             let first = live.chain([SessionEvent::Synced]).collect();
             (first, table.history.end())
         };

@@ -56,7 +56,7 @@ impl Recall {
     /// Whether a run is known that stands in this range of open records.
     pub(crate) fn any_open(&self, range: &Range) -> bool {
         let seen = self.seen();
-        let mut open = seen.range(range.start.clone()..range.end.clone());
+        let mut open = seen.range::<Key, _>(&range.start..&range.end);
         open.next().is_some()
     }
 

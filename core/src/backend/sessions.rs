@@ -73,6 +73,20 @@ pub enum SessionEvent {
     Synced,
 }
 
+impl SessionEvent {
+    /// What a watch begins with about one live session.
+    pub fn of_live(
+        id: &SessionId,
+        info: &WorkerInfo,
+        drain_asked: bool,
+    ) -> impl Iterator<Item = Self> + use<> {
+        let asked = drain_asked.then(|| Self::DrainAsked(id.clone()));
+        [Self::Live(id.clone(), info.clone())]
+            .into_iter()
+            .chain(asked)
+    }
+}
+
 /// Liveness of workers.
 #[async_trait]
 pub trait Sessions: Debug + Send + Sync + 'static {
@@ -93,7 +107,7 @@ pub trait Sessions: Debug + Send + Sync + 'static {
     /// Ends the session now. Idempotent: closing a session that is gone succeeds.
     async fn close(&self, session: &SessionId) -> Result<()>;
 
-    /// First all live sessions and which of them are asked to drain, then [`SessionEvent::Synced`], then every change. Never ends a session
-    /// early: `Gone` comes only after the store has expired or closed it.
+    /// First all live sessions and which of them are asked to drain, then [`SessionEvent::Synced`], then every
+    /// change. Never ends a session early: `Gone` comes only after the store has expired or closed it.
     async fn live(&self) -> Result<Events<SessionEvent>>;
 }

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::config::FleetMutant;
 use super::dispatch::Claim;
+use super::follow::in_time;
 use super::outage::{About, came_to_nothing};
 use super::rescue;
 use super::state::{Shared, Stale, State};
@@ -21,7 +22,7 @@ use crate::backend::{
     Adopt, Adopted, Decide, DecideFate, Decided, End, EndHow, Ended, Fence, Kill, RecordSeen,
     Result, SessionId, Settle, Settled, Take, TakeFrom, Taken,
 };
-use crate::error::{BackendError, Effect, ErrorKind};
+use crate::error::{Effect, ErrorKind};
 use crate::job::JobName;
 use crate::run::RunKey;
 use crate::time::Timestamp;
@@ -61,11 +62,7 @@ pub(super) async fn until_definite<T, F: Future<Output = Result<T>>>(
     let mut pause = PAUSE.0;
     let asked = shared.outages.ask(About::Claims);
     loop {
-        let answer = match timeout(shared.config.call_timeout, request()).await {
-            Ok(answer) => answer,
-            Err(_) => Err(BackendError::new(op, ErrorKind::Timeout).effect_unknown()),
-        };
-        let error = match answer {
+        let error = match in_time(shared, op, request()).await {
             Ok(answer) => {
                 asked.answered();
                 return Ok(answer);

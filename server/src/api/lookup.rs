@@ -33,10 +33,10 @@ pub async fn find(api: &Api, id: &RunId) -> Result<RunRecord, Problem> {
 /// The same, and whether that is all.
 pub async fn look(api: &Api, id: &RunId) -> Result<(RunRecord, Whole), Problem> {
     let unknown = || Problem::not_found(format!("there is no run {id}"));
-    let log = api.records.runs.get(id).await?;
-    if let Some(log) = log.as_ref().filter(|log| log.state.is_terminal()) {
-        return Ok((log.clone(), Whole::Yes));
-    }
+    let log = match api.records.runs.get(id).await? {
+        Some(log) if log.state.is_terminal() => return Ok((log, Whole::Yes)),
+        log => log,
+    };
     let view = match (api.coordination.feed.snapshot().await, log) {
         (Ok((view, _)), _) => view,
         (Err(error), Some(log)) if error.is_transient() => return Ok((log, Whole::No)),

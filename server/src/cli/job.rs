@@ -156,7 +156,7 @@ async fn switch(client: &Client, name: &str, to: &str, output: Output) -> anyhow
 async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
     let jobs = json!({ "items": client.all("/jobs").await?, "next": null });
     table::either(output, &jobs, |jobs| {
-        let rows = jobs["items"].as_array().into_iter().flatten().map(|job| {
+        let row = |job: &Value| {
             let broken = job["broken"].is_string();
             let (next, meaning) = match job["enabled"].as_bool() {
                 _ if broken => ("broken".to_owned(), text(job, "broken")),
@@ -164,8 +164,8 @@ async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
                 _ => (short_instant(job, "next"), text(job, "schedule_text")),
             };
             vec![shown(job), text(job, "schedule"), next, meaning]
-        });
-        table::print(&["JOB", "SCHEDULE", "NEXT (UTC)", "MEANING"], rows);
+        };
+        table::rows(jobs, &["JOB", "SCHEDULE", "NEXT (UTC)", "MEANING"], row);
     });
     Ok(())
 }

@@ -123,7 +123,7 @@ fn incomplete(answer: &Value) {
 }
 
 fn list(runs: &Value) {
-    let rows = runs["items"].as_array().into_iter().flatten().map(|run| {
+    let row = |run: &Value| {
         let since = if run["started_at"].is_null() {
             "ended_at"
         } else {
@@ -135,8 +135,8 @@ fn list(runs: &Value) {
             None => text(run, "state"),
         };
         vec![id, text(run, "job"), state, age(run, since)]
-    });
-    table::print(&["RUN", "JOB", "STATE", "AGE"], rows);
+    };
+    table::rows(runs, &["RUN", "JOB", "STATE", "AGE"], row);
 }
 
 fn explain(run: &Value) {

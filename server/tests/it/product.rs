@@ -176,7 +176,7 @@ impl Product {
         let pid = i32::try_from(self.process.id()).unwrap();
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGTERM).unwrap();
         let mut status = None;
-        wait_for("the process ends", Duration::from_secs(60), async || {
+        wait_for("the process ends", Duration::from_secs(120), async || {
             status = self.process.try_wait().unwrap();
             status.is_some()
         })

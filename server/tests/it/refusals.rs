@@ -3,11 +3,12 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::product::{PROGRAM, Product};
+use crate::product::{PROGRAM, Product, wait_for};
 
 #[tokio::test]
 async fn what_cannot_be_executed_is_refused_when_it_is_saved() {
@@ -153,8 +154,11 @@ async fn a_removed_journal_makes_it_not_ready_until_a_restart_that_loses_nothing
     product.stop().await;
     let product = product.restart_after_kill(&["--no-examples"]);
     assert_eq!(product.get("/jobs/kept").await["command"], "true");
-    let ready = product.bare(Method::GET, "/readyz").send().await.unwrap();
-    assert_eq!(ready.status(), StatusCode::OK);
+    wait_for("it is ready", Duration::from_secs(60), async || {
+        let ready = product.bare(Method::GET, "/readyz").send().await.unwrap();
+        ready.status() == StatusCode::OK
+    })
+    .await;
 }
 
 /// A start that must fail, and what it says.

@@ -5,16 +5,12 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
+use sandclock_core::backend::layer::{Call, Layer, Layered, Op};
 use sandclock_core::backend::memory::MemoryStore;
-use sandclock_core::backend::{
-    Adopt, Adopted, Coordination, Decide, Decided, End, Ended, Fence, Fires, Precondition, Request,
-    Result, SessionId, Settle, Settled, Take, Taken, Triggered,
-};
+use sandclock_core::backend::{Coordination, Precondition, Result};
 use sandclock_core::fleet::{Worker, WorkerConfig};
 use sandclock_core::job::{Job, JobName, ScheduleSpec};
 use sandclock_core::random::SplitMix64;
-use sandclock_core::run::RunKey;
 use sandclock_core::schedule::{Dialect, DstPolicy};
 use sandclock_core::time::{SimClock, Timestamp};
 use sandclock_testkit::no_work::NoWork;
@@ -29,55 +25,19 @@ const EPOCH: Timestamp = Timestamp::from_millis(1_750_000_000_000);
 /// After so long all are due.
 const DUE: Duration = Duration::from_secs(60);
 
-/// A store of which the requests have one line.
-#[derive(Debug)]
-struct OneByOne {
-    inner: Arc<dyn Fires>,
-    line: Mutex<()>,
-}
+/// Lets the requests of a store pass one by one.
+#[derive(Clone, Debug, Default)]
+struct OneByOne(Arc<Mutex<()>>);
 
-impl OneByOne {
-    async fn turn<T>(&self, request: impl Future<Output = T>) -> T {
-        let _turn = self.line.lock().await;
+impl Layer for OneByOne {
+    async fn call<'a, T: Send + 'a>(
+        &'a self,
+        _op: Op,
+        mut call: impl FnMut() -> Call<'a, T> + Send + 'a,
+    ) -> Result<T> {
+        let _turn = self.0.lock().await;
         sleep(TAKES).await;
-        request.await
-    }
-}
-
-#[async_trait]
-impl Fires for OneByOne {
-    async fn decide(&self, session: &SessionId, due: &[Decide]) -> Result<Vec<Decided>> {
-        self.turn(self.inner.decide(session, due)).await
-    }
-
-    async fn adopt(&self, adopt: &Adopt) -> Result<Adopted> {
-        self.turn(self.inner.adopt(adopt)).await
-    }
-
-    async fn take(&self, session: &SessionId, take: &Take) -> Result<Taken> {
-        self.turn(self.inner.take(session, take)).await
-    }
-
-    async fn end(&self, end: &End) -> Result<Ended> {
-        self.turn(self.inner.end(end)).await
-    }
-
-    async fn rebind(
-        &self,
-        session: &SessionId,
-        job: &JobName,
-        key: &RunKey,
-        fence: Fence,
-    ) -> Result<Option<Fence>> {
-        self.turn(self.inner.rebind(session, job, key, fence)).await
-    }
-
-    async fn settle(&self, settle: &Settle) -> Result<Settled> {
-        self.turn(self.inner.settle(settle)).await
-    }
-
-    async fn trigger(&self, job: &JobName, request: &Request) -> Result<Triggered> {
-        self.turn(self.inner.trigger(job, request)).await
+        call().await
     }
 }
 
@@ -105,10 +65,7 @@ async fn a_herd_is_sent_no_faster_than_it_is_carried_out() {
         put.put(&job(number), Precondition::Absent).await.unwrap();
     }
     let coordination = Coordination {
-        fires: Arc::new(OneByOne {
-            inner: store.coordination().fires,
-            line: Mutex::default(),
-        }),
+        fires: Layered::new(&OneByOne::default(), store.coordination().fires),
         ..store.coordination()
     };
     let config = WorkerConfig {

@@ -76,14 +76,8 @@ impl Sessions for MemoryStore {
             expiry: |state| state.sessions.values().map(|lease| lease.deadline).min(),
         };
         Ok(self.shared.announce(kind, |state| {
-            let live = state.sessions.iter().flat_map(|(id, lease)| {
-                let asked = lease
-                    .drain_asked
-                    .then(|| SessionEvent::DrainAsked(id.clone()));
-                [SessionEvent::Live(id.clone(), lease.info.clone())]
-                    .into_iter()
-                    .chain(asked)
-            });
+            let live = (state.sessions.iter())
+                .flat_map(|(id, lease)| SessionEvent::of_live(id, &lease.info, lease.drain_asked));
             live.chain([SessionEvent::Synced]).collect()
         }))
     }
