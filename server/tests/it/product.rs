@@ -158,7 +158,7 @@ impl Product {
             home,
             url,
             token,
-            http: reqwest::Client::new(),
+            http: client(),
         }
     }
 
@@ -312,6 +312,14 @@ impl Drop for Product {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// A client that keeps a connection for less time than the server lets one be idle. A test that starts a process
+/// blocks its runtime, which then does not hear that the server has closed one.
+fn client() -> reqwest::Client {
+    let kept = Duration::from_secs(5);
+    let client = reqwest::Client::builder().pool_idle_timeout(kept);
+    client.build().unwrap()
 }
 
 /// Waits until `is_so`, at most for `deadline`.
