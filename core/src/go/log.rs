@@ -105,8 +105,8 @@ fn not_started(cause: &str) -> Option<String> {
         return Some(format!("{told}$PATH"));
     }
     let (program, error) = why.strip_prefix("fork/exec ")?.rsplit_once(": ")?;
-    // The system's words, which Go writes small and without the number.
-    let (error, _) = error.split_once(" (os error").unwrap_or((error, ""));
+    // The system's words, which Go writes small and without what is told beside them.
+    let (error, _) = error.split_once(" (").unwrap_or((error, ""));
     Some(format!("fork/exec {program}: {}", error.to_lowercase()))
 }
 
@@ -228,6 +228,11 @@ mod tests {
                 "cannot start: fork/exec /bin/no bash: No such file or directory (os error 2)",
                 None,
                 "fork/exec /bin/no bash: no such file or directory",
+            ),
+            (
+                "cannot start: fork/exec /bin/bash: Invalid argument (argv[2] holds a NUL byte; take it out)",
+                None,
+                "fork/exec /bin/bash: invalid argument",
             ),
             (
                 "cannot start: exec: \"a\": executable file not found in $PATH: No such file or directory (os error 2)",

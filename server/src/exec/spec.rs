@@ -9,6 +9,9 @@ use sandclock_core::run::CANNOT_START;
 use super::open_files;
 use super::wire::{Limits, StartStep};
 
+/// What is said of a string that cannot be handed over whole.
+pub(super) const HOLDS_NUL: &str = "holds a NUL byte, which no process can be given; take it out";
+
 /// What to run and in which surroundings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandSpec {
@@ -101,9 +104,7 @@ fn describe(step: StartStep, subject: &str) -> String {
             "this worker has open all of the {subject} files that its limit allows; raise the limit \
              (LimitNOFILE of its service, or ulimit -n), or lower worker.max_concurrent_runs"
         ),
-        StartStep::Nul => {
-            format!("{subject} holds a NUL byte, which no process can be given; take it out")
-        }
+        StartStep::Nul => format!("{subject} {HOLDS_NUL}"),
         // These two say what Go's os/exec says, in whose words a Go master shows them.
         StartStep::Lookup => format!("exec: {subject:?}: executable file not found in $PATH"),
         StartStep::Exec => format!("fork/exec {subject}"),

@@ -23,7 +23,7 @@ use super::frames::{MAX_FRAME_BYTES, frame};
 use super::line::{IdleLines, Line};
 use super::link::Processes;
 use super::open_files;
-use super::spec::{CommandSpec, SpawnError};
+use super::spec::{CommandSpec, HOLDS_NUL, SpawnError};
 use super::wire::{Deadline, Order, Report, Request, RunNumber, StartStep};
 
 /// How long a supervisor may take to start a command. Nothing runs on after that: the control
@@ -166,6 +166,18 @@ fn request(run: RunNumber, spec: &CommandSpec) -> Result<Vec<u8>, SpawnError> {
 /// A string ends at its first NUL byte, so that what is behind would be lost. Jobs are refused for it
 /// when they are saved; one may still come by a secret's value or from another program.
 fn refuse_nul(spec: &CommandSpec) -> Result<(), SpawnError> {
+    let program = spec.argv.first().map_or("", String::as_str);
+    for (at, word) in spec.argv.iter().enumerate() {
+        if word.contains('\0') {
+            // As the kernel refuses arguments, for a Go master shows it in the words of Go's os/exec.
+            let why = format!("Invalid argument (argv[{at}] {HOLDS_NUL})");
+            return Err(SpawnError {
+                step: StartStep::Exec,
+                subject: program.to_owned(),
+                source: io::Error::new(io::ErrorKind::InvalidInput, why),
+            });
+        }
+    }
     let check = |text: &str, what: &dyn Fn() -> String| match text.contains('\0') {
         false => Ok(()),
         true => Err(SpawnError {
@@ -174,9 +186,6 @@ fn refuse_nul(spec: &CommandSpec) -> Result<(), SpawnError> {
             source: Errno::EINVAL.into(),
         }),
     };
-    for (at, word) in spec.argv.iter().enumerate() {
-        check(word, &|| format!("argv[{at}]"))?;
-    }
     for (name, value) in &spec.env {
         check(name, &|| "a name of env".to_owned())?;
         check(value, &|| format!("env {}", name.escape_debug()))?;

@@ -127,7 +127,7 @@ pub(super) enum Order {
 pub enum StartStep {
     /// The worker could not reach the spawner.
     Spawner,
-    /// A string of the command holds a NUL byte.
+    /// A variable, the directory or the user holds a NUL byte.
     Nul,
     /// The worker has no descriptor left for the run.
     Descriptors,

@@ -45,10 +45,13 @@ async fn an_end_is_logged_as_go_says_it() {
         ("kill -40 $$", "signal: signal 40"),
     ];
     logged("/bin/bash", &commands).await;
-    // The largest argument of a program has 128 KiB.
+    // The largest argument of a program has 128 KiB, and a NUL byte ends it.
     let long = format!("true {}", "x".repeat(140_000));
-    let refused = "fork/exec /bin/bash: argument list too long";
-    logged("/bin/bash", &[(&long, refused)]).await;
+    let refused = [
+        (&*long, "fork/exec /bin/bash: argument list too long"),
+        ("echo a\0b", "fork/exec /bin/bash: invalid argument"),
+    ];
+    logged("/bin/bash", &refused).await;
 }
 
 #[tokio::test]
