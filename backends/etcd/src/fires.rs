@@ -152,6 +152,7 @@ impl Store {
                     job: Some(pinned.version),
                 },
                 killed: outcome.clone(),
+                pinned: Some(pinned.clone()),
                 worker: take.worker.clone(),
             };
             self.settle(&settle).await?;

@@ -209,6 +209,8 @@ pub struct Settle {
     pub how: SettleAs,
     /// What is recorded if a kill is there.
     pub killed: Outcome,
+    /// The job as the caller knows it, for the record of a run that was never admitted. An open record has its own.
+    pub pinned: Option<Pinned>,
     /// The caller's worker name, for the record.
     pub worker: String,
 }

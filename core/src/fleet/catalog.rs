@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 
 use super::follow::{self, Follow};
 use super::state::Shared;
-use crate::backend::{BrokenJob, Generation, JobEvent, Result, StoredJob, Version};
+use crate::backend::{BrokenJob, Generation, JobEvent, Pinned, Result, StoredJob, Version};
 use crate::job::{Job, JobName, ScheduleSpec};
 use crate::schedule::{Schedule, ScheduleError, Timetable, parse_zone};
 use crate::time::Timestamp;
@@ -85,6 +85,14 @@ impl Entry {
             generation,
             timing,
             previous,
+        }
+    }
+
+    /// The job as a claim of now would pin it.
+    pub(super) fn pinned(&self) -> Pinned {
+        Pinned {
+            job: Arc::clone(&self.stored.job),
+            version: self.stored.version,
         }
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::catalog::Entry;
 use super::clock::Now;
 use super::config::FleetMutant;
 use super::known::Known;
@@ -19,7 +20,7 @@ use super::planner::{self, AdoptPlan, DecidePlan, Sight, Step};
 use super::requests::{Op, planned_with};
 use super::rescue::{self, Rescue, Rescues};
 use super::state::{ActiveRun, Shared, Since, State};
-use crate::backend::{Adopt, Decide, DecideFate, Nonce, Pinned, SessionId, Settle, Take};
+use crate::backend::{Adopt, Decide, DecideFate, Nonce, SessionId, Settle, Take};
 use crate::job::JobName;
 use crate::random;
 use crate::run::{RunId, RunKey};
@@ -177,11 +178,16 @@ impl<'a> Pass<'a> {
                 how,
                 killed,
             } => {
+                // What waited under an earlier life of the name was another job's.
+                let entry = state.catalog.get(job);
+                let entry = entry.filter(|entry| entry.stored.created <= record.version);
+                let pinned = entry.map(Entry::pinned);
                 state.pending.insert((job.clone(), record.key.clone()));
                 self.ops.push(Op::Settle(Settle {
                     record,
                     how,
                     killed,
+                    pinned,
                     worker,
                 }));
             }
@@ -277,10 +283,7 @@ impl<'a> Pass<'a> {
         }
         state.adoptable.remove(job);
         self.ops.push(Op::Adopt(Adopt {
-            pinned: Pinned {
-                job: Arc::clone(&entry.stored.job),
-                version: entry.stored.version,
-            },
+            pinned: entry.pinned(),
             seen: state.view.mark(job).map(|mark| mark.version),
             to: plan.to,
             generation: entry.generation,
@@ -319,10 +322,7 @@ impl<'a> Pass<'a> {
             self.line_up(state, job, since);
             return Some(self.now.wall.plus(BLOCKED));
         }
-        let pinned = Pinned {
-            job: Arc::clone(&entry.stored.job),
-            version: entry.stored.version,
-        };
+        let pinned = entry.pinned();
         let nonce = match runs {
             true => self.reserve(state, job, &key),
             false => random::nonce(&*self.shared.random),

@@ -316,6 +316,7 @@ impl<'a> Scene<'a> {
             record: record.clone(),
             how,
             killed: ended(RunState::Killed),
+            pinned: Some(self.pinned.clone()),
             worker: self.worker.clone(),
         };
         self.env.fires.settle(&settle).await.expect("settle")

@@ -134,6 +134,7 @@ pub async fn an_ownerless_run_is_settled_only_by_a_kill(env: &CoordinationEnv) {
         };
         assert_eq!(done.value.outcome, ended(RunState::Killed));
         assert_eq!(done.value.attempts, attempts);
+        assert_eq!(done.value.pinned.as_ref(), Some(&scene.pinned), "of what");
         let again = scene.settle(&record, SettleAs::IfKilled).await;
         assert_eq!(again, Settled::Stale);
     }

@@ -291,6 +291,7 @@ impl Side {
             record,
             how,
             killed: ended(RunState::Killed),
+            pinned: None,
             worker: WORKERS[worker].to_owned(),
         };
         let settled = answer(

@@ -322,6 +322,7 @@ impl World {
             },
             how: SettleAs::Lost(outcome(RunState::Lost)),
             killed: outcome(RunState::Killed),
+            pinned: None,
             worker: "hasty".to_owned(),
         };
         let fires = self.store.coordination().fires;

@@ -152,6 +152,7 @@ async fn sessions_end_with_the_process() {
         },
         how: SettleAs::Lost(outcome(RunState::Lost)),
         killed: outcome(RunState::Killed),
+        pinned: None,
         worker: "w2".to_owned(),
     };
     let settled = jobs.fires.settle(&settle).await.expect("settle");

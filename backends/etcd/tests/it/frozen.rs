@@ -214,6 +214,7 @@ async fn is_acted_upon(scene: &Scene) {
         record: seen("nightly/backup", RunKey::Tick(at(10)), claimed),
         how: SettleAs::Lost(outcome(RunState::Lost)),
         killed: outcome(RunState::Killed),
+        pinned: None,
         worker: "w".to_owned(),
     };
     match store.fires.settle(&settle).await.expect("settle") {

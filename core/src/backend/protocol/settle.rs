@@ -73,7 +73,8 @@ fn settle_wait(facts: &dyn Facts, settle: &Settle, at: Version) -> Result<Step<S
         (SettleAs::Drop { outcome, job }, None) if facts.job_version(&seen.job)? == *job => outcome,
         _ => return Ok(Step::unchanged(Settled::Stale)),
     };
-    let end = RunEnd::unstarted(seen.key.clone(), outcome.clone(), &settle.worker, None);
+    let pinned = settle.pinned.clone();
+    let end = RunEnd::unstarted(seen.key.clone(), outcome.clone(), &settle.worker, pinned);
     let gone = Change::WaitGone(seen.job.clone(), seen.key.clone());
     finish(facts, &seen.job, gone, end, at)
 }

@@ -19,8 +19,7 @@ use super::catalog::{Definition, Entry};
 use super::clock::Now;
 use super::view::JobRecords;
 use crate::backend::{
-    Kill, OpenRecord, OpenState, Pinned, RecordSeen, SessionId, SettleAs, TakeFrom, Versioned,
-    WaitRecord,
+    Kill, OpenRecord, OpenState, RecordSeen, SessionId, SettleAs, TakeFrom, Versioned, WaitRecord,
 };
 use crate::job::JobName;
 use crate::policy::{ConcurrencyPolicy, LostRunPolicy};
@@ -278,10 +277,7 @@ fn plan_take(
     rescues.steps.push(Rescue::Take {
         record: seen(job, &next.value.key, next),
         from: TakeFrom::Wait {
-            pinned: Pinned {
-                job: std::sync::Arc::clone(&entry.stored.job),
-                version: entry.stored.version,
-            },
+            pinned: entry.pinned(),
             exclusive,
             skip: skip.collect(),
         },

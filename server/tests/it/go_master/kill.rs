@@ -91,6 +91,16 @@ async fn w16_a_kill_is_kept_for_who_comes_later_and_says_who_sent_it() {
     assert!(cause.contains("127.0.0.1, not signed in"), "{cause}");
     assert!(cause.contains("/job/kill"), "{cause}");
 
+    // A Go worker says so of a command that was killed before it began.
+    wait_for("it is in the log", PATIENCE, async || {
+        !fleet.stores.log("long").await.is_empty()
+    })
+    .await;
+    let entry = fleet.stores.log("long").await.remove(0);
+    let text = |name| entry.get_str(name).unwrap();
+    assert_eq!(text("command"), "echo begun; sleep 1000");
+    assert_eq!((text("err"), text("output")), ("context canceled", ""));
+
     let nameless = super::refusal(&get(&server, "/job/kill?name=long"));
     assert!(
         nameless.starts_with("name: nothing is not accepted"),

@@ -62,6 +62,7 @@ async fn recover(jobs: &Coordination, log: &Records) {
             },
             how: SettleAs::Lost(outcome(RunState::Lost)),
             killed: outcome(RunState::Killed),
+            pinned: None,
             worker: "w".to_owned(),
         };
         match jobs.fires.settle(&settle).await.expect("settle") {
