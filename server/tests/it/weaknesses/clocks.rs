@@ -1,5 +1,8 @@
 //! W3, W7: clock changes, time zones and clocks that are off.
 
+use sandclock_core::time::Clock as _;
+use sandclock_server::clock::SystemClock;
+
 use super::{PATIENCE, assert_once, each_second, goes_on};
 use crate::product::wait_for;
 use crate::stores::{Evidence, Stores};
@@ -46,6 +49,21 @@ async fn w07_workers_with_other_zones_and_clocks_share_each_tick() {
         Worker::of_go("behind", "192.0.2.4", &stores, &behind),
     ];
     let evidence = each_second(&stores, "job").await;
+    // Each second of these hours, which are now in the fleet's zone, and of those that are now in Tokyo.
+    let hour = SystemClock.now().as_millis() / 3_600_000;
+    let of_hours = async |name, first: i64| {
+        let evidence = Evidence::new();
+        let hours = format!("{},{}", first % 24, (first + 1) % 24);
+        let command = evidence.says("$SANDCLOCK_FIRE_TIME $SANDCLOCK_WORKER");
+        let schedule = format!("* * {hours} * * * *");
+        stores.save(name, &command, &schedule).await;
+        evidence
+    };
+    let now_here = of_hours("here", hour).await;
+    let now_in_tokyo = of_hours("tokyo", hour + 9).await;
     goes_on(&evidence, 20).await;
+    goes_on(&now_here, 5).await;
     assert_once(&evidence);
+    assert_once(&now_here);
+    assert_eq!(now_in_tokyo.lines(), [""; 0]);
 }

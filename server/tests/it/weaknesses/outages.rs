@@ -1,10 +1,11 @@
 //! W4, W5, W11, W12: what happened when etcd was away, or forgot.
 
+use std::fs::File;
 use std::process::Command;
 use std::time::Duration;
 
 use sandclock_testkit::services::{Etcd, Mongo, OwnEtcd, Proxy};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{EACH_SECOND, PATIENCE, assert_accounted, assert_once, each_second, goes_on};
 use crate::product::{Product, wait_for};
@@ -97,15 +98,28 @@ async fn w12_a_worker_that_cannot_read_the_jobs_says_so_and_ends() {
         clippy::disallowed_methods,
         reason = "as an operator starts the worker"
     )]
-    let ended = Command::new(env!("CARGO_BIN_EXE_sandclock-worker"))
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_sandclock-worker"))
         .arg("-config")
         .arg(&file)
         .envs(stores.variables())
         .env("SANDCLOCK__COORDINATION__REGISTER_AS", "192.0.2.1")
         .env("SANDCLOCK__DATA", home.path().join("data"))
-        .output()
+        .stderr(File::create(home.path().join("log")).unwrap())
+        .spawn()
         .unwrap();
-    let said = String::from_utf8_lossy(&ended.stderr);
-    assert_eq!(ended.status.code(), Some(1), "{said}");
+    let ends = async {
+        loop {
+            match worker.try_wait().unwrap() {
+                Some(status) => break status,
+                None => sleep(Duration::from_millis(100)).await,
+            }
+        }
+    };
+    let ended = timeout(PATIENCE, ends).await;
+    // If it goes on, it is the fault that this looks for.
+    let _ = worker.kill();
+    let said = std::fs::read_to_string(home.path().join("log")).unwrap();
+    let ended = ended.unwrap_or_else(|_| panic!("it goes on: {said}"));
+    assert_eq!(ended.code(), Some(1), "{said}");
     assert!(said.contains(etcd.address()), "{said}");
 }

@@ -90,16 +90,21 @@ async fn w01_a_short_job_runs_once_per_tick_beside_go_workers() {
 #[tokio::test]
 async fn w02_a_schedule_that_never_fires_does_not_run() {
     let stores = Stores::shared();
-    let never = Evidence::new();
-    stores.save("never", &never.says("ran"), "0 0 30 2 *").await;
+    let ran = Evidence::new();
+    let jobs = [("30th", "0 0 30 2 *"), ("reversed", "0 9 * * 1-7")];
+    for (name, schedule) in jobs {
+        stores.save(name, &ran.says(name), schedule).await;
+    }
     let _worker = Worker::of_go("w", "192.0.2.1", &stores, &[]);
     goes_on(&each_second(&stores, "alive").await, 5).await;
-    assert_eq!(never.lines(), [""; 0]);
-    assert_eq!(stores.log("never").await, []);
+    assert_eq!(ran.lines(), [""; 0]);
     let server = Product::server(&stores.toml());
-    let job = server.get("/jobs/never").await;
-    let said = job.to_string();
-    assert!(said.contains("never"), "{said}");
+    for (name, _) in jobs {
+        assert_eq!(stores.log(name).await, []);
+        let job = server.get(&format!("/jobs/{name}")).await;
+        let broken = job["broken"].as_str().unwrap_or_default();
+        assert!(broken.contains("hot loop"), "{job}");
+    }
 }
 
 /// What fell into a time without workers left no trace.
