@@ -100,6 +100,27 @@ async fn a_go_worker_does_not_see_a_schedule_that_it_reads_in_another_way() {
     assert_eq!(first, (EventType::Put, scene.job_key("last")));
 }
 
+/// The hosts of the fleet have got another zone: each job is placed anew by its next save, whatever that changes.
+#[tokio::test]
+async fn a_job_is_placed_by_the_zone_that_the_fleet_has_when_it_is_saved() {
+    let scene = Scene::new().await;
+    let (theirs, ours) = (scene.job_key("a/b"), scene.own_key("jobs/a%2Fb"));
+    let job = nightly("0 3 * * *");
+    put(&scene, &job).await;
+    let mut moved = scene.config.clone();
+    moved.go_defaults.time_zone = "Asia/Tokyo".to_owned();
+    let moved = Scene::of(moved).await;
+    let stored = moved.store.jobs.get(&job.name).await.expect("get");
+    assert_eq!(*stored.expect("there").job, job);
+    assert!(scene.at(&theirs).await.is_some(), "no save, no move");
+    put(&moved, &job).await;
+    assert!(scene.at(&theirs).await.is_none());
+    assert!(scene.at(&ours).await.is_some());
+    put(&scene, &job).await;
+    assert!(scene.at(&theirs).await.is_some());
+    assert!(scene.at(&ours).await.is_none());
+}
+
 /// Ours see the job wherever it stands, with each of its moves.
 #[tokio::test]
 async fn a_job_that_moves_is_never_out_of_sight() {
