@@ -23,6 +23,8 @@ mod fleet;
 #[cfg(test)]
 mod go_master;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod leader;
 #[cfg(test)]
 mod outages;
