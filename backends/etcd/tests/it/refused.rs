@@ -1,5 +1,7 @@
 //! What etcd refuses, and what cannot be read: it harms its own job or run, and no other.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use sandclock_core::ErrorKind;
 use sandclock_core::backend::{
@@ -156,6 +158,34 @@ async fn ticks_of_a_large_job_are_replaced_in_more_than_one_request() {
     let skipped = |done: &&Versioned<DoneRecord>| done.value.outcome.state == RunState::Skipped;
     let skipped = view.done.iter().filter(skipped).count();
     assert_eq!(i64::try_from(skipped).expect("few"), WAIT - 1);
+}
+
+/// A job of the Go fleet may have a name of any length; a clean names it twice.
+#[tokio::test]
+async fn records_of_long_names_are_cleaned_in_more_than_one_request() {
+    let scene = Scene::new().await;
+    let session = scene.session().await;
+    let mut batch = Vec::new();
+    for at in 0..20_u32 {
+        let name = format!("{at}{}", "n".repeat(50_000));
+        batch.push(due(&scene.planned(&name).await, mark(0, None), 60));
+    }
+    let fences = scene.hold(&session, &batch).await;
+    for (due, fence) in batch.iter().zip(fences) {
+        scene.end(due, fence).await;
+    }
+    let (view, _) = scene.store.feed.snapshot().await.expect("snapshot");
+    let done: Vec<_> = view.done.iter().map(of_done).collect();
+    let clean = scene.store.feed.clean(&done, Duration::ZERO).await;
+    assert_eq!(clean.expect("clean"), 20);
+}
+
+fn of_done(done: &Versioned<DoneRecord>) -> RecordSeen {
+    RecordSeen {
+        job: done.value.job.clone(),
+        key: done.value.key.clone(),
+        version: done.version,
+    }
 }
 
 fn seen(wait: &Versioned<WaitRecord>) -> RecordSeen {
