@@ -27,6 +27,8 @@ mod hostile;
 #[cfg(test)]
 mod leader;
 #[cfg(test)]
+mod lives;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod partial;
