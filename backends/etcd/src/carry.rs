@@ -4,11 +4,14 @@
 //! that the caller's session lives. A step whose guards fail comes back with the facts as they are. Then it is
 //! either answered from these, which are as true as any read, or tried again with them. Each further round
 //! means that somebody else has got on.
+//!
+//! etcd may refuse a request altogether, because one of its steps is larger than it takes. Then nothing of it was
+//! applied, and each step goes alone, so that the refusal is the answer of that step and of no other.
 
 use etcd_client::{Txn, TxnOp, TxnOpResponse};
 use sandclock_core::backend::protocol::MAX_BATCH;
 use sandclock_core::backend::{Result, SessionId, Version};
-use sandclock_core::{BackendError, ErrorKind};
+use sandclock_core::{BackendError, Effect, ErrorKind};
 
 use crate::cleans;
 use crate::client::revision;
@@ -21,9 +24,9 @@ use crate::store::Store;
 use crate::watch::version;
 
 /// etcd takes 1.5 MiB by default; a single step may be larger than this, but then it travels alone.
-const REQUEST_BYTES: usize = 1 << 20;
+pub(crate) const REQUEST_BYTES: usize = 1 << 20;
 
-/// After so many rounds the caller is told to slow down. Nothing of what has no answer was applied.
+/// After so many rounds, and one more for each step that went alone, the caller is told to slow down. Nothing of what has no answer was applied.
 const ROUNDS: usize = 64;
 
 /// What was sent for one step.
@@ -41,6 +44,11 @@ impl<T> Sent<T> {
     }
 }
 
+/// Whether etcd has refused a request for what is in it, and done nothing.
+fn is_refused(error: &BackendError) -> bool {
+    error.kind == ErrorKind::InvalidConfig && error.effect == Effect::None
+}
+
 impl Store {
     /// The answers of all steps, in order. One that fails does not keep the others from theirs.
     ///
@@ -53,14 +61,26 @@ impl Store {
         mut items: Vec<Item<'_, T>>,
     ) -> Result<Vec<Result<T>>> {
         let mut answers: Vec<Option<Result<T>>> = items.iter().map(|_| None).collect();
-        for _ in 0..ROUNDS {
-            let sent = self.gather(session, &mut items, &mut answers);
+        let mut alone = false;
+        for _ in 0..ROUNDS + items.len() {
+            let sent = self.gather(session, &mut items, &mut answers, alone);
             if sent.is_empty() {
                 let named = |error| BackendError { op, ..error };
                 let answers = answers.into_iter().flatten();
                 return Ok(answers.map(|answer| answer.map_err(named)).collect());
             }
-            let (outcomes, at) = self.send(op, session, &items, &sent).await?;
+            let (outcomes, at) = match self.send(op, session, &items, &sent, alone).await {
+                Ok(outcomes) => outcomes,
+                Err(error) if !is_refused(&error) => return Err(error),
+                Err(error) => {
+                    let refused = sent.first().filter(|_| alone);
+                    if let Some(answer) = refused.and_then(|(index, _)| answers.get_mut(*index)) {
+                        *answer = Some(Err(error));
+                    }
+                    alone = true;
+                    continue;
+                }
+            };
             for ((index, sent), outcome) in sent.into_iter().zip(outcomes) {
                 if let (Some(item), Some(answer)) = (items.get_mut(index), answers.get_mut(index)) {
                     *answer = self.judge(session, item, sent, &outcome, at);
@@ -71,17 +91,19 @@ impl Store {
         Err(crowded.context("too many others change the same job"))
     }
 
-    /// Answers what can be answered, and collects what one request can take of the rest.
+    /// Answers what can be answered, and collects what one request can take of the rest: one step if it goes `alone`.
     fn gather<T: PartialEq>(
         &self,
         session: Option<&SessionId>,
         items: &mut [Item<'_, T>],
         answers: &mut [Option<Result<T>>],
+        alone: bool,
     ) -> Vec<(usize, Sent<T>)> {
+        let most = if alone { 1 } else { MAX_BATCH };
         let setting = self.setting(session);
         let (mut sent, mut bytes) = (Vec::new(), 0);
         for (index, (item, answer)) in items.iter_mut().zip(answers).enumerate() {
-            if answer.is_some() || sent.len() == MAX_BATCH {
+            if answer.is_some() || sent.len() == most {
                 continue;
             }
             match item.plan(&setting) {
@@ -105,6 +127,7 @@ impl Store {
         session: Option<&SessionId>,
         items: &[Item<'_, T>],
         sent: &[(usize, Sent<T>)],
+        alone: bool,
     ) -> Result<(Vec<TxnOpResponse>, Version)>
     where
         T: PartialEq + Send,
@@ -125,8 +148,8 @@ impl Store {
         }
         let writes_to = |key: &Key| sent.iter().any(|(_, sent)| sent.writes_to(key));
         let along = match nature {
-            Nature::Writes => self.cleans.along(writes_to),
-            Nature::Reads => Vec::new(),
+            Nature::Writes if !alone => self.cleans.along(writes_to),
+            Nature::Writes | Nature::Reads => Vec::new(),
         };
         parts.extend(self.clean_ops(&along));
         let lives = |session| present(self.keys.session(session));

@@ -25,6 +25,9 @@ use crate::store::Store;
 /// How many go along with a full batch: etcd takes 128 operations, of which nesting takes some.
 const ALONG: usize = 32;
 
+/// How much they may add to a request; a job of the Go fleet may have a name of any length.
+const BYTES: usize = 128 << 10;
+
 /// A record to clean, and who asked.
 #[derive(Debug)]
 pub(crate) struct Clean {
@@ -32,6 +35,13 @@ pub(crate) struct Clean {
     seen: Version,
     /// Hears whether it was there as seen.
     tell: oneshot::Sender<bool>,
+}
+
+impl Clean {
+    /// What it adds to a request: its key is compared and deleted.
+    fn weight(&self) -> usize {
+        2 * self.key.len()
+    }
 }
 
 /// The cleans that wait, oldest first.
@@ -52,10 +62,11 @@ impl Cleans {
     /// Those that go along with a request that does this to keys: etcd refuses two writes of one key.
     pub(crate) fn along(&self, writes_to: impl Fn(&Key) -> bool) -> Vec<Clean> {
         let mut waiting = self.waiting();
-        let mut left = ALONG;
+        let (mut left, mut room) = (ALONG, BYTES);
         let fits = |clean: &mut Clean| {
-            let fits = left > 0 && !writes_to(&clean.key);
+            let fits = left > 0 && clean.weight() <= room && !writes_to(&clean.key);
             left -= usize::from(fits);
+            room -= if fits { clean.weight() } else { 0 };
             fits
         };
         waiting.extract_if(.., fits).collect()
@@ -63,7 +74,14 @@ impl Cleans {
 
     fn next(&self) -> Vec<Clean> {
         let mut waiting = self.waiting();
-        let some = waiting.len().min(MAX_BATCH);
+        let mut room = BYTES;
+        let fits = |clean: &&Clean| {
+            let left = room.checked_sub(clean.weight());
+            room = left.unwrap_or_default();
+            left.is_some()
+        };
+        let some = waiting.iter().take(MAX_BATCH).take_while(fits).count();
+        let some = some.max(1).min(waiting.len());
         waiting.drain(..some).collect()
     }
 }

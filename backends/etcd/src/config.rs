@@ -36,6 +36,8 @@ pub struct EtcdConfig {
     /// admits one run at a time. Unless this is set it is so while there are traces of Go workers, which a worker
     /// that has just started may not have seen yet.
     pub beside_go: bool,
+    /// How long a kill mark of the Go fleet lives that we put.
+    pub kill_mark_life: Duration,
     /// The longest wait for the answer to one request; default 5 s. A renewal waits at most 2 s.
     pub call_timeout: Duration,
 }
@@ -53,6 +55,7 @@ impl EtcdConfig {
             go_defaults: GoDefaults::default(),
             register_as: None,
             beside_go: false,
+            kill_mark_life: Duration::from_secs(1),
             call_timeout: Duration::from_secs(5),
         }
     }

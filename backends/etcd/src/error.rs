@@ -4,6 +4,8 @@
 //! `api/v3rpc/rpctypes`, which have not changed since 3.4.
 
 use std::error::Error as _;
+use std::fmt;
+use std::iter::successors;
 
 use sandclock_core::{BackendError, ErrorKind};
 use tonic::{Code, Status};
@@ -35,7 +37,11 @@ pub(crate) fn from_driver(
         | etcd_client::Error::EndpointError(_) => (ErrorKind::InvalidConfig, true),
         _ => (ErrorKind::Unexpected, false),
     };
-    finish(BackendError::new(op, kind).source(error), nature, refused)
+    finish(
+        BackendError::new(op, kind).source(Said(error)),
+        nature,
+        refused,
+    )
 }
 
 /// No answer within the deadline.
@@ -78,6 +84,33 @@ fn of_status(status: &Status) -> (ErrorKind, bool) {
     }
 }
 
+/// What the driver said, for people: its text and the first cause of all. Its own form repeats every type on the way.
+#[derive(Debug)]
+struct Said(etcd_client::Error);
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match &self.0 {
+            etcd_client::Error::GRpcStatus(status) if status.message().is_empty() => {
+                status.code().to_string()
+            }
+            etcd_client::Error::GRpcStatus(status) => status.message().to_owned(),
+            other => other.to_string(),
+        };
+        let cause = match &self.0 {
+            etcd_client::Error::GRpcStatus(status) => status.source(),
+            other => other.source(),
+        };
+        let first = successors(cause, |error| (*error).source()).last();
+        match first.map(ToString::to_string) {
+            Some(cause) if !text.contains(&cause) => write!(f, "{text}: {cause}"),
+            _ => f.write_str(&text),
+        }
+    }
+}
+
+impl std::error::Error for Said {}
+
 /// Whether no connection was there to send the request on.
 fn never_sent(status: &Status) -> bool {
     let mut cause = status.source();
@@ -98,6 +131,7 @@ mod tests {
         Unexpected,
     };
     use sandclock_core::Effect;
+    use sandclock_core::error::WithSources;
 
     /// What etcd or the transport says, and what a writer makes of it.
     const SAID: &[(Code, &str, ErrorKind, Effect)] = &[
@@ -229,6 +263,29 @@ mod tests {
                 "{code:?} {text}"
             );
         }
+    }
+
+    #[test]
+    fn people_read_no_names_of_types() {
+        let refused = std::io::Error::from_raw_os_error(111);
+        let status = Status::from_error(Box::new(tonic::ConnectError(refused.into())));
+        let error = etcd_client::Error::GRpcStatus(status);
+        let said = WithSources(&from_driver("op", Nature::Reads, error)).to_string();
+        assert!(
+            said.ends_with("Connection refused (os error 111)"),
+            "{said}"
+        );
+        assert!(
+            !said.contains("ConnectError") && !said.contains("grpc"),
+            "{said}"
+        );
+        let large = Status::new(Code::InvalidArgument, "etcdserver: request is too large");
+        let error = etcd_client::Error::GRpcStatus(large);
+        let said = WithSources(&from_driver("op", Nature::Writes, error)).to_string();
+        assert_eq!(
+            said,
+            "op: invalid configuration: etcdserver: request is too large"
+        );
     }
 
     #[test]

@@ -25,7 +25,9 @@ use sandclock_core::{BackendError, ErrorKind};
 
 use crate::guard::{Guard, Guards};
 use crate::keys::{Key, Keys, Range};
+use crate::kills;
 use crate::locks;
+use crate::places::too_large;
 use crate::watch::version;
 
 /// What is known of one key.
@@ -235,9 +237,11 @@ impl Facts for Lens<'_> {
         let Some((_, value)) = self.job(job)? else {
             return Ok(None);
         };
-        let broken = |error: GoJobError| {
-            corrupt().context(format!("job {:?}: {}", job.as_str(), error.reason()))
-        };
+        let because = |why| corrupt().context(format!("job {:?}: {why}", job.as_str()));
+        let broken = |error: GoJobError| because(error.reason());
+        if let Some(why) = too_large(value.len()) {
+            return Err(because(why));
+        }
         let mut go = GoJob::parse(value).map_err(broken)?;
         if !go.has_definition() {
             let side = self.look(self.keys.side(job))?.value();
@@ -279,8 +283,8 @@ impl Facts for Lens<'_> {
     }
 
     fn kill(&self, run: &RunId) -> Result<Option<Kill>> {
-        let kill = self.record::<Kill>(self.keys.kill(run))?;
-        Ok(kill.map(|kill| kill.value))
+        let there = self.look(self.keys.kill(run))?.value();
+        Ok(there.map(|(_, value)| kills::read(run.clone(), value)))
     }
 
     fn requested(&self, job: &JobName, request: &str) -> Result<bool> {

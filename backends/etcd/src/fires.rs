@@ -15,10 +15,12 @@ use sandclock_core::backend::{
     Adopt, Adopted, Decide, Decided, End, Ended, Fence, Fires, Pinned, RecordSeen, Request, Result,
     SessionId, Settle, SettleAs, Settled, Take, TakeFrom, Taken, Triggered, Version,
 };
+use sandclock_core::error::WithSources;
 use sandclock_core::job::JobName;
 use sandclock_core::run::{Outcome, RunId, RunKey};
 use sandclock_core::{BackendError, ErrorKind, stored};
 
+use crate::carry::REQUEST_BYTES;
 use crate::facts::{Known, Lens, Question, Seen};
 use crate::keys::Key;
 use crate::locks;
@@ -29,6 +31,16 @@ use crate::store::Store;
 /// How many older waiting ticks one take can replace; etcd takes 128 operations in a transaction. More are
 /// recorded before, and the caller looks again.
 const REPLACED: usize = 40;
+
+/// What a record takes beside the job's definition, at most.
+const RECORD_BYTES: usize = 4 << 10;
+
+/// The same for ticks of this job, of which each record carries the definition.
+fn replaced_at_once(pinned: &Pinned) -> usize {
+    let record = stored::encode(&*pinned.job).map_or(REQUEST_BYTES, |job| job.len() + RECORD_BYTES);
+    // What runs is one more record, and may stand in two branches.
+    (REQUEST_BYTES / record).saturating_sub(2).min(REPLACED)
+}
 
 impl Store {
     /// A step of a job that reads these keys if it must.
@@ -183,7 +195,15 @@ impl Fires for Store {
             .map(|due| self.decide_one(session, due, lock))
             .collect();
         let answers = self.carry_out("fires.decide", Some(session), items).await?;
-        answers.into_iter().collect()
+        let decided = due.iter().zip(answers).map(|(due, answer)| {
+            answer.unwrap_or_else(|error| {
+                // It is planned again, and hinders no other job that is due with it.
+                let error = WithSources(&error);
+                tracing::warn!(job = %due.job(), tick = %due.fire, %error, "a tick cannot be decided");
+                Decided::Stale
+            })
+        });
+        Ok(decided.collect())
     }
 
     async fn adopt(&self, adopt: &Adopt) -> Result<Adopted> {
@@ -204,7 +224,8 @@ impl Fires for Store {
         let seen = &take.record;
         let mut around = self.around_run(&seen.job, &seen.key);
         if let TakeFrom::Wait { pinned, skip, .. } = &take.from {
-            if let Some((surplus, _)) = skip.split_at_checked(skip.len().saturating_sub(REPLACED))
+            let surplus = skip.len().saturating_sub(replaced_at_once(pinned));
+            if let Some((surplus, _)) = skip.split_at_checked(surplus)
                 && !surplus.is_empty()
             {
                 return self.replace_first(take, pinned, surplus).await;

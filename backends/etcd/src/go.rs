@@ -1,7 +1,6 @@
 //! What a Go fleet's master does in etcd: its jobs as they stand there, kill marks, and the list of its workers.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use etcd_client::{PutOptions, Txn, TxnOp};
@@ -14,9 +13,6 @@ use crate::beside;
 use crate::error::Nature;
 use crate::keys::APART;
 use crate::store::Store;
-
-/// How long a Go master lets a kill mark live. A server raises it to what it can keep, some two seconds.
-const MARK: Duration = Duration::from_secs(1);
 
 #[async_trait]
 impl GoFleet for Store {
@@ -59,7 +55,7 @@ impl GoFleet for Store {
 
     async fn kill(&self, name: &JobName) -> Result<()> {
         const OP: &str = "go.kill";
-        let (lease, _) = self.client.grant(OP, MARK).await?;
+        let (lease, _) = self.client.grant(OP, self.config.kill_mark_life).await?;
         let options = PutOptions::new().with_lease(lease);
         let put = TxnOp::put(self.keys.kill_mark(name), "", Some(options));
         let txn = Txn::new().and_then([put]);

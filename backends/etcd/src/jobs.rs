@@ -22,7 +22,7 @@ use sandclock_core::job::{Job, JobName};
 use sandclock_core::{BackendError, ErrorKind};
 
 use crate::keys::APART;
-use crate::places::{Found, Place, parse};
+use crate::places::{Found, Place, parse, too_large};
 use crate::store::Store;
 use crate::watch::{self, Change, Source, Watch, cursor, version};
 
@@ -35,6 +35,18 @@ impl Store {
         side: Option<&KeyValue>,
         (version, created): (Version, Version),
     ) -> JobRecord {
+        let broken = |name, reason, newer| {
+            JobRecord::Broken(BrokenJob {
+                name,
+                version,
+                created,
+                reason,
+                newer,
+            })
+        };
+        if let Some(reason) = too_large(value.len()) {
+            return broken(name, reason, false);
+        }
         let read = parse(value, side, created)
             .and_then(|go| Ok((go.job(&name, &self.config.go_defaults)?, go)));
         match read {
@@ -49,13 +61,7 @@ impl Store {
                     created,
                 })
             }
-            Err(error) => JobRecord::Broken(BrokenJob {
-                name,
-                version,
-                created,
-                reason: error.reason(),
-                newer: error.is_newer(),
-            }),
+            Err(error) => broken(name, error.reason(), error.is_newer()),
         }
     }
 

@@ -195,6 +195,12 @@ impl Keys {
         (kind == "session-drain").then(|| SessionId(id.to_owned()))
     }
 
+    /// The run whose kill a key of ours is.
+    pub(crate) fn run_killed_at(&self, key: &[u8]) -> Option<RunId> {
+        let (kind, id) = self.parts(key)?;
+        (kind == "kill").then(|| RunId::parse(id)).flatten()
+    }
+
     /// The job whose key of this kind it is.
     pub(crate) fn job_of(&self, kind: &str, key: &[u8]) -> Option<JobName> {
         let (found, rest) = self.parts(key)?;

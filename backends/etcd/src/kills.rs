@@ -4,6 +4,9 @@
 //! moment acts. Ours are facts about one run that stay. So everyone who watches kills turns a Go mark into
 //! kills of the job's open runs: the first to write one wins, the others change nothing, and from there on it
 //! is a kill like any other, seen by claims, ends and later watches.
+//!
+//! That a kill's key is there is the wish; its value only says whose it is and why. So one that cannot be read,
+//! because a later program or a person wrote it, ends its run like any other.
 
 use std::time::Duration;
 
@@ -17,11 +20,25 @@ use sandclock_core::{BackendError, ErrorKind, stored};
 
 use crate::error::Nature;
 use crate::facts::Seen;
-use crate::feed::readable;
 use crate::guard::Guard;
-use crate::keys::Record;
+use crate::keys::{Keys, Record};
 use crate::store::Store;
 use crate::watch::{self, Source, Watch};
+
+/// The kill of a run as its key has it.
+pub(crate) fn read(run: RunId, value: &[u8]) -> Kill {
+    let illegible = |error: stored::StoredError| Kill {
+        run: run.clone(),
+        by: "somebody".to_owned(),
+        why: format!("the kill's record cannot be read: {}", error.reason()),
+    };
+    stored::decode(value).unwrap_or_else(illegible)
+}
+
+/// The kill at a key; `None` for keys of no run.
+fn read_at(keys: &Keys, key: &[u8], value: &[u8]) -> Option<Kill> {
+    Some(read(keys.run_killed_at(key)?, value))
+}
 
 impl Store {
     /// Kills every open run of a job, as its Go kill mark asks.
@@ -57,7 +74,8 @@ impl Source for Wishes {
             news = self.ours.next() => {
                 // What is put again under a longer lease has been told before.
                 let new = news?.changes.into_iter().filter(|change| change.created == change.version);
-                let kill = |change: watch::Change| readable(&change.key, &change.value?);
+                let keys = &self.store.keys;
+                let kill = |change: watch::Change| read_at(keys, &change.key, &change.value?);
                 return Ok(new.filter_map(kill).collect());
             }
             news = self.go.next() => news?,
@@ -123,7 +141,9 @@ impl Kills for Store {
             self.kill_open_runs(OP, &self.keys.killed_by(kv.key()))
                 .await?;
         }
-        let first = found.iter().filter_map(|kv| readable(kv.key(), kv.value()));
+        let first = found
+            .iter()
+            .filter_map(|kv| read_at(&self.keys, kv.key(), kv.value()));
         Ok(watch::events(first.collect(), wishes))
     }
 }

@@ -28,8 +28,14 @@ use crate::keys::Key;
 use crate::store::Store;
 use crate::watch::version;
 
-/// The longest value of a job. A decide carries the job up to three times in one request of 1.5 MiB.
+/// The longest value of a job. A decide carries the job several times in one request of 1.5 MiB.
 const JOB_BYTES: usize = 400_000;
+
+/// Why a job of so many bytes cannot be one: no record of its runs would fit into a request. A Go master stores it
+/// all the same; to execute its command is beyond what Linux takes as an argument.
+pub(crate) fn too_large(bytes: usize) -> Option<String> {
+    (bytes > JOB_BYTES).then(|| format!("it has {bytes} bytes, at most {JOB_BYTES} are accepted"))
+}
 
 /// Which of a job's two keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,10 +174,9 @@ impl Store {
         found: &Found,
     ) -> Result<std::result::Result<Version, Found>> {
         let bytes = value.to_bytes();
-        if bytes.len() > JOB_BYTES {
+        if let Some(why) = too_large(bytes.len()) {
             let refused = BackendError::new(op, ErrorKind::InvalidConfig);
-            let bytes = bytes.len();
-            return Err(refused.context(format!("{name} has {bytes} bytes, at most {JOB_BYTES}")));
+            return Err(refused.context(format!("job {name}: {why}")));
         }
         let (go, apart) = (self.keys.job(name), self.keys.job_apart(name));
         let as_found = [

@@ -51,7 +51,16 @@ struct Said(Error);
 
 impl std::fmt::Display for Said {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.kind.fmt(f)
+        let text = self.0.kind.to_string();
+        // What the driver knows of each server follows, in its own terms; of these the first failure is told.
+        let Some((text, servers)) = text.split_once(" Topology: ") else {
+            return f.write_str(&text);
+        };
+        let failure = servers.split_once("Error: Kind: ");
+        match failure.and_then(|(_, failure)| failure.split_once(", labels: ")) {
+            Some((failure, _)) => write!(f, "{} ({failure})", text.trim_end_matches('.')),
+            None => f.write_str(text),
+        }
     }
 }
 

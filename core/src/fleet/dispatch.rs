@@ -28,6 +28,7 @@ use super::state::{Phase, Shared};
 use crate::backend::{
     DoneRecord, End, EndHow, Ended, Fence, Kill, Nonce, Pinned, RunHeader, SessionId,
 };
+use crate::error::WithSources;
 use crate::job::JobName;
 use crate::policy::LostRunPolicy;
 use crate::ports::History;
@@ -252,7 +253,10 @@ async fn end(shared: &Shared, claim: &Claim, fence: Fence, verdict: Verdict) {
             shared.counters.runs_fenced.add(1);
             tracing::warn!(run = %claim.run(), "the run's end had been settled");
         }
-        Err(error) => tracing::error!(%error, run = %claim.run(), "cannot end the run"),
+        Err(error) => {
+            let error = WithSources(&error);
+            tracing::error!(%error, run = %claim.run(), "cannot end the run");
+        }
     }
 }
 

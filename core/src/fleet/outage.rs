@@ -71,7 +71,9 @@ fn is_away(error: &BackendError) -> bool {
 
 /// A request came to nothing for now. That the store is away is told once, by [`Outages`].
 pub(super) fn came_to_nothing(error: &BackendError, what: &str, about: &dyn fmt::Display) {
-    match is_away(error) {
+    let away = is_away(error);
+    let error = WithSources(error);
+    match away {
         true => tracing::debug!(%error, %about, "{what}"),
         false => tracing::warn!(%error, %about, "{what}"),
     }

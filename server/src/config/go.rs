@@ -2,8 +2,11 @@
 //!
 //! They are read as that fleet reads them: names of members match in any case, unknown members (comments, usually)
 //! are passed over, what is missing, `null`, empty or 0 counts as not set. Copies of that fleet spell some names in
-//! other ways, which are read too. Unlike there, a member of a wrong type is named. Sizes of queues and batches
-//! are passed over: nothing is dropped here that they would bound. So is `webroot`: our page needs no files.
+//! other ways, or count in seconds, which is read too. Unlike there, a member of a wrong type is named. Sizes of
+//! queues and batches are passed over: nothing is dropped here that they would bound. So is `webroot`: our page needs
+//! no files.
+
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
@@ -15,6 +18,9 @@ const SHELL: [&str; 3] = ["bashPath", "shellLocation", "execute_shell"];
 /// What only a master has.
 const MASTER: [&str; 4] = ["apiPort", "apiReadTimeout", "apiWriteTimeout", "webroot"];
 
+/// No store answers in fewer milliseconds than this over a network.
+const SECONDS: u64 = 100;
+
 /// Which of the Go fleet's files it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GoFile {
@@ -24,9 +30,10 @@ pub enum GoFile {
     Worker,
 }
 
-/// Whether a configuration file is the Go fleet's: JSON, where ours is TOML.
-pub(super) fn is_go(text: &str) -> bool {
-    text.trim_start().starts_with('{')
+/// Whether a configuration file is the Go fleet's: JSON, where ours is TOML. One that is called so and is not is told
+/// of as what it should be.
+pub(super) fn is_go(path: &Path, text: &str) -> bool {
+    text.trim_start().starts_with('{') || path.extension().is_some_and(|kind| kind == "json")
 }
 
 /// The part of our tree that a file of the Go fleet stands for, and which file it is, whatever it is called.
@@ -103,7 +110,7 @@ impl Members {
             ("type", Some(json!("etcd"))),
             ("endpoints", Some(self.endpoints()?)),
             ("beside_go", Some(json!(true))),
-            ("call_timeout_ms", self.millis("etcdDialTimeout")?),
+            ("call_timeout_ms", self.patience("etcdDialTimeout")?),
         ])
     }
 
@@ -112,7 +119,10 @@ impl Members {
         Ok([
             ("type", Some(json!("mongodb"))),
             ("uri", Some(self.uri()?)),
-            ("connect_timeout_ms", self.millis("mongodbConnectTimeout")?),
+            (
+                "connect_timeout_ms",
+                self.patience("mongodbConnectTimeout")?,
+            ),
         ])
     }
 
@@ -152,6 +162,16 @@ impl Members {
         }
     }
 
+    /// How long a store may take to answer, in milliseconds. Copies of that fleet read it in seconds; a number that
+    /// is too small for milliseconds is one of those.
+    fn patience(&self, name: &str) -> Result<Option<Value>, FieldError> {
+        let given = self.millis(name)?;
+        Ok(given.map(|given| match given.as_u64() {
+            Some(seconds) if seconds < SECONDS => (seconds * 1000).into(),
+            _ => given,
+        }))
+    }
+
     fn millis(&self, name: &str) -> Result<Option<Value>, FieldError> {
         match self.get(name) {
             None => Ok(None),
@@ -176,7 +196,9 @@ mod tests {
         let canonical = r#"{"etcd的集群列表": "配置多个, 避免单点故障", "etcdEndpoints": ["192.0.2.10:2379"],
             "etcdDialTimeout": 5000, "mongodbUri": "mongodb://192.0.2.10:27017", "mongodbConnectTimeout": 5000,
             "jobLogBatchSize": 100, "jobLogCommitTimeout": 1000}"#;
-        assert!(is_go(canonical));
+        assert!(is_go(Path::new("worker"), canonical));
+        assert!(is_go(Path::new("worker.json"), "no JSON at all"));
+        assert!(!is_go(Path::new("worker.toml"), "[worker]"));
         let tree_of = |text| {
             let (tree, file) = tree(text).expect("read");
             assert_eq!(file, GoFile::Worker);
@@ -222,6 +244,9 @@ mod tests {
                 assert_eq!(read[section][setting], 1234, "{name}");
             }
         }
+        let read = of("\"etcdDialTimeout\": 5, \"mongodbConnectTimeOut\": 99");
+        assert_eq!(read["coordination"]["call_timeout_ms"], 5_000, "seconds");
+        assert_eq!(read["run_log"]["connect_timeout_ms"], 99_000, "seconds");
         // Bounds of queues and batches, which need none here, and what some copies add.
         let plain = of("\"日志\": \"comments are members too\"");
         for name in [

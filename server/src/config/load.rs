@@ -27,7 +27,7 @@ impl Config {
         if let Some(path) = file {
             let text = std::fs::read_to_string(path)
                 .with_context(|| format!("read configuration {}", path.display()))?;
-            let parsed = match go::is_go(&text) {
+            let parsed = match go::is_go(path, &text) {
                 true => go::tree(&text).map(|(tree, file)| {
                     from_go = Some(file);
                     (tree, Lines::default())

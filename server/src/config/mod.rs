@@ -192,6 +192,9 @@ impl Config {
                 return Err(FieldError::new(field, ms, "milliseconds, from 1"));
             }
         }
+        if let CoordinationSection::Etcd(etcd) = &self.coordination {
+            etcd.check_times()?;
+        }
         if self.worker.max_concurrent_runs == 0 {
             let accepted = "a number from 1";
             return Err(FieldError::new("worker.max_concurrent_runs", 0, accepted));
@@ -335,6 +338,11 @@ mod tests {
                 "line 1: listen: 0.0.0.0:8070 is not",
             ),
             ("listen = [\n", "line 1 is not TOML: "),
+            (
+                "[coordination]\ntype = \"etcd\"\nendpoints = [\"a:1\"]\nsession_ttl_s = 26\n[run_log]\ntype = \"mongodb\"\n\
+                 uri = \"mongodb://m\"\n",
+                "line 4: coordination.session_ttl_s: 26 is not accepted: seconds from 8 to 25",
+            ),
         ];
         for (text, expected) in cases {
             let error = format!("{:#}", load(text, &[]).unwrap_err());

@@ -1,6 +1,7 @@
 //! `[coordination]` and `[run_log]`: where a fleet's stores are.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use sandclock_core::go::prefix;
@@ -8,6 +9,7 @@ use sandclock_core::job::DEFAULT_SHELL;
 use serde::{Deserialize, Deserializer};
 
 use super::kinds::{self, Kinds, Nothing};
+use crate::document::FieldError;
 
 /// `[coordination]`: where workers agree.
 #[derive(Clone, Debug)]
@@ -87,12 +89,46 @@ pub struct EtcdSection {
     /// is not loopback; `None` registers nowhere.
     #[serde(default)]
     pub register_as: Option<String>,
+    /// The lease of a worker's session, in seconds: once it is over, others may act. A worker's registration among the
+    /// Go fleet's and its locks hang on it, too.
+    #[serde(default = "session_ttl_s")]
+    pub session_ttl_s: u64,
     /// How long a call may take, in milliseconds.
     #[serde(default = "call_timeout_ms")]
     pub call_timeout_ms: u64,
 }
 
 /// Without the password.
+impl EtcdSection {
+    /// Whether its times are such that a fleet can work.
+    pub(super) fn check_times(&self) -> Result<(), FieldError> {
+        let within = |field, given: u64, accepted: RangeInclusive<u64>, why: &str| {
+            let (least, most) = (accepted.start(), accepted.end());
+            let told = || format!("seconds from {least} to {most}: {why}");
+            match accepted.contains(&given) {
+                true => Ok(()),
+                false => Err(FieldError::new(field, given, told())),
+            }
+        };
+        // A worker renews every 3 s and starts nothing in the last 4; a tick counts as late from 30 s on.
+        let session =
+            "a shorter lease ends between renewals, a longer one makes ticks of a dead worker late";
+        within(
+            "coordination.session_ttl_s",
+            self.session_ttl_s,
+            8..=25,
+            session,
+        )?;
+        let mark = "workers look at it when it is put";
+        within(
+            "coordination.go.kill_ttl_s",
+            self.go.kill_ttl_s,
+            1..=3_600,
+            mark,
+        )
+    }
+}
+
 impl fmt::Debug for EtcdSection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EtcdSection")
@@ -108,6 +144,10 @@ impl fmt::Debug for EtcdSection {
 
 fn own_prefix() -> String {
     "/sandclock/".to_owned()
+}
+
+const fn session_ttl_s() -> u64 {
+    12
 }
 
 const fn call_timeout_ms() -> u64 {
@@ -145,6 +185,9 @@ pub struct GoSection {
     pub workers: String,
     /// What runs the command of a job that a Go master has saved.
     pub shell: String,
+    /// How long a kill mark of that fleet lives that a server of ours puts, in seconds. etcd raises it to what it can
+    /// keep, some two seconds.
+    pub kill_ttl_s: u64,
 }
 
 impl Default for GoSection {
@@ -155,6 +198,7 @@ impl Default for GoSection {
             kills: prefix::KILLS.to_owned(),
             workers: prefix::WORKERS.to_owned(),
             shell: DEFAULT_SHELL[0].to_owned(),
+            kill_ttl_s: 1,
         }
     }
 }

@@ -79,6 +79,7 @@ fn etcd_config(section: &EtcdSection, config: &Config) -> anyhow::Result<EtcdCon
         },
         register_as,
         beside_go: section.beside_go,
+        kill_mark_life: Duration::from_secs(go.kill_ttl_s),
         call_timeout: Duration::from_millis(section.call_timeout_ms),
         ..EtcdConfig::at(section.endpoints.clone())
     })

@@ -16,7 +16,7 @@ use crate::api::Api;
 use crate::api::auth::Tokens;
 use crate::api::go::GoMaster;
 use crate::clock::SystemClock;
-use crate::config::{Config, Environment, RunLogSection};
+use crate::config::{Config, CoordinationSection, Environment, RunLogSection};
 use crate::deliver::Delivery;
 use crate::exec::{JobExecutor, Processes, Spawner, Surroundings, end_unsupervised};
 use crate::leader::{Chores, Leads};
@@ -243,6 +243,9 @@ fn worker_config(config: &Config) -> WorkerConfig {
     worker.version = crate::VERSION.to_owned();
     worker.max_concurrent_runs = section.max_concurrent_runs;
     worker.default_limit = section.default_timeout_s.map(Duration::from_secs);
+    if let CoordinationSection::Etcd(etcd) = &config.coordination {
+        worker.ttl = Duration::from_secs(etcd.session_ttl_s);
+    }
     worker.drain_timeout = Duration::from_secs(section.drain_s);
     let days = u64::from(config.retention.runs_days);
     worker.retention = (days > 0).then(|| Duration::from_secs(days * 86_400));

@@ -23,7 +23,11 @@ mod fleet;
 #[cfg(test)]
 mod go_master;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod leader;
+#[cfg(test)]
+mod lives;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]

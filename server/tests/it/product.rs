@@ -19,6 +19,12 @@ use tokio::time::{Instant, sleep};
 /// The product's binary.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_sandclock");
 
+/// A client that lets go of an idle connection before a server does, which is after 10 s: else the two may cross.
+pub(crate) fn client() -> reqwest::Client {
+    let client = reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(5));
+    client.build().unwrap()
+}
+
 /// A running `sandclock dev` or `sandclock server`. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Product {

@@ -16,6 +16,8 @@ mod fresh;
 mod frozen;
 mod mutants;
 mod places;
+#[cfg(test)]
+mod refused;
 mod scene;
 mod wire;
 

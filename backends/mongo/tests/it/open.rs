@@ -6,6 +6,7 @@ use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc};
 use sandclock_backend_mongo::{MongoConfig, connect};
 use sandclock_core::backend::RunFilter;
+use sandclock_core::error::WithSources;
 use sandclock_core::run::RunState;
 use sandclock_core::{Effect, ErrorKind};
 
@@ -43,6 +44,9 @@ async fn a_server_that_is_not_there_is_unavailable() {
         (ErrorKind::Unavailable, Effect::None),
         "{error}"
     );
+    let told = WithSources(&error).to_string();
+    assert!(told.contains("Connection refused"), "{told}");
+    assert!(!told.contains('{'), "no terms of the driver: {told}");
 }
 
 /// A server that accepts connections and says nothing.

@@ -48,14 +48,14 @@ fn lost_after_s() -> u64 {
     asked("SANDCLOCK_OUTAGE_LOST_AFTER_S", 60)
 }
 
-/// A run that goes on from before an outage until after it.
+/// A run that begins before an outage and ends when it is let.
 struct Long {
     evidence: Evidence,
     run: String,
 }
 
 impl Long {
-    async fn start(server: &Product) -> Self {
+    async fn start(server: &Product, name: &str) -> Self {
         let evidence = Evidence::new();
         let says = |word: &str| evidence.says(&format!("$SANDCLOCK_ATTEMPT {word}"));
         let (begun, cut, ended) = (says("begun"), says("cut"), says("ended"));
@@ -65,8 +65,8 @@ impl Long {
             release.display()
         );
         let job = json!({ "command": command, "lost_after_s": lost_after_s() });
-        server.put_job("long", &job).await;
-        let run = server.start_run("long").await;
+        server.put_job(name, &job).await;
+        let run = server.start_run(name).await;
         let long = Self { evidence, run };
         wait_for("it runs", PATIENCE, async || {
             long.evidence.lines() == ["1 begun"]
@@ -76,9 +76,17 @@ impl Long {
     }
 
     /// Lets it end, and asserts that it has gone on all the time.
-    async fn ends_well(&self, server: &Product) {
+    async fn let_end(&self) {
         assert_eq!(self.evidence.lines(), ["1 begun"]);
         std::fs::write(self.evidence.file().with_extension("release"), "").unwrap();
+        wait_for("it ends", PATIENCE, async || {
+            self.evidence.lines() == ["1 begun", "1 ended"]
+        })
+        .await;
+    }
+
+    /// Asserts that its record says how it ended.
+    async fn ended_well(&self, server: &Product) {
         let end = server.ended(&self.run).await;
         assert_eq!(
             (&end["state"], &end["attempt"]),
@@ -98,19 +106,23 @@ pub(super) async fn is_away_for_30_s<const N: usize>(how: Outage, forms: [Form; 
     let command = ticking.says("$SANDCLOCK_FIRE_TIME $SANDCLOCK_WORKER");
     let job = json!({ "command": command, "schedule": "@every 1s" });
     server.put_job("ticking", &job).await;
-    let long = Long::start(&server).await;
+    let long = Long::start(&server, "long").await;
+    let meanwhile = Long::start(&server, "meanwhile").await;
     goes_on(&ticking, 3).await;
     is_there(&server, &workers, ETCD).await;
 
     let began = Instant::now();
     how.begin(&mut etcd);
     is_away(&server, &workers, ETCD).await;
+    meanwhile.let_end().await;
     sleep_until(began + AWAY).await;
     how.end(&mut etcd);
 
     is_there(&server, &workers, ETCD).await;
     goes_on(&ticking, 5).await;
-    long.ends_well(&server).await;
+    meanwhile.ended_well(&server).await;
+    long.let_end().await;
+    long.ended_well(&server).await;
     assert_once(&ticking);
     assert_accounted(&server, "ticking").await;
 }

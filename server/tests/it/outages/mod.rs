@@ -14,7 +14,7 @@ use std::time::Duration;
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
 
-use crate::product::{Product, wait_for};
+use crate::product::{Product, client, wait_for};
 use crate::stores::Stores;
 use crate::worker::Worker;
 
@@ -63,7 +63,7 @@ struct Watched {
 impl Watched {
     fn new(name: &str, url: &str, token: &str) -> Self {
         let (name, url, token) = (name.to_owned(), url.to_owned(), token.to_owned());
-        let http = Client::new();
+        let http = client();
         Self {
             name,
             url,
