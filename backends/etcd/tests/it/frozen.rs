@@ -9,9 +9,10 @@ use sandclock_core::backend::{
     Precondition, RecordSeen, Request, SessionId, Settle, SettleAs, Settled, Take, TakeFrom, Taken,
     Versioned, WaitRecord,
 };
-use sandclock_core::job::{Job, JobName};
+use sandclock_core::job::{Job, JobName, ScheduleSpec};
 use sandclock_core::policy::ConcurrencyPolicy;
 use sandclock_core::run::{RunId, RunKey, RunState};
+use sandclock_core::schedule::{Dialect, DstPolicy};
 use serde_json::{Value, json};
 
 use crate::scene::{Scene, at, due, job, mark, outcome};
@@ -22,11 +23,20 @@ const V1: &str = include_str!("golden/v1.txt");
 /// What a later program adds.
 const LATER: &str = "later";
 
-fn queued(name: &str) -> Job {
+/// A job that Go workers would run as we do, so that it stands among theirs; the other jobs here do not.
+fn every_night() -> Job {
     Job {
+        schedule: Some(ScheduleSpec {
+            expr: "0 3 * * *".to_owned(),
+            dialect: Dialect::Native,
+            time_zone: "UTC".to_owned(),
+            dst: DstPolicy::default(),
+            starts_at: None,
+            ends_at: None,
+        }),
         concurrency: ConcurrencyPolicy::Queue,
         description: "every night".to_owned(),
-        ..job(name)
+        ..job("nightly/backup")
     }
 }
 
@@ -34,7 +44,7 @@ fn queued(name: &str) -> Job {
 async fn write(scene: &Scene) {
     let store = &scene.store;
     let session = scene.session().await;
-    let pinned = scene.planned_as(queued("nightly/backup")).await;
+    let pinned = scene.planned_as(every_night()).await;
     let claim = due(&pinned, mark(0, None), 10);
     let fence = scene.hold(&session, &[claim]).await;
     assert_eq!(fence.len(), 1);
@@ -188,7 +198,7 @@ async fn is_acted_upon(scene: &Scene) {
     let nightly = JobName::existing("nightly/backup");
     let found = store.jobs.get(&nightly).await.expect("get");
     let found = found.expect("the job");
-    assert_eq!(*found.job, queued("nightly/backup"));
+    assert_eq!(*found.job, every_night());
     let (view, _) = store.feed.snapshot().await.expect("snapshot");
     let marks: Vec<_> = view
         .marks
@@ -325,7 +335,7 @@ async fn what_a_later_program_added_is_kept() {
     assert_eq!(retried[LATER]["said"], "so");
     let edited = Job {
         owner: "ann".to_owned(),
-        ..queued("nightly/backup")
+        ..every_night()
     };
     let put = scene.store.jobs.put(&edited, Precondition::Any).await;
     put.expect("put");
