@@ -19,7 +19,8 @@ use tokio::time::{Instant, sleep};
 /// The product's binary.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_sandclock");
 
-/// A client that lets go of an idle connection before a server does, which is after 10 s: else the two may cross.
+/// A client that lets go of an idle connection before a server does, which is after 10 s. A test that starts a process
+/// blocks its runtime, which then does not hear that the server has closed one.
 pub(crate) fn client() -> reqwest::Client {
     let client = reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(5));
     client.build().unwrap()
@@ -318,14 +319,6 @@ impl Drop for Product {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-/// A client that keeps a connection for less time than the server lets one be idle. A test that starts a process
-/// blocks its runtime, which then does not hear that the server has closed one.
-fn client() -> reqwest::Client {
-    let kept = Duration::from_secs(5);
-    let client = reqwest::Client::builder().pool_idle_timeout(kept);
-    client.build().unwrap()
 }
 
 /// Waits until `is_so`, at most for `deadline`.
