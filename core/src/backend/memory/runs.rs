@@ -1,6 +1,6 @@
 //! The run log of the model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 
@@ -21,6 +21,7 @@ pub(super) struct RunLog {
     /// Counts runs that were ever recorded.
     recorded: u64,
     order: BTreeMap<u64, RunId>,
+    of_job: BTreeMap<JobName, BTreeSet<u64>>,
     runs: BTreeMap<RunId, StoredRun>,
     chunks: BTreeMap<(RunId, u32, u64), OutputChunk>,
 }
@@ -62,6 +63,8 @@ impl RunLog {
             None => {
                 self.recorded += 1;
                 self.order.insert(self.recorded, id.clone());
+                let of_job = self.of_job.entry(record.job.clone()).or_default();
+                of_job.insert(self.recorded);
                 self.recorded
             }
         };
@@ -141,10 +144,11 @@ impl RunLog {
     }
 
     fn history(&self, job: &JobName, last: usize) -> History {
-        let ended = self.newest(u64::MAX).map(|(_, run)| run);
+        let places = self.of_job.get(job).into_iter().flatten().rev();
+        let runs = places.filter_map(|place| self.runs.get(self.order.get(place)?));
         History::of(
-            ended
-                .filter(|run| run.job == *job && History::counts(run.state))
+            runs.map(|run| &run.record)
+                .filter(|run| History::counts(run.state))
                 .take(last)
                 .map(|run| (run.state, run.duration())),
         )
@@ -162,6 +166,9 @@ impl RunLog {
         for id in &old {
             if let Some(run) = self.runs.remove(id) {
                 self.order.remove(&run.place);
+                if let Some(of_job) = self.of_job.get_mut(&run.record.job) {
+                    of_job.remove(&run.place);
+                }
             }
             self.chunks.retain(|(of, _, _), _| of != id);
         }
