@@ -1,9 +1,9 @@
 //! Carrying steps of the protocol out: one request for all of them, again for those whose facts were wrong.
 //!
 //! Each step is one nested transaction of its own, with an outcome of its own; what all share is the guard
-//! that the caller's session lives. A step whose guards fail comes back with the facts as they are. Then it is
-//! either answered from these, which are as true as any read, or tried again with them. Each further round
-//! means that somebody else has got on.
+//! that the caller's session lives. A step whose guards fail reads the facts as they are. Then it is either answered
+//! from these, or tried again with them. That they are read later than the guards failed changes no answer: what
+//! makes one final never becomes true again (S6). Each further round means that somebody else has got on.
 //!
 //! etcd may refuse a request altogether, because one of its steps is larger than it takes. Then nothing of it was
 //! applied, and each step goes alone, so that the refusal is the answer of that step and of no other.
@@ -142,7 +142,7 @@ impl Store {
                 Sent::Read => Txn::new().and_then(item.reads()),
                 Sent::Try(attempt) => {
                     nature = Nature::Writes;
-                    attempt.txn(item, &self.setting(session), item.reads())
+                    attempt.txn(item, &self.setting(session))
                 }
             }));
         }
@@ -181,16 +181,19 @@ impl Store {
         let TxnOpResponse::Txn(outcome) = outcome else {
             return None;
         };
-        let answers = outcome.op_responses();
         match sent {
             Sent::Try(attempt) if outcome.succeeded() => {
-                let (assumed, writes) = attempt.taken(&answers);
+                let (assumed, writes) = attempt.taken(outcome);
                 self.recall.remember(writes, at);
                 self.locks.follow(&self.keys, item.job, writes, at);
                 Some(item.answer(&self.setting(session), assumed, at))
             }
-            Sent::Read | Sent::Try(_) => {
-                item.learn(&answers);
+            Sent::Try(_) => {
+                item.doubt();
+                None
+            }
+            Sent::Read => {
+                item.learn(&outcome.op_responses());
                 None
             }
         }

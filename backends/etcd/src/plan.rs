@@ -9,7 +9,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use etcd_client::{Txn, TxnOp, TxnOpResponse};
+use etcd_client::{Txn, TxnOp, TxnOpResponse, TxnResponse};
 use sandclock_core::backend::protocol::{Change, Step};
 use sandclock_core::backend::{Result, SessionId, Version};
 use sandclock_core::go::GoDefaults;
@@ -256,6 +256,11 @@ impl<T: PartialEq> Item<'_, T> {
         self.around.iter().map(get).collect()
     }
 
+    /// Something has turned out to be otherwise, so that everything is to be read.
+    pub(crate) fn doubt(&mut self) {
+        self.known.clear();
+    }
+
     /// Takes in what such a read has found; nothing is a guess any more.
     pub(crate) fn learn(&mut self, answers: &[TxnOpResponse]) {
         self.guessed = false;
@@ -271,8 +276,9 @@ impl<T: PartialEq> Item<'_, T> {
 }
 
 impl<T> Attempt<T> {
-    /// The transaction; if a guard fails, it reads what is around.
-    pub(crate) fn txn(&self, item: &Item<'_, T>, setting: &Setting<'_>, reads: Vec<TxnOp>) -> Txn {
+    /// The transaction. If a guard fails it does nothing: to read what is around the step is left to the next request,
+    /// because etcd would take in and keep those reads with every step that succeeds.
+    pub(crate) fn txn(&self, item: &Item<'_, T>, setting: &Setting<'_>) -> Txn {
         let Setting { keys, guards, .. } = *setting;
         let kept = self
             .guards
@@ -284,7 +290,6 @@ impl<T> Attempt<T> {
         Txn::new()
             .when(as_known.chain(denied).collect::<Vec<_>>())
             .and_then(self.tree.ops(keys, item.job))
-            .or_else(reads)
     }
 
     /// Roughly how many bytes it takes on the wire.
@@ -297,8 +302,8 @@ impl<T> Attempt<T> {
         self.tree.writes_to(key)
     }
 
-    /// Which branch etcd took, from its answers to [`Attempt::txn`].
-    pub(crate) fn taken(&self, answers: &[TxnOpResponse]) -> (&Assumed, &[Write]) {
-        self.tree.taken(answers)
+    /// Which branch etcd took, from its answer to [`Attempt::txn`].
+    pub(crate) fn taken(&self, answer: &TxnResponse) -> (&Assumed, &[Write]) {
+        self.tree.taken(answer)
     }
 }

@@ -1,6 +1,6 @@
 //! What becomes of a step, by the answers to its questions: branches that etcd chooses between, and what each writes.
 
-use etcd_client::{DeleteOptions, PutOptions, Txn, TxnOp, TxnOpResponse};
+use etcd_client::{DeleteOptions, PutOptions, Txn, TxnOp, TxnOpResponse, TxnResponse};
 use sandclock_core::job::JobName;
 
 use crate::facts::{Assumed, Question};
@@ -87,17 +87,16 @@ impl<T> Tree<T> {
         }
     }
 
-    pub(crate) fn taken(&self, answers: &[TxnOpResponse]) -> (&Assumed, &[Write]) {
+    /// Which branch etcd took, from the answer to a transaction of [`Tree::ops`].
+    pub(crate) fn taken(&self, answer: &TxnResponse) -> (&Assumed, &[Write]) {
         match self {
             Self::Leaf {
                 writes, assumed, ..
             } => (assumed, writes),
-            Self::Fork { no, yes, .. } => match answers.first() {
-                Some(TxnOpResponse::Txn(fork)) if fork.succeeded() => {
-                    no.taken(&fork.op_responses())
-                }
-                Some(TxnOpResponse::Txn(fork)) => yes.taken(&fork.op_responses()),
-                _ => no.taken(&[]),
+            Self::Fork { no, yes, .. } => match answer.op_responses().first() {
+                Some(TxnOpResponse::Txn(fork)) if fork.succeeded() => no.taken(fork),
+                Some(TxnOpResponse::Txn(fork)) => yes.taken(fork),
+                _ => no.taken(answer),
             },
         }
     }
