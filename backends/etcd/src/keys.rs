@@ -17,6 +17,9 @@
 //! Go fleet's prefixes names stand raw. Nothing of ours stands there but what that fleet defines: jobs, locks
 //! and registrations.
 
+use std::borrow::Cow;
+use std::io::Write;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sandclock_core::backend::SessionId;
 use sandclock_core::job::JobName;
@@ -32,6 +35,9 @@ const EMPTY: &str = "%";
 
 /// The kind of the keys of jobs that stand apart from the Go fleet's.
 pub(crate) const APART: &str = "jobs";
+
+/// How long most keys are at most, in bytes: so many are made that growing them bit by bit takes its time.
+const USUAL: usize = 128;
 
 /// A key of etcd.
 pub(crate) type Key = Vec<u8>;
@@ -111,7 +117,10 @@ impl Keys {
     }
 
     fn own(&self, kind: &str, rest: impl std::fmt::Display) -> Key {
-        format!("{}{kind}/{rest}", self.prefix).into_bytes()
+        let mut key = Key::with_capacity(USUAL);
+        // Writing to memory does not fail.
+        let _ = write!(key, "{}{kind}/{rest}", self.prefix);
+        key
     }
 
     pub(crate) fn session(&self, id: &SessionId) -> Key {
@@ -311,10 +320,10 @@ fn raw(prefix: &str, key: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()
 }
 
-fn escaped(job: &JobName) -> String {
+fn escaped(job: &JobName) -> Cow<'_, str> {
     match job.as_str() {
-        "" => EMPTY.to_owned(),
-        name => utf8_percent_encode(name, ESCAPED).to_string(),
+        "" => EMPTY.into(),
+        name => utf8_percent_encode(name, ESCAPED).into(),
     }
 }
 

@@ -304,7 +304,7 @@ async fn at(instant: Option<Instant>) {
 /// Tells the run log that the attempt has begun, until it knows or knows better.
 async fn log_begin(shared: &Shared, claim: &Claim, fence: Fence, started_at: Timestamp) {
     let header = RunHeader {
-        id: claim.run(),
+        id: claim.run.clone(),
         job: claim.job().clone(),
         key: claim.key.clone(),
         state: RunState::Running,

@@ -44,6 +44,8 @@ const HISTORY_RUNS: u32 = 100;
 /// A run that this worker holds.
 #[derive(Clone, Debug)]
 pub(super) struct Claim {
+    /// The run.
+    pub(super) run: RunId,
     /// What it runs.
     pub(super) pinned: Pinned,
     /// What it stands for.
@@ -67,11 +69,6 @@ impl Claim {
     pub(super) fn job(&self) -> &JobName {
         &self.pinned.job.name
     }
-
-    /// The run.
-    pub(super) fn run(&self) -> RunId {
-        RunId::of(self.job(), &self.key)
-    }
 }
 
 /// What has become of a claim.
@@ -92,7 +89,7 @@ pub(super) async fn dispatch(shared: Arc<Shared>, claim: Claim) {
         Ok(verdict) => verdict,
         Err(_) => {
             shared.counters.run_panics.add(1);
-            tracing::error!(run = %claim.run(), "a panic while the run was attended to");
+            tracing::error!(run = %claim.run, "a panic while the run was attended to");
             let cause = "an internal error ended the attempt (a panic; see the worker's log)";
             Verdict::Over(over(&shared, RunState::Failed, cause), Bytes::new())
         }
@@ -121,7 +118,7 @@ pub(super) fn kill_of(shared: &Shared, claim: &Claim) -> Option<Kill> {
     if shared.config.is(FleetMutant::DeafToKills) {
         return None;
     }
-    let known = shared.state().kills.get(&claim.run()).cloned();
+    let known = shared.state().kills.get(&claim.run).cloned();
     known.or_else(|| claim.kill.clone())
 }
 
@@ -133,7 +130,7 @@ fn window_of(shared: &Shared, claim: &Claim) -> Option<Window> {
 
 async fn execute(shared: &Arc<Shared>, claim: &Claim) -> Verdict {
     let context = RunContext {
-        id: claim.run(),
+        id: claim.run.clone(),
         key: claim.key.clone(),
         job: Arc::clone(&claim.pinned.job),
         attempt: claim.attempt,
@@ -230,7 +227,7 @@ async fn end(shared: &Shared, claim: &Claim, fence: Fence, verdict: Verdict) {
     if let (EndHow::Terminal(outcome), true) = (&how, shared.config.is(FleetMutant::LogBeforeEnd)) {
         log_early(shared, claim, fence, outcome).await;
     }
-    shared.update(|state| state.keep_tail(claim.run(), tail));
+    shared.update(|state| state.keep_tail(&claim.run, tail));
     let request = End {
         job: claim.job().clone(),
         key: claim.key.clone(),
@@ -251,11 +248,11 @@ async fn end(shared: &Shared, claim: &Claim, fence: Fence, verdict: Verdict) {
         }
         Ok(Ended::Fenced) => {
             shared.counters.runs_fenced.add(1);
-            tracing::warn!(run = %claim.run(), "the run's end had been settled");
+            tracing::warn!(run = %claim.run, "the run's end had been settled");
         }
         Err(error) => {
             let error = WithSources(&error);
-            tracing::error!(%error, run = %claim.run(), "cannot end the run");
+            tracing::error!(%error, run = %claim.run, "cannot end the run");
         }
     }
 }
@@ -299,7 +296,7 @@ async fn note_queued(shared: &Shared, claim: &Claim, request: &End) {
         return;
     };
     let header = RunHeader {
-        id: claim.run(),
+        id: claim.run.clone(),
         job: claim.job().clone(),
         key: claim.key.clone(),
         state: RunState::Queued,
@@ -311,7 +308,7 @@ async fn note_queued(shared: &Shared, claim: &Claim, request: &End) {
     };
     let begin = shared.records.sink.begin(&header, request.fence);
     if !matches!(timeout(shared.config.call_timeout, begin).await, Ok(Ok(()))) {
-        tracing::debug!(run = %claim.run(), "the run log does not know that the run waits");
+        tracing::debug!(run = %claim.run, "the run log does not know that the run waits");
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) async fn rebind(
                 _ => return Rebound::Gone,
             },
             Err(error) => {
-                tracing::warn!(%error, run = %claim.run(), "cannot rebind");
+                tracing::warn!(%error, run = %claim.run, "cannot rebind");
                 let found = held(shared, claim).await;
                 return Rebound::NoSession(found.map_or(fence, |(found, _)| found));
             }

@@ -24,7 +24,7 @@ use crate::backend::{
 };
 use crate::error::{Effect, ErrorKind};
 use crate::job::JobName;
-use crate::run::RunKey;
+use crate::run::{RunId, RunKey};
 use crate::time::Timestamp;
 
 /// The first and the longest pause between two tries of a request.
@@ -182,6 +182,7 @@ fn decided(
     state.view.advance_mark(job, request.fire);
     if let Decided::Held { fence, kill } = answer {
         let claim = Claim {
+            run: RunId::of(job, &key),
             pinned: request.pinned.clone(),
             key,
             attempt: 1,
@@ -249,6 +250,7 @@ async fn take(shared: &Shared, session: SessionId, request: Take, claims: &Unbou
                     _ => "the next attempt".to_owned(),
                 };
                 let claim = Claim {
+                    run: record.run(),
                     pinned: record.pinned.clone(),
                     key: key.clone(),
                     attempt: record.attempt,

@@ -219,9 +219,9 @@ impl State {
     }
 
     /// Keeps the end of an output until the run's record is copied.
-    pub(super) fn keep_tail(&mut self, run: RunId, tail: Bytes) {
+    pub(super) fn keep_tail(&mut self, run: &RunId, tail: Bytes) {
         if self.tails.len() < TAILS {
-            self.tails.insert(run, tail);
+            self.tails.insert(run.clone(), tail);
         }
     }
 }

@@ -7,6 +7,7 @@ mod check;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::policy::{ConcurrencyPolicy, LostRunPolicy, Misfire, RetryPolicy};
@@ -18,9 +19,9 @@ pub use check::{
     MAX_TEXT_BYTES, Unfit,
 };
 
-/// A job's name, which is its identity.
+/// A job's name, which is its identity. Copies share the text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct JobName(String);
+pub struct JobName(Arc<str>);
 
 impl JobName {
     /// The longest name in bytes.
@@ -55,11 +56,11 @@ impl JobName {
         {
             return wrong("a segment must not be '.' or '..'");
         }
-        Ok(Self(name.to_owned()))
+        Ok(Self(name.into()))
     }
 
     /// A name that a store already holds, whatever it is: it is listed, reachable and deletable.
-    pub fn existing(name: impl Into<String>) -> Self {
+    pub fn existing(name: impl Into<Arc<str>>) -> Self {
         Self(name.into())
     }
 

@@ -33,6 +33,9 @@ pub use mark::{mark_text, mark_text_over, parse_mark};
 /// The newest form, which is the one that is written.
 pub const VERSION: u32 = 1;
 
+/// How long most records are at most, in bytes, so that they need not be moved while they are written.
+const USUAL: usize = 1024;
+
 /// How form `n + 1` is made from form `n`, at index `n - 1`.
 const STEPS: &[Step] = &[];
 
@@ -144,7 +147,11 @@ pub fn encode<T: Stored>(record: &T) -> Result<Vec<u8>, StoredError> {
         record,
         later: later::addition(),
     };
-    serde_json::to_vec(&envelope).map_err(StoredError::malformed::<T>)
+    let mut bytes = Vec::with_capacity(USUAL);
+    match serde_json::to_writer(&mut bytes, &envelope) {
+        Ok(()) => Ok(bytes),
+        Err(error) => Err(StoredError::malformed::<T>(error)),
+    }
 }
 
 /// As [`encode`], keeping the members of `previous` that this program does not know (S13).
