@@ -8,14 +8,17 @@ use sandclock_backend_mongo::MongoConfig;
 pub use sandclock_backend_mongo::RunLog;
 use sandclock_core::error::WithSources;
 use sandclock_core::{BackendError, ErrorKind};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::config::MongodbSection;
 
 /// The pause before a run log that is away is looked for again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The run log, and once more if it has to be opened yet, because no server answers now.
+/// How long a start waits for indexes. To make them takes up to an hour where a Go fleet has logged for years.
+const INDEXES: Duration = Duration::from_secs(5);
+
+/// The run log, and once more if it has to be opened yet, because no server answers now or its indexes take long.
 pub(super) async fn mongodb(
     section: &MongodbSection,
 ) -> anyhow::Result<(Arc<RunLog>, Option<Arc<RunLog>>)> {
@@ -44,9 +47,16 @@ pub(super) async fn mongodb(
         anyhow!("run_log.uri: MongoDB at {at} cannot be used: {said}{remedy}")
     };
     let log = Arc::new(RunLog::new(&config).await.map_err(refused)?);
-    match log.open().await {
-        Ok(()) => Ok((log, None)),
-        Err(error) if error.is_transient() => {
+    match timeout(config.connect_timeout + INDEXES, log.open()).await {
+        Ok(Ok(())) => Ok((log, None)),
+        Err(_) => {
+            tracing::warn!(
+                at,
+                "the run log (run_log.uri) makes its indexes, which takes a while if it is large; started meanwhile"
+            );
+            Ok((Arc::clone(&log), Some(log)))
+        }
+        Ok(Err(error)) if error.is_transient() => {
             let error = WithSources(&error);
             tracing::error!(
                 at,
@@ -55,7 +65,7 @@ pub(super) async fn mongodb(
             );
             Ok((Arc::clone(&log), Some(log)))
         }
-        Err(error) => Err(refused(error)),
+        Ok(Err(error)) => Err(refused(error)),
     }
 }
 

@@ -6,8 +6,9 @@
 
 use std::process::Command;
 
+use mongodb::bson::doc;
 use reqwest::Method;
-use sandclock_testkit::services::{Etcd, Proxy};
+use sandclock_testkit::services::{Etcd, OwnMongo, Proxy};
 use serde_json::{Value, json};
 
 use crate::fleet::PATIENCE;
@@ -24,6 +25,35 @@ async fn metrics(server: &Product) -> String {
     let request = server.bare(Method::GET, "/metrics");
     let answer = request.bearer_auth(&server.token).send().await.unwrap();
     answer.text().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn indexes_that_take_long_keep_no_start_waiting() {
+    let mongo = OwnMongo::start();
+    let client = mongodb::Client::with_uri_str(&mongo.uri).await.unwrap();
+    let admin = client.database("admin");
+    // Reads are answered and no write gets on, as while the indexes of a large log are made.
+    admin
+        .run_command(doc! { "fsync": 1, "lock": true })
+        .await
+        .unwrap();
+    let stores = Stores::of(Etcd::shared().address, &mongo.uri);
+    let server = Product::server(&stores.toml());
+    let said = ready(&server).await;
+    assert_eq!(
+        (&said["ready"], &said["run_log"]),
+        (&json!(true), &json!("away")),
+        "{said}"
+    );
+    let log = String::from_utf8_lossy(&server.log()).into_owned();
+    assert!(log.contains("makes its indexes"), "{log}");
+
+    admin.run_command(doc! { "fsyncUnlock": 1 }).await.unwrap();
+    wait_for("they are made", PATIENCE, async || {
+        ready(&server).await["run_log"] == "ok"
+    })
+    .await;
+    assert!(stores.log_indexes().await.len() > 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
