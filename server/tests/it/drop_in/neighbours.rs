@@ -69,14 +69,18 @@ async fn a_go_worker_that_comes_is_told_of_and_shared_with() {
 async fn a_go_worker_that_is_not_registered_is_told_of_by_its_locks() {
     let stores = Stores::shared();
     let worker = Worker::start("ours", &stores);
-    let mut raw = stores.raw().await;
-    let lease = raw.lease_grant(60, None).await.unwrap().id();
-    let options = etcd_client::PutOptions::new().with_lease(lease);
-    raw.put(stores.lock_key("theirs"), "", Some(options))
-        .await
-        .unwrap();
-    raw.lease_revoke(lease).await.unwrap();
-    wait_for("it is told", PATIENCE, async || worker.log().contains(LOUD)).await;
+    let raw = stores.raw().await;
+    // It runs its job again and again, so that one lock is taken while our worker looks.
+    wait_for("it is told", PATIENCE, async || {
+        let mut raw = raw.clone();
+        let lease = raw.lease_grant(60, None).await.unwrap().id();
+        let options = etcd_client::PutOptions::new().with_lease(lease);
+        let lock = stores.lock_key("theirs");
+        raw.put(lock, "", Some(options)).await.unwrap();
+        raw.lease_revoke(lease).await.unwrap();
+        worker.log().contains(LOUD)
+    })
+    .await;
 }
 
 /// A Go worker runs whatever stands under its fleet's prefix, as it reads it.

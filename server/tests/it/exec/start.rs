@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
+use sandclock_core::error::WithSources;
 use sandclock_core::ports::Channel;
 use sandclock_server::exec::{CommandSpec, EndedBy, Exit, StartStep};
 
@@ -210,18 +211,28 @@ async fn a_string_with_a_nul_byte_is_named() {
         workdir: Some("/tmp\0/x".to_owned()),
         ..shell("true")
     };
+    // A word of the command is told of as the kernel would refuse it, which is how Go says it.
+    let word = argv(&["/bin/echo", "nul\0"]);
     let cases = [
-        (argv(&["/bin/echo", "nul\0"]), "argv[1]"),
-        (env, "env A"),
-        (workdir, "workdir"),
+        (
+            word,
+            StartStep::Exec,
+            "/bin/echo",
+            "argv[1] holds a NUL byte",
+        ),
+        (env, StartStep::Nul, "env A", "env A holds a NUL byte"),
+        (
+            workdir,
+            StartStep::Nul,
+            "workdir",
+            "workdir holds a NUL byte",
+        ),
     ];
-    for (spec, subject) in cases {
+    for (spec, step, subject, said) in cases {
         let error = processes().start(&spec).await.unwrap_err();
-        assert_eq!(
-            (error.step, &error.subject[..]),
-            (StartStep::Nul, subject),
-            "{error}"
-        );
+        assert_eq!((error.step, &error.subject[..]), (step, subject), "{error}");
+        let whole = WithSources(&error).to_string();
+        assert!(whole.contains(said), "{whole}");
     }
 }
 
