@@ -26,7 +26,8 @@ use crate::watch::version;
 /// etcd takes 1.5 MiB by default; a single step may be larger than this, but then it travels alone.
 pub(crate) const REQUEST_BYTES: usize = 1 << 20;
 
-/// After so many rounds, and one more for each step that went alone, the caller is told to slow down. Nothing of what has no answer was applied.
+/// After so many rounds, and one more for each step that went alone, the caller is told to slow down. Nothing of what
+/// has no answer was applied.
 const ROUNDS: usize = 64;
 
 /// What was sent for one step.

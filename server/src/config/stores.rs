@@ -98,7 +98,6 @@ pub struct EtcdSection {
     pub call_timeout_ms: u64,
 }
 
-/// Without the password.
 impl EtcdSection {
     /// Whether its times are such that a fleet can work.
     pub(super) fn check_times(&self) -> Result<(), FieldError> {
@@ -111,24 +110,16 @@ impl EtcdSection {
             }
         };
         // A worker renews every 3 s and starts nothing in the last 4; a tick counts as late from 30 s on.
-        let session =
+        let lease =
             "a shorter lease ends between renewals, a longer one makes ticks of a dead worker late";
-        within(
-            "coordination.session_ttl_s",
-            self.session_ttl_s,
-            8..=25,
-            session,
-        )?;
-        let mark = "workers look at it when it is put";
-        within(
-            "coordination.go.kill_ttl_s",
-            self.go.kill_ttl_s,
-            1..=3_600,
-            mark,
-        )
+        let (session, mark) = (self.session_ttl_s, self.go.kill_ttl_s);
+        within("coordination.session_ttl_s", session, 8..=25, lease)?;
+        let put = "workers look at it when it is put";
+        within("coordination.go.kill_ttl_s", mark, 1..=3_600, put)
     }
 }
 
+/// Without the password.
 impl fmt::Debug for EtcdSection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EtcdSection")
