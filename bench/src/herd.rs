@@ -19,7 +19,6 @@ use sandclock_core::backend::{
 use sandclock_core::fleet::{Worker, WorkerConfig, WorkerHandle};
 use sandclock_core::job::{Job, JobName, ScheduleSpec};
 use sandclock_core::run::{Outcome, RunState};
-use sandclock_core::schedule::{Dialect, DstPolicy};
 use sandclock_core::time::{Clock, Timestamp};
 use sandclock_server::clock::SystemClock;
 use sandclock_testkit::no_work::NoWork;
@@ -77,12 +76,8 @@ fn on_fresh_etcd(measure: impl AsyncFnOnce(Coordination) -> Result<f64>) -> Resu
 fn job(number: u32, due: Timestamp) -> Result<Job> {
     let name = JobName::parse(&format!("herd/{number}"))?;
     let schedule = ScheduleSpec {
-        expr: "@every 1h".to_owned(),
-        dialect: Dialect::Native,
-        time_zone: "UTC".to_owned(),
-        dst: DstPolicy::Vixie,
         starts_at: Some(due),
-        ends_at: None,
+        ..ScheduleSpec::utc("@every 1h")
     };
     Ok(Job {
         schedule: Some(schedule),

@@ -92,16 +92,10 @@ impl fmt::Display for RunId {
 
 /// The first `bytes` of `hash` in lower-case hexadecimal.
 pub fn hex(hash: &[u8], bytes: usize) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |half: u8| {
-        DIGITS
-            .get(usize::from(half))
-            .map(|digit| char::from(*digit))
-    };
+    let digit = |half: u8| char::from_digit(half.into(), 16);
+    let digits = |byte: &u8| [digit(byte >> 4), digit(byte & 15)];
     let mut text = String::with_capacity(2 * bytes);
-    for byte in hash.iter().take(bytes) {
-        text.extend([digit(byte >> 4), digit(byte & 15)].into_iter().flatten());
-    }
+    text.extend(hash.iter().take(bytes).flat_map(digits).flatten());
     text
 }
 

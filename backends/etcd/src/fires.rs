@@ -78,7 +78,7 @@ impl Store {
         lock: Option<i64>,
     ) -> Item<'a, Decided> {
         let (job, run) = (due.job(), RunKey::Tick(due.fire));
-        let (go, apart) = (self.keys.job(job), self.keys.job_apart(job));
+        let [go, apart] = self.keys.both(job);
         let mark = self.keys.mark(job);
         let kill = self.keys.kill(&RunId::of(job, &run));
         let open = self.keys.open(job, &run);
@@ -208,7 +208,7 @@ impl Fires for Store {
 
     async fn adopt(&self, adopt: &Adopt) -> Result<Adopted> {
         let job = &adopt.pinned.job.name;
-        let (go, apart) = (self.keys.job(job), self.keys.job_apart(job));
+        let [go, apart] = self.keys.both(job);
         let around = vec![go, apart, self.keys.mark(job)];
         let step = |facts: &Lens<'_>, at| protocol::adopt(facts, adopt, at);
         let item = Self::item(job, around, step);
@@ -230,7 +230,7 @@ impl Fires for Store {
             {
                 return self.replace_first(take, pinned, surplus).await;
             }
-            around.extend([self.keys.job(&seen.job), self.keys.job_apart(&seen.job)]);
+            around.extend(self.keys.both(&seen.job));
             around.extend(
                 skip.iter()
                     .map(|(older, _)| self.keys.wait(&older.job, &older.key)),
@@ -269,12 +269,9 @@ impl Fires for Store {
 
     async fn trigger(&self, job: &JobName, request: &Request) -> Result<Triggered> {
         const OP: &str = "fires.trigger";
-        let around = vec![
-            self.keys.request(job, &request.id),
-            self.keys.job(job),
-            self.keys.job_apart(job),
-            self.keys.side(job),
-        ];
+        let [go, apart] = self.keys.both(job);
+        let (asked, side) = (self.keys.request(job, &request.id), self.keys.side(job));
+        let around = vec![asked, go, apart, side];
         let step = |facts: &Lens<'_>, _| protocol::trigger(facts, job, request);
         let lease = self.requests.take(&self.client, OP).await?;
         let item = Item {

@@ -65,10 +65,8 @@ impl GoFleet for Store {
     async fn workers(&self) -> Result<Vec<String>> {
         const OP: &str = "go.workers";
         let found = self.client.present(OP, &self.keys.workers()).await?;
-        Ok(found
-            .iter()
-            .map(|kv| self.keys.worker_at(kv.key()))
-            .collect())
+        let address = |kv: &etcd_client::KeyValue| self.keys.worker_at(kv.key());
+        Ok(found.iter().map(address).collect())
     }
 
     async fn go_workers(&self) -> Result<Vec<String>> {

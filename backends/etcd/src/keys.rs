@@ -169,6 +169,11 @@ impl Keys {
         self.own(APART, escaped(job))
     }
 
+    /// Both keys of a job, the Go fleet's first.
+    pub(crate) fn both(&self, job: &JobName) -> [Key; 2] {
+        [self.job(job), self.job_apart(job)]
+    }
+
     pub(crate) fn side(&self, job: &JobName) -> Key {
         self.own("side", escaped(job))
     }
@@ -194,26 +199,22 @@ impl Keys {
 
     /// The session that a key stands for.
     pub(crate) fn session_of(&self, key: &[u8]) -> Option<SessionId> {
-        let (kind, id) = self.parts(key)?;
-        (kind == "session").then(|| SessionId(id.to_owned()))
+        Some(SessionId(self.rest_of("session", key)?.to_owned()))
     }
 
     /// The session that a key asks to drain.
     pub(crate) fn drained_by(&self, key: &[u8]) -> Option<SessionId> {
-        let (kind, id) = self.parts(key)?;
-        (kind == "session-drain").then(|| SessionId(id.to_owned()))
+        Some(SessionId(self.rest_of("session-drain", key)?.to_owned()))
     }
 
     /// The run whose kill a key of ours is.
     pub(crate) fn run_killed_at(&self, key: &[u8]) -> Option<RunId> {
-        let (kind, id) = self.parts(key)?;
-        (kind == "kill").then(|| RunId::parse(id)).flatten()
+        RunId::parse(self.rest_of("kill", key)?)
     }
 
     /// The job whose key of this kind it is.
     pub(crate) fn job_of(&self, kind: &str, key: &[u8]) -> Option<JobName> {
-        let (found, rest) = self.parts(key)?;
-        (found == kind).then(|| name(rest)).flatten()
+        name(self.rest_of(kind, key)?)
     }
 
     /// The record of the protocol that a key stands for; `None` for keys of other kinds.
@@ -242,6 +243,12 @@ impl Keys {
             Some(("open" | "wait" | "done", _)) => Guard::Record,
             _ => Guard::Job,
         }
+    }
+
+    /// What follows the kind, in a key of this kind.
+    fn rest_of<'a>(&self, kind: &str, key: &'a [u8]) -> Option<&'a str> {
+        let (found, rest) = self.parts(key)?;
+        (found == kind).then_some(rest)
     }
 
     fn parts<'a>(&self, key: &'a [u8]) -> Option<(&'a str, &'a str)> {

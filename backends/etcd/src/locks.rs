@@ -185,11 +185,10 @@ impl Locks {
             self.held().insert(job.clone(), taken);
             return;
         }
-        let lets_go = |write: &Write| matches!(keys.record_of(&write.key), Some(Record::Open(..)));
-        if writes.iter().any(lets_go)
-            && let Some(lock) = self.held().get_mut(job)
-        {
-            lock.running = false;
+        if let Some(lock) = self.held().get_mut(job) {
+            let lets_go =
+                |write: &Write| matches!(keys.record_of(&write.key), Some(Record::Open(..)));
+            lock.running &= !writes.iter().any(lets_go);
         }
     }
 

@@ -141,7 +141,7 @@ impl Store {
     }
 
     fn read_job(&self, name: &JobName) -> [TxnOp; 3] {
-        let (go, apart) = (self.keys.job(name), self.keys.job_apart(name));
+        let [go, apart] = self.keys.both(name);
         [go, apart, self.keys.side(name)].map(|key| TxnOp::get(key, None))
     }
 
@@ -178,7 +178,7 @@ impl Store {
             let refused = BackendError::new(op, ErrorKind::InvalidConfig);
             return Err(refused.context(format!("job {name}: {why}")));
         }
-        let (go, apart) = (self.keys.job(name), self.keys.job_apart(name));
+        let [go, apart] = self.keys.both(name);
         let as_found = [
             Seen::read(found.go.as_ref()).guard(go.clone()),
             Seen::read(found.apart.as_ref()).guard(apart.clone()),

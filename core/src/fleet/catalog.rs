@@ -313,18 +313,10 @@ impl CatalogJob {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::{Dialect, DstPolicy};
 
     fn stored(version: u64, expr: &str) -> StoredJob {
         let mut job = Job::shell(JobName::existing("job"), "true");
-        job.schedule = Some(ScheduleSpec {
-            expr: expr.to_owned(),
-            dialect: Dialect::Native,
-            time_zone: "UTC".to_owned(),
-            dst: DstPolicy::Vixie,
-            starts_at: None,
-            ends_at: None,
-        });
+        job.schedule = Some(ScheduleSpec::utc(expr));
         StoredJob {
             job: Arc::new(job),
             version: Version(version),

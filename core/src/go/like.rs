@@ -74,14 +74,7 @@ mod tests {
 
     fn scheduled(expr: &str) -> Job {
         let mut job = Job::shell(JobName::existing("a"), "true");
-        job.schedule = Some(ScheduleSpec {
-            expr: expr.to_owned(),
-            dialect: Dialect::Native,
-            time_zone: "UTC".to_owned(),
-            dst: DstPolicy::default(),
-            starts_at: None,
-            ends_at: None,
-        });
+        job.schedule = Some(ScheduleSpec::utc(expr));
         job
     }
 

@@ -196,6 +196,20 @@ pub struct ScheduleSpec {
     pub ends_at: Option<Timestamp>,
 }
 
+impl ScheduleSpec {
+    /// An expression of our own dialect, in UTC, from now on and for ever.
+    pub fn utc(expr: impl Into<String>) -> Self {
+        Self {
+            expr: expr.into(),
+            dialect: Dialect::Native,
+            time_zone: "UTC".to_owned(),
+            dst: DstPolicy::default(),
+            starts_at: None,
+            ends_at: None,
+        }
+    }
+}
+
 /// A plugin that a job uses, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HookBinding {

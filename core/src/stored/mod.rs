@@ -148,10 +148,8 @@ pub fn encode<T: Stored>(record: &T) -> Result<Vec<u8>, StoredError> {
         later: later::addition(),
     };
     let mut bytes = Vec::with_capacity(USUAL);
-    match serde_json::to_writer(&mut bytes, &envelope) {
-        Ok(()) => Ok(bytes),
-        Err(error) => Err(StoredError::malformed::<T>(error)),
-    }
+    serde_json::to_writer(&mut bytes, &envelope).map_err(StoredError::malformed::<T>)?;
+    Ok(bytes)
 }
 
 /// As [`encode`], keeping the members of `previous` that this program does not know (S13).

@@ -48,25 +48,19 @@ pub(super) async fn mongodb(
     };
     let log = Arc::new(RunLog::new(&config).await.map_err(refused)?);
     match timeout(config.connect_timeout + INDEXES, log.open()).await {
-        Ok(Ok(())) => Ok((log, None)),
-        Err(_) => {
-            tracing::warn!(
-                at,
-                "the run log (run_log.uri) makes its indexes, which takes a while if it is large; started meanwhile"
-            );
-            Ok((Arc::clone(&log), Some(log)))
-        }
-        Ok(Err(error)) if error.is_transient() => {
-            let error = WithSources(&error);
-            tracing::error!(
-                at,
-                %error,
-                "the run log (run_log.uri) does not answer; started without it, and connects when it is back"
-            );
-            Ok((Arc::clone(&log), Some(log)))
-        }
-        Ok(Err(error)) => Err(refused(error)),
+        Ok(Ok(())) => return Ok((log, None)),
+        Err(_) => tracing::warn!(
+            at,
+            "the run log (run_log.uri) makes its indexes, which takes a while if it is large; started meanwhile"
+        ),
+        Ok(Err(error)) if error.is_transient() => tracing::error!(
+            at,
+            error = %WithSources(&error),
+            "the run log (run_log.uri) does not answer; started without it, and connects when it is back"
+        ),
+        Ok(Err(error)) => return Err(refused(error)),
     }
+    Ok((Arc::clone(&log), Some(log)))
 }
 
 /// Opens a run log that was away, once it is there.

@@ -15,7 +15,6 @@ use sandclock_core::backend::{
 use sandclock_core::job::{Job, JobName, ScheduleSpec};
 use sandclock_core::policy::ConcurrencyPolicy;
 use sandclock_core::run::{Outcome, RunId, RunKey, RunState};
-use sandclock_core::schedule::{Dialect, DstPolicy};
 
 use super::CoordinationEnv;
 
@@ -47,14 +46,7 @@ pub(super) fn name(text: &str) -> JobName {
 pub(super) fn job(text: &str, policy: ConcurrencyPolicy) -> Job {
     Job {
         concurrency: policy,
-        schedule: Some(ScheduleSpec {
-            expr: "0 3 * * *".to_owned(),
-            dialect: Dialect::Native,
-            time_zone: "UTC".to_owned(),
-            dst: DstPolicy::default(),
-            starts_at: None,
-            ends_at: None,
-        }),
+        schedule: Some(ScheduleSpec::utc("0 3 * * *")),
         ..Job::shell(name(text), "true")
     }
 }

@@ -11,7 +11,6 @@ use sandclock_core::backend::{Coordination, Precondition, Result};
 use sandclock_core::fleet::{Worker, WorkerConfig};
 use sandclock_core::job::{Job, JobName, ScheduleSpec};
 use sandclock_core::random::SplitMix64;
-use sandclock_core::schedule::{Dialect, DstPolicy};
 use sandclock_core::time::{SimClock, Timestamp};
 use sandclock_testkit::no_work::NoWork;
 use tokio::sync::Mutex;
@@ -43,12 +42,8 @@ impl Layer for OneByOne {
 
 fn job(number: u64) -> Job {
     let schedule = ScheduleSpec {
-        expr: "@every 1h".to_owned(),
-        dialect: Dialect::Native,
-        time_zone: "UTC".to_owned(),
-        dst: DstPolicy::Vixie,
         starts_at: Some(EPOCH.plus(DUE)),
-        ends_at: None,
+        ..ScheduleSpec::utc("@every 1h")
     };
     let name = JobName::parse(&format!("herd/{number}")).expect("a name");
     Job {

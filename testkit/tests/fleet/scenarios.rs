@@ -8,7 +8,6 @@ use sandclock_core::policy::{
     Backoff, ConcurrencyPolicy, LostRunPolicy, Misfire, MisfirePolicy, RetryOn, RetryPolicy,
 };
 use sandclock_core::random::SplitMix64;
-use sandclock_core::schedule::{Dialect, DstPolicy};
 
 use super::process::fork;
 
@@ -404,14 +403,7 @@ fn spec(dice: &SplitMix64) -> ScheduleSpec {
         1 => "* * * * *".to_owned(),
         n => format!("@every {}", every[usize::try_from(n - 2).unwrap()]),
     };
-    ScheduleSpec {
-        expr,
-        dialect: Dialect::Native,
-        time_zone: "UTC".to_owned(),
-        dst: DstPolicy::Vixie,
-        starts_at: None,
-        ends_at: None,
-    }
+    ScheduleSpec::utc(expr)
 }
 
 fn pick<T: Clone>(dice: &SplitMix64, of: &[T]) -> T {

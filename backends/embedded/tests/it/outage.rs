@@ -11,7 +11,6 @@ use sandclock_core::fleet::{Worker, WorkerConfig};
 use sandclock_core::job::ScheduleSpec;
 use sandclock_core::policy::ConcurrencyPolicy;
 use sandclock_core::random::SplitMix64;
-use sandclock_core::schedule::{Dialect, DstPolicy};
 use sandclock_core::time::SimClock;
 use sandclock_testkit::no_work::NoWork;
 use tokio::time::Instant;
@@ -24,14 +23,7 @@ async fn busy_worker(home: &Home) -> Worker {
     let store = home.open();
     let mut every_second = job("every-second");
     every_second.concurrency = ConcurrencyPolicy::Allow;
-    every_second.schedule = Some(ScheduleSpec {
-        expr: "@every 1s".to_owned(),
-        dialect: Dialect::Native,
-        time_zone: "UTC".to_owned(),
-        dst: DstPolicy::Vixie,
-        starts_at: None,
-        ends_at: None,
-    });
+    every_second.schedule = Some(ScheduleSpec::utc("@every 1s"));
     let coordination = store.coordination();
     let put = coordination.jobs.put(&every_second, Precondition::Absent);
     put.await.expect("put");

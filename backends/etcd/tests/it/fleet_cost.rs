@@ -11,7 +11,6 @@ use sandclock_core::backend::memory::MemoryStore;
 use sandclock_core::fleet::{Worker, WorkerConfig};
 use sandclock_core::job::{Job, ScheduleSpec};
 use sandclock_core::random::SplitMix64;
-use sandclock_core::schedule::{Dialect, DstPolicy};
 use sandclock_core::time::SimClock;
 use sandclock_testkit::no_work::NoWork;
 use tokio::task::JoinSet;
@@ -26,12 +25,8 @@ const BEGUN: i64 = 1_000_000;
 fn due_apart(number: usize, after: i64) -> Job {
     Job {
         schedule: Some(ScheduleSpec {
-            expr: "@every 2s".to_owned(),
-            dialect: Dialect::Native,
-            time_zone: "UTC".to_owned(),
-            dst: DstPolicy::Vixie,
             starts_at: Some(Timestamp::from_millis(at(BEGUN).as_millis() + after)),
-            ends_at: None,
+            ..ScheduleSpec::utc("@every 2s")
         }),
         ..job(&format!("job-{number}"))
     }

@@ -12,7 +12,6 @@ use sandclock_core::backend::{
 use sandclock_core::job::{Job, JobName, ScheduleSpec};
 use sandclock_core::policy::ConcurrencyPolicy;
 use sandclock_core::run::{RunId, RunKey, RunState};
-use sandclock_core::schedule::{Dialect, DstPolicy};
 use serde_json::{Value, json};
 
 use crate::scene::{Scene, at, due, job, mark, outcome};
@@ -26,14 +25,7 @@ const LATER: &str = "later";
 /// A job that Go workers would run as we do, so that it stands among theirs; the other jobs here do not.
 fn every_night() -> Job {
     Job {
-        schedule: Some(ScheduleSpec {
-            expr: "0 3 * * *".to_owned(),
-            dialect: Dialect::Native,
-            time_zone: "UTC".to_owned(),
-            dst: DstPolicy::default(),
-            starts_at: None,
-            ends_at: None,
-        }),
+        schedule: Some(ScheduleSpec::utc("0 3 * * *")),
         concurrency: ConcurrencyPolicy::Queue,
         description: "every night".to_owned(),
         ..job("nightly/backup")

@@ -5,21 +5,13 @@ use futures_util::StreamExt;
 use sandclock_core::backend::{Decided, JobEvent, Precondition, Request, Triggered};
 use sandclock_core::job::{Job, JobName, ScheduleSpec};
 use sandclock_core::run::RunState;
-use sandclock_core::schedule::{Dialect, DstPolicy};
 use serde_json::Value;
 
 use crate::scene::{Scene, due, job, mark};
 
 fn nightly(expr: &str) -> Job {
     let mut job = job("a/b");
-    job.schedule = Some(ScheduleSpec {
-        expr: expr.to_owned(),
-        dialect: Dialect::Native,
-        time_zone: "UTC".to_owned(),
-        dst: DstPolicy::Vixie,
-        starts_at: None,
-        ends_at: None,
-    });
+    job.schedule = Some(ScheduleSpec::utc(expr));
     job
 }
 

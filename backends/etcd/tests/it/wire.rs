@@ -9,7 +9,7 @@ use sandclock_core::backend::{JobEvent, Kill, Precondition};
 use sandclock_core::job::{Job, JobName, Leftovers};
 use sandclock_core::policy::MisfirePolicy;
 use sandclock_core::run::{RunId, RunKey, RunState};
-use sandclock_core::schedule::{Dialect, DstPolicy};
+use sandclock_core::schedule::Dialect;
 use serde_json::{Value, json};
 
 use crate::fresh::config;
@@ -21,14 +21,7 @@ const GO: &str =
 fn scheduled(name: &str) -> Job {
     let mut job = job(name);
     job.description = "nightly".to_owned();
-    job.schedule = Some(sandclock_core::job::ScheduleSpec {
-        expr: "0 3 * * *".to_owned(),
-        dialect: Dialect::Native,
-        time_zone: "UTC".to_owned(),
-        dst: DstPolicy::Vixie,
-        starts_at: None,
-        ends_at: None,
-    });
+    job.schedule = Some(sandclock_core::job::ScheduleSpec::utc("0 3 * * *"));
     job
 }
 

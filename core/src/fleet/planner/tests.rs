@@ -9,7 +9,6 @@ use crate::job::{JobName, ScheduleSpec};
 use crate::policy::{Misfire, Streak};
 use crate::random::SplitMix64;
 use crate::run::RunKey;
-use crate::schedule::{Dialect, DstPolicy};
 
 const T0: i64 = 1_800_000_000_000;
 
@@ -19,14 +18,7 @@ fn at(ms: i64) -> Timestamp {
 
 fn entry(expr: &str, change: impl FnOnce(&mut Job)) -> Entry {
     let mut job = Job::shell(JobName::parse("job").unwrap(), "true");
-    job.schedule = Some(ScheduleSpec {
-        expr: expr.to_owned(),
-        dialect: Dialect::Native,
-        time_zone: "UTC".to_owned(),
-        dst: DstPolicy::Vixie,
-        starts_at: None,
-        ends_at: None,
-    });
+    job.schedule = Some(ScheduleSpec::utc(expr));
     job.schedule_since = Some(at(0));
     change(&mut job);
     let stored = StoredJob {
