@@ -42,6 +42,8 @@ pub struct WorkerInfo {
     pub wall_time: Timestamp,
     /// The program's version.
     pub version: String,
+    /// The IANA zone of jobs that name none; `None` of a program that did not say it yet.
+    pub time_zone: Option<String>,
 }
 
 impl WorkerInfo {

@@ -14,6 +14,8 @@ pub struct WorkerConfig {
     pub labels: BTreeMap<String, String>,
     /// The program's version, for people.
     pub version: String,
+    /// The IANA zone in which it reads jobs that name none.
+    pub time_zone: String,
     /// How many runs it holds at once; at least 1.
     pub max_concurrent_runs: u32,
     /// The lease asked for. Below 6 s nothing would ever start, because claims stop 4 s before its end.
@@ -47,6 +49,7 @@ impl WorkerConfig {
             host: String::new(),
             labels: BTreeMap::new(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            time_zone: "UTC".to_owned(),
             max_concurrent_runs: 16,
             ttl: Duration::from_secs(12),
             renew_every: Duration::from_secs(3),

@@ -221,7 +221,7 @@ pub(super) async fn prune(shared: &Arc<Shared>) {
     );
     loop {
         sleep(EVERY).await;
-        let grace = shared.state().peers.grace(&shared.config.name, &job, &key);
+        let grace = shared.state().peers.grace(&job, &key);
         if !grace.is_zero() {
             continue;
         }

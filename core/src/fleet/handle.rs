@@ -6,6 +6,7 @@ use super::catalog::CatalogJob;
 use super::counters::CountersSnapshot;
 use super::drain;
 use super::outage::Outage;
+use super::peers::Elder;
 use super::state::{Phase, Shared};
 use crate::backend::{BrokenJob, SessionId, WorkerInfo};
 use crate::job::JobName;
@@ -50,6 +51,8 @@ pub struct WorkerStatus {
     pub draining: bool,
     /// It leaves ticks to others because of its clock.
     pub clock_doubted: bool,
+    /// It leaves everything new to others because of its time zone.
+    pub elder: Option<Elder>,
     /// What it holds.
     pub running: Vec<RunningRun>,
     /// How many it may hold.
@@ -91,6 +94,7 @@ impl WorkerHandle {
             session: window.map(|window| window.session),
             draining: self.shared.phase.get() != Phase::Working,
             clock_doubted: state.clock_doubted,
+            elder: state.elder.clone(),
             running: running.collect(),
             max_concurrent_runs: self.shared.config.max_concurrent_runs,
             jobs: state.catalog.len(),

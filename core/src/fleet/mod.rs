@@ -70,6 +70,7 @@ pub use config::{FleetMutant, WorkerConfig};
 pub use counters::CountersSnapshot;
 pub use handle::{RunningRun, WorkerHandle, WorkerStatus};
 pub use outage::Outage;
+pub use peers::Elder;
 
 use dispatch::Claim;
 use follow::follow;

@@ -75,7 +75,7 @@ impl<'a> Pass<'a> {
     }
 
     fn can_claim(&self, state: &State) -> bool {
-        self.free > 0 && self.session.is_some() && !state.clock_doubted
+        self.free > 0 && self.session.is_some() && !state.stands_back()
     }
 
     /// Gets the job in line for a place.
@@ -150,7 +150,7 @@ impl<'a> Pass<'a> {
             let since = before.remove(&key).unwrap_or(self.now.mono);
             let grace = match step {
                 Rescue::HandBack { .. } => Duration::ZERO,
-                _ => state.peers.grace(&self.shared.config.name, job, &key),
+                _ => state.peers.grace(job, &key),
             };
             let due = since + grace;
             if due > self.now.mono {
@@ -272,10 +272,10 @@ impl<'a> Pass<'a> {
         let entry = state.catalog.get(job)?;
         // Any key will do, as long as every worker ranks by the same.
         let key = RunKey::Tick(Timestamp::default());
-        let grace = state.peers.grace(&self.shared.config.name, job, &key);
+        let grace = state.peers.grace(job, &key);
         let adoptable = state.adoptable.entry(job.clone());
         let since = *adoptable.or_insert(self.now.mono);
-        if state.clock_doubted {
+        if state.stands_back() {
             return Some(self.now.wall.plus(BLOCKED));
         }
         if since + grace > self.now.mono {
@@ -297,7 +297,7 @@ impl<'a> Pass<'a> {
     fn decide(&mut self, state: &mut State, job: &JobName, plan: DecidePlan) -> Option<Timestamp> {
         let entry = state.catalog.get(job)?;
         let key = RunKey::Tick(plan.fire);
-        let grace = state.peers.grace(&self.shared.config.name, job, &key);
+        let grace = state.peers.grace(job, &key);
         let turn = plan.fire.plus(grace);
         if turn > self.now.wall {
             return Some(turn);
@@ -311,7 +311,7 @@ impl<'a> Pass<'a> {
         let may = match runs {
             true => self.granted,
             // Nobody may be free to run a tick, but anybody can say that it is over.
-            false => self.session.is_some() && !state.clock_doubted,
+            false => self.session.is_some() && !state.stands_back(),
         };
         if !may {
             let first = plan.passed.as_ref().map(|(span, _)| span.first);

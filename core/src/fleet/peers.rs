@@ -1,10 +1,15 @@
 //! The other workers: who lives, and since when a session has been seen to be gone.
 //!
+//! All workers must read a schedule that names no zone in the same one, because the zone is part of what a mark
+//! stands for: two that differ would each take the other's mark for one of an older definition, for ever. So if they
+//! differ, the zone of the one that has been there longest counts, and the others stand back.
+//!
 //! Absence is a statement about the store, so it needs evidence: either the store said `Gone`, or a
 //! list that was read after the session was first mentioned does not hold it. Session ids are never
 //! reused, so what is gone stays gone.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +17,14 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use super::clock::{Clocks, Now};
+use super::config::WorkerConfig;
 use super::follow::{self, Follow};
 use super::rank;
 use super::state::Shared;
 use crate::backend::{Result, SessionEvent, SessionId, WorkerInfo};
 use crate::job::JobName;
 use crate::run::RunKey;
+use crate::time::Timestamp;
 
 /// How long a session may be mentioned by records without being in the registry before the registry
 /// is read anew.
@@ -26,6 +33,7 @@ const UNKNOWN_FOR: Duration = Duration::from_secs(5);
 /// The registry as this worker knows it.
 #[derive(Debug)]
 pub(super) struct Peers {
+    me: Me,
     live: BTreeMap<SessionId, WorkerInfo>,
     gone: BTreeMap<SessionId, Instant>,
     /// Sessions that records mention and that are neither live nor gone as far as we know.
@@ -37,9 +45,51 @@ pub(super) struct Peers {
     pub(super) synced: bool,
 }
 
+/// This worker among its peers.
+#[derive(Debug)]
+struct Me {
+    name: String,
+    started_at: Timestamp,
+    time_zone: String,
+}
+
+/// A worker that has been there longer and reads jobs that name no zone in another one, so that its zone counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elder {
+    /// Its name.
+    pub name: String,
+    /// Its zone.
+    pub time_zone: String,
+    /// The zone of the worker that stands back.
+    pub instead_of: String,
+}
+
+impl fmt::Display for Elder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "this worker reads schedules that name no zone in {}, and worker {}, which started earlier, in {}: \
+             set the same default_time_zone for all workers",
+            self.instead_of, self.name, self.time_zone
+        )
+    }
+}
+
+impl Me {
+    fn is_of_another_zone(&self, info: &WorkerInfo) -> bool {
+        let theirs = info.time_zone.as_ref();
+        theirs.is_some_and(|zone| *zone != self.time_zone)
+    }
+}
+
 impl Peers {
-    pub(super) fn new(origin: Instant) -> Self {
+    pub(super) fn new(config: &WorkerConfig, started_at: Timestamp, origin: Instant) -> Self {
         Self {
+            me: Me {
+                name: config.name.clone(),
+                started_at,
+                time_zone: config.time_zone.clone(),
+            },
             live: BTreeMap::new(),
             gone: BTreeMap::new(),
             expected: BTreeMap::new(),
@@ -87,17 +137,39 @@ impl Peers {
         self.live.iter()
     }
 
-    /// How long `me` leaves this fire to others.
-    pub(super) fn grace(&self, me: &str, job: &JobName, key: &RunKey) -> Duration {
-        rank::grace(me, self.live.values(), job, key)
+    /// How long this worker leaves this fire to others.
+    pub(super) fn grace(&self, job: &JobName, key: &RunKey) -> Duration {
+        let others = self.live.values();
+        let others = others.filter(|info| !self.me.is_of_another_zone(info));
+        rank::grace(&self.me.name, others, job, key)
     }
 
-    /// Whether `me` should leave ticks to others because of its clock.
-    pub(super) fn doubts_clock(&self, me: &str, now: Now) -> bool {
+    /// The worker whose zone counts instead of this worker's, if there is one.
+    pub(super) fn elder(&self) -> Option<Elder> {
+        let decides = |info: &&WorkerInfo| !info.draining && !info.clock_doubted;
+        let me = (self.me.started_at, self.me.name.as_str());
+        let (_, elder) = self
+            .others()
+            .filter(|info| decides(info) && self.me.is_of_another_zone(info))
+            .map(|info| ((info.started_at, info.name.as_str()), info))
+            .filter(|(age, _)| *age < me)
+            .min_by_key(|(age, _)| *age)?;
+        Some(Elder {
+            name: elder.name.clone(),
+            time_zone: elder.time_zone.clone()?,
+            instead_of: self.me.time_zone.clone(),
+        })
+    }
+
+    fn others(&self) -> impl Iterator<Item = &WorkerInfo> + Clone {
+        let live = self.live.values();
+        live.filter(|info| info.name != self.me.name)
+    }
+
+    /// Whether this worker should leave ticks to others because of its clock.
+    pub(super) fn doubts_clock(&self, now: Now) -> bool {
         let others = self
-            .live
-            .values()
-            .filter(|info| info.name != me)
+            .others()
             .map(|info| (info.name.as_str(), info.clock_doubted));
         self.clocks.doubts(now, others)
     }

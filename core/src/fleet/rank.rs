@@ -67,6 +67,7 @@ mod tests {
             started_at: Timestamp::default(),
             wall_time: Timestamp::default(),
             version: String::new(),
+            time_zone: None,
         }
     }
 

@@ -80,6 +80,7 @@ fn pass(shared: &Shared) -> (Vec<Op>, Duration) {
         return (Vec::new(), POLL);
     }
     judge_clock(shared, state, now);
+    judge_zone(state);
     let free = match phase {
         Phase::Working => (shared.config.max_concurrent_runs).saturating_sub(state.running()),
         Phase::Draining | Phase::Stopping => 0,
@@ -96,11 +97,25 @@ fn pass(shared: &Shared) -> (Vec<Op>, Duration) {
 
 /// Whether this worker's clock may say that ticks are due.
 fn judge_clock(shared: &Shared, state: &mut State, now: Now) {
-    let doubted = !shared.config.is(FleetMutant::TrustOwnClock)
-        && state.peers.doubts_clock(&shared.config.name, now);
+    let doubted = !shared.config.is(FleetMutant::TrustOwnClock) && state.peers.doubts_clock(now);
     if doubted != state.clock_doubted {
         state.clock_doubted = doubted;
         shared.info_changed.notify_one();
         tracing::warn!(doubted, "the clock's standing among the peers' has changed");
     }
+}
+
+/// Whether this worker reads schedules in the zone that counts.
+fn judge_zone(state: &mut State) {
+    let elder = state.peers.elder();
+    if elder == state.elder {
+        return;
+    }
+    match &elder {
+        Some(elder) => tracing::error!("it takes nothing new: {elder}"),
+        None => tracing::info!(
+            "it takes jobs again: no worker before it reads schedules in another zone"
+        ),
+    }
+    state.elder = elder;
 }

@@ -17,7 +17,7 @@ use super::config::{FleetMutant, WorkerConfig};
 use super::counters::Counters;
 use super::kills::KillBook;
 use super::outage::Outages;
-use super::peers::Peers;
+use super::peers::{Elder, Peers};
 use super::session::Window;
 use super::signal::Signal;
 use super::view::View;
@@ -117,6 +117,8 @@ pub(super) struct State {
     /// The ends of outputs, for the copy to the run log.
     pub(super) tails: BTreeMap<RunId, Bytes>,
     pub(super) clock_doubted: bool,
+    /// Whose zone counts instead of this worker's.
+    pub(super) elder: Option<Elder>,
     sessions: VecDeque<SessionId>,
     finished: (BTreeSet<Nonce>, VecDeque<Nonce>),
     done_touched: bool,
@@ -124,11 +126,11 @@ pub(super) struct State {
 }
 
 impl State {
-    fn new(origin: Instant, config: &WorkerConfig) -> Self {
+    fn new(config: &WorkerConfig, started_at: Timestamp) -> Self {
         Self {
             catalog: Catalog::default(),
             view: View::new(config.is(FleetMutant::MarkFromLateEvent)),
-            peers: Peers::new(origin),
+            peers: Peers::new(config, started_at, Instant::now()),
             kills: KillBook::default(),
             runs: BTreeMap::new(),
             deciding: BTreeSet::new(),
@@ -140,6 +142,7 @@ impl State {
             wakes: WakeIndex::default(),
             tails: BTreeMap::new(),
             clock_doubted: false,
+            elder: None,
             sessions: VecDeque::new(),
             finished: (BTreeSet::new(), VecDeque::new()),
             done_touched: false,
@@ -182,6 +185,11 @@ impl State {
     /// Whether everything that planning rests on has been read once.
     pub(super) fn is_ready(&self) -> bool {
         self.catalog.synced && self.view.synced && self.peers.synced && self.kills.watching
+    }
+
+    /// Whether this worker leaves it to others to decide.
+    pub(super) fn stands_back(&self) -> bool {
+        self.clock_doubted || self.elder.is_some()
     }
 
     /// Whether the session is or was this process's.
@@ -269,9 +277,10 @@ impl Shared {
         clock: Arc<dyn Clock>,
         random: Box<dyn Random>,
     ) -> Self {
+        let started_at = clock.now();
         Self {
-            started_at: clock.now(),
-            state: Mutex::new(State::new(Instant::now(), &config)),
+            started_at,
+            state: Mutex::new(State::new(&config, started_at)),
             config,
             coordination,
             records,
@@ -334,6 +343,7 @@ impl Shared {
             started_at: self.started_at,
             wall_time: self.clock.now(),
             version: self.config.version.clone(),
+            time_zone: Some(self.config.time_zone.clone()),
         }
     }
 

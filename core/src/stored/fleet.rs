@@ -34,6 +34,8 @@ struct WorkerForm {
     #[serde(with = "instant")]
     wall_time: Timestamp,
     version: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    time_zone: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]

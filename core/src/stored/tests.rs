@@ -228,6 +228,7 @@ fn worker() -> WorkerInfo {
         started_at: T.minus(Duration::from_secs(60)),
         wall_time: T,
         version: "1.2.3".to_owned(),
+        time_zone: Some("Europe/Berlin".to_owned()),
     }
 }
 

@@ -59,7 +59,7 @@ impl Contact {
 }
 
 /// `GET /readyz`: 200 if coordination answers and the worker in this process, if there is one, trusts its
-/// session, knows the jobs and records, and has its requests carried out; else 503, with the reason. A run log
+/// session, knows the jobs and records, has its requests carried out, and reads schedules as the fleet does; else 503, with the reason. A run log
 /// that is away is said, and what waits for it, but jobs go on without it. So are workers of a Go fleet.
 pub async fn ready(State(api): State<Api>) -> (StatusCode, Json<Value>) {
     let (contact, go_workers) = tokio::join!(Contact::ask(&api), go_workers(&api));
@@ -98,6 +98,9 @@ fn judge(contact: Contact, worker: Option<&WorkerStatus>) -> (StatusCode, Json<V
         (Some(worker), _) if !worker.trusted => {
             Some("the worker could not renew its session in time".to_owned())
         }
+        (Some(WorkerStatus { elder, .. }), _) => elder
+            .as_ref()
+            .map(|elder| format!("the worker takes nothing new: {elder}")),
         _ => None,
     };
     let code = match reason {
@@ -149,7 +152,7 @@ async fn answers<T>(call: impl Future<Output = Result<T>>) -> bool {
 #[cfg(test)]
 mod tests {
     use sandclock_backend_embedded::spool::Waiting;
-    use sandclock_core::fleet::Outage;
+    use sandclock_core::fleet::{Elder, Outage};
 
     use super::*;
     use crate::spool;
@@ -168,6 +171,7 @@ mod tests {
             session: None,
             draining: false,
             clock_doubted: false,
+            elder: None,
             running: Vec::new(),
             max_concurrent_runs: 1,
             jobs: 0,
@@ -235,6 +239,19 @@ mod tests {
         let (mut new, mut late) = (worker(), worker());
         new.ready = false;
         late.trusted = false;
+        let elder = WorkerStatus {
+            elder: Some(Elder {
+                name: "first".to_owned(),
+                time_zone: "Asia/Tokyo".to_owned(),
+                instead_of: "Europe/Berlin".to_owned(),
+            }),
+            ..worker()
+        };
+        assert_eq!(
+            reason(true, elder),
+            "the worker takes nothing new: this worker reads schedules that name no zone in Europe/Berlin, and \
+             worker first, which started earlier, in Asia/Tokyo: set the same default_time_zone for all workers"
+        );
         assert!(reason(true, new).contains("jobs"));
         assert!(reason(true, late).contains("session"));
         let away = Contact {

@@ -241,6 +241,7 @@ fn worker_config(config: &Config) -> WorkerConfig {
     worker.host = host;
     worker.labels = section.labels.clone();
     worker.version = crate::VERSION.to_owned();
+    worker.time_zone = config.time_zone();
     worker.max_concurrent_runs = section.max_concurrent_runs;
     worker.default_limit = section.default_timeout_s.map(Duration::from_secs);
     if let CoordinationSection::Etcd(etcd) = &config.coordination {

@@ -61,6 +61,7 @@ pub fn worker(name: &str) -> WorkerInfo {
         running: 0,
         draining: false,
         clock_doubted: false,
+        time_zone: Some("UTC".to_owned()),
         started_at: at(-3600),
         wall_time: at(0),
         version: "1.2.3".to_owned(),

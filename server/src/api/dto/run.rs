@@ -174,6 +174,9 @@ pub struct WorkerDto {
     pub clock_doubted: bool,
     pub started_at: String,
     pub version: String,
+    /// In which it reads jobs that name no zone; absent of older programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
 }
 
 impl WorkerDto {
@@ -190,6 +193,7 @@ impl WorkerDto {
             clock_doubted: info.clock_doubted,
             started_at: info.started_at.to_string(),
             version: info.version,
+            time_zone: info.time_zone,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod canonical;
 mod errors;
 mod neighbours;
+mod zones;
 
 use std::time::Duration;
 
