@@ -20,7 +20,7 @@ stored!(Kill, KillForm, "kill");
 struct WorkerForm {
     name: String,
     host: String,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<String, String>,
     max_concurrent_runs: u32,
     #[serde(default)]

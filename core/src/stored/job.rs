@@ -45,16 +45,21 @@ struct JobForm {
     name: JobName,
     #[serde(with = "CommandForm")]
     command: Command,
-    #[serde(default, with = "schedule")]
+    #[serde(default, with = "schedule", skip_serializing_if = "Option::is_none")]
     schedule: Option<ScheduleSpec>,
     enabled: bool,
-    #[serde(default, with = "opt_instant")]
+    #[serde(default, with = "opt_instant", skip_serializing_if = "Option::is_none")]
     schedule_since: Option<Timestamp>,
     #[serde(with = "ConcurrencyForm")]
     concurrency: ConcurrencyPolicy,
     #[serde(with = "MisfireForm")]
     misfire: Misfire,
-    #[serde(default, rename = "timeout_ms", with = "opt_millis")]
+    #[serde(
+        default,
+        rename = "timeout_ms",
+        with = "opt_millis",
+        skip_serializing_if = "Option::is_none"
+    )]
     timeout: Option<Duration>,
     #[serde(rename = "grace_ms", with = "millis")]
     grace: Duration,
@@ -64,13 +69,13 @@ struct JobForm {
     on_lost: LostRunPolicy,
     #[serde(rename = "lost_after_ms", with = "millis")]
     lost_after: Duration,
-    #[serde(default, with = "hooks")]
+    #[serde(default, with = "hooks", skip_serializing_if = "Vec::is_empty")]
     hooks: Vec<HookBinding>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     description: String,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     owner: String,
 }
 
@@ -79,13 +84,13 @@ struct JobForm {
 struct CommandForm {
     #[serde(with = "ProgramForm")]
     program: Program,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     env: BTreeMap<String, String>,
-    #[serde(default, with = "secrets")]
+    #[serde(default, with = "secrets", skip_serializing_if = "BTreeMap::is_empty")]
     secrets: BTreeMap<String, SecretSource>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     workdir: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     user: Option<String>,
     umask: u32,
     #[serde(with = "LimitsForm")]
@@ -142,11 +147,11 @@ mod secrets {
 #[serde(remote = "Limits")]
 struct LimitsForm {
     output_bytes: u64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     memory_bytes: Option<u64>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     cpu_s: Option<u64>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     open_files: Option<u64>,
 }
 
@@ -175,9 +180,9 @@ struct ScheduleForm {
     time_zone: String,
     #[serde(with = "DstForm")]
     dst: DstPolicy,
-    #[serde(default, with = "opt_instant")]
+    #[serde(default, with = "opt_instant", skip_serializing_if = "Option::is_none")]
     starts_at: Option<Timestamp>,
-    #[serde(default, with = "opt_instant")]
+    #[serde(default, with = "opt_instant", skip_serializing_if = "Option::is_none")]
     ends_at: Option<Timestamp>,
 }
 
@@ -254,9 +259,9 @@ struct BackoffForm {
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "RetryOn")]
 struct RetryOnForm {
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     exit_codes: Vec<i32>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     signals: Vec<i32>,
     timeout: bool,
     lost: bool,

@@ -64,17 +64,17 @@ pub(super) struct OutcomeForm {
     #[serde(with = "StateForm")]
     state: RunState,
     cause: String,
-    #[serde(default, with = "opt_instant")]
+    #[serde(default, with = "opt_instant", skip_serializing_if = "Option::is_none")]
     started_at: Option<Timestamp>,
     #[serde(with = "instant")]
     ended_at: Timestamp,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     exit_code: Option<i32>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     signal: Option<i32>,
     #[serde(with = "OutputForm")]
     output: OutputSummary,
-    #[serde(default, with = "notes")]
+    #[serde(default, with = "notes", skip_serializing_if = "Vec::is_empty")]
     notes: Vec<HookNote>,
 }
 

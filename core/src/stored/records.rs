@@ -59,7 +59,7 @@ optional!(state, RunState, "StateForm");
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Streak")]
 struct StreakForm {
-    #[serde(default, with = "state")]
+    #[serde(default, with = "state", skip_serializing_if = "Option::is_none")]
     last: Option<RunState>,
     failures: u32,
 }
@@ -106,7 +106,7 @@ enum OpenStateForm {
     Waiting {
         #[serde(with = "instant")]
         not_before: Timestamp,
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         exclude: Option<String>,
     },
 }
@@ -146,7 +146,7 @@ struct DoneForm {
     job: JobName,
     #[serde(with = "run_key")]
     key: RunKey,
-    #[serde(default, with = "span")]
+    #[serde(default, with = "span", skip_serializing_if = "Option::is_none")]
     span: Option<Span>,
     #[serde(with = "OutcomeForm")]
     outcome: Outcome,
@@ -157,6 +157,6 @@ struct DoneForm {
     streak_before: Streak,
     #[serde(with = "StreakForm")]
     streak: Streak,
-    #[serde(default, with = "pinned")]
+    #[serde(default, with = "pinned", skip_serializing_if = "Option::is_none")]
     pinned: Option<Pinned>,
 }

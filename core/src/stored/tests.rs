@@ -267,6 +267,14 @@ fn form_1_is_written_and_stays_readable() {
     check(&kill(), include_str!("golden/v1/kill.json"));
 }
 
+/// Before the first release, what is absent was written as `null` or empty.
+#[test]
+fn form_1_is_read_with_everything_written_out() {
+    let explicit = include_str!("golden/v1/open-claimed-explicit.json");
+    let read: OpenRecord = decode(explicit.as_bytes()).unwrap();
+    assert_eq!(read, claimed());
+}
+
 #[test]
 fn members_with_a_default_may_be_absent() {
     let mut value: Value = serde_json::from_slice(&encode(&full_job()).unwrap()).unwrap();

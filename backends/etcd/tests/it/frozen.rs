@@ -19,6 +19,9 @@ use crate::scene::{Scene, at, due, job, mark, outcome};
 /// Form 1: in each line a key and what stands there, after the numbers that etcd and chance have drawn were replaced.
 const V1: &str = include_str!("golden/v1.txt");
 
+/// The same as it was written before its first release, when what is absent stood there as `null` or empty.
+const EXPLICIT: &str = include_str!("golden/v1-explicit.txt");
+
 /// What a later program adds.
 const LATER: &str = "later";
 
@@ -150,12 +153,12 @@ async fn written(scene: &Scene) -> String {
     found.kvs().iter().map(line).collect()
 }
 
-/// A store that holds the frozen form, with members more in each record and words more in each mark, if a later
+/// A store that holds a frozen form, with members more in each record and words more in each mark, if a later
 /// program `added` them. Sessions are gone.
-async fn frozen(added: bool) -> Scene {
+async fn frozen(form: &str, added: bool) -> Scene {
     let scene = Scene::new().await;
     let root = scene.config.prefix.trim_end_matches("sandclock/");
-    for line in V1.lines() {
+    for line in form.lines() {
         let (key, value) = line.split_once('\t').expect("a key and a value");
         if key.contains("/session/") || key.contains("/orphan/") {
             continue;
@@ -304,12 +307,14 @@ async fn form_1_is_written() {
 
 #[tokio::test]
 async fn form_1_is_read_and_acted_upon() {
-    is_acted_upon(&Box::pin(frozen(false)).await).await;
+    for form in [V1, EXPLICIT] {
+        is_acted_upon(&Box::pin(frozen(form, false)).await).await;
+    }
 }
 
 #[tokio::test]
 async fn what_a_later_program_added_is_kept() {
-    let scene = Box::pin(frozen(true)).await;
+    let scene = Box::pin(frozen(V1, true)).await;
     is_acted_upon(&scene).await;
     let text = async |key: &str| scene.text(&scene.own_key(key)).await.expect(key);
     let mark = text("mark/over").await;
