@@ -371,10 +371,19 @@ async fn w23_a_worker_stopped_by_sigterm_loses_no_log() {
     let mut scene = Scene::new();
     let mut worker = Worker::start("only", &scene.stores);
     scene.put("job", &print()).await;
-    scene.runs_more(3).await;
-    worker.stop().await;
+    scene.runs_more(2).await;
+    // Its last runs have ended, and their log is on its way.
+    scene.mongo(Signal::SIGSTOP);
+    scene.runs_more(2).await;
+    worker.signal(Signal::SIGTERM);
+    wait_for("it takes nothing new", PATIENCE, async || {
+        scene.server.get("/workers").await["items"][0]["draining"] == true
+    })
+    .await;
+    scene.mongo(Signal::SIGCONT);
+    worker.ends().await;
     scene.disable_all().await;
-    scene.all_is_there("job", 3).await;
+    scene.all_is_there("job", 4).await;
 }
 
 #[tokio::test]

@@ -87,6 +87,11 @@ impl Worker {
     /// Asks it to end, and waits.
     pub(crate) async fn stop(&mut self) {
         self.signal(Signal::SIGTERM);
+        self.ends().await;
+    }
+
+    /// Waits until it has ended well.
+    pub(crate) async fn ends(&mut self) {
         let mut status = None;
         wait_for("the worker ends", Duration::from_secs(120), async || {
             status = self.process.try_wait().unwrap();
