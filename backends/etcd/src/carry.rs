@@ -21,6 +21,7 @@ use crate::guard::Guard;
 use crate::keys::Key;
 use crate::plan::{Attempt, Item, Plan, Setting};
 use crate::store::Store;
+use crate::tree::Write;
 use crate::watch::version;
 
 /// etcd takes 1.5 MiB by default; a single step may be larger than this, but then it travels alone.
@@ -41,6 +42,13 @@ impl<T> Sent<T> {
         match self {
             Self::Read => false,
             Self::Try(attempt) => attempt.writes_to(key),
+        }
+    }
+
+    fn certain(&self) -> &[Write] {
+        match self {
+            Self::Read => &[],
+            Self::Try(attempt) => attempt.certain(),
         }
     }
 }
@@ -157,7 +165,13 @@ impl Store {
         let guard = session.and_then(|session| self.guards.only(Guard::Session, lives(session)));
         let guards: Vec<_> = guard.into_iter().collect();
         let txn = Txn::new().when(guards).and_then(parts);
-        let answer = self.client.txn(op, nature, txn).await?;
+        let writes = || sent.iter().flat_map(|(_, sent)| sent.certain());
+        self.echoes.expect(writes());
+        let answer = self.client.txn(op, nature, txn).await;
+        if !matches!(&answer, Ok(answer) if answer.succeeded()) {
+            self.echoes.give_up(writes());
+        }
+        let answer = answer?;
         if answer.succeeded() {
             let mut answers = answer.op_responses();
             cleans::tell(along, &answers.split_off(sent.len().min(answers.len())));
@@ -189,7 +203,8 @@ impl Store {
                 self.locks.follow(&self.keys, item.job, writes, at);
                 Some(item.answer(&self.setting(session), assumed, at))
             }
-            Sent::Try(_) => {
+            Sent::Try(attempt) => {
+                self.echoes.give_up(attempt.certain().iter());
                 item.doubt();
                 None
             }

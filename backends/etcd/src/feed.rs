@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use etcd_client::KeyValue;
+use sandclock_core::backend::protocol::Change as Written;
 use sandclock_core::backend::{
     Cursor, Events, FireEvent, FireFeed, FireView, RecordSeen, Result, Version, Versioned,
 };
@@ -38,6 +39,20 @@ fn versioned<T: Stored>(key: &[u8], version: Version, value: &[u8]) -> Option<Ve
 
 fn gone(job: JobName, key: RunKey, version: Version) -> RecordSeen {
     RecordSeen { job, key, version }
+}
+
+/// What a write of ours is to those who watch.
+fn event_of(written: Written, version: Version) -> Option<FireEvent> {
+    Some(match written {
+        Written::Mark(job, value) => FireEvent::Mark(job, Versioned { version, value }),
+        Written::Open(value) => FireEvent::Open(Versioned { version, value }),
+        Written::Wait(value) => FireEvent::Wait(Versioned { version, value }),
+        Written::Done(value) => FireEvent::Done(Box::new(Versioned {
+            version,
+            value: *value,
+        })),
+        Written::OpenGone(..) | Written::WaitGone(..) | Written::Request(..) => return None,
+    })
 }
 
 impl Store {
@@ -98,6 +113,12 @@ struct Feed {
     watch: Watch,
 }
 
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.store.echoes.watched(false);
+    }
+}
+
 impl Source for Feed {
     type Item = (Cursor, FireEvent);
 
@@ -106,7 +127,11 @@ impl Source for Feed {
         let mut events = Vec::with_capacity(news.changes.len());
         for change in &news.changes {
             self.store.recall.follow(change);
-            if let Some(event) = self.store.fire_event(change) {
+            let event = match self.store.echoes.meaning(change) {
+                Some(written) => event_of(written, change.version),
+                None => self.store.fire_event(change),
+            };
+            if let Some(event) = event {
                 events.push((watch::before(change.version), event));
             }
         }
@@ -138,6 +163,7 @@ impl FireFeed for Store {
         const OP: &str = "feed.watch";
         let seen = watch::seen(OP, &from)?;
         let watch = Watch::open(&self.client, OP, &self.keys.ours(), seen).await?;
+        self.echoes.watched(true);
         let store = self.clone();
         Ok(watch::events(Vec::new(), Feed { store, watch }))
     }

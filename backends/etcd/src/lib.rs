@@ -13,7 +13,7 @@
 //!   [`ends`] lets ends that come together share a request.
 //! - [`go`]: what a Go fleet's master does.
 //! - [`locks`]: the Go fleet's lock, while its workers share the jobs; [`beside`]: whether they do.
-//! - [`feed`]: the claim protocol's reads.
+//! - [`feed`]: the claim protocol's reads; [`echoes`]: those that we have written ourselves.
 //! - [`guard`]: the guards by name, so that tests can take one out.
 //!
 //! Guards. Every transaction compares the number of the last change of each key that its step rests on, and
@@ -38,6 +38,7 @@ mod carry;
 mod cleans;
 mod client;
 mod config;
+mod echoes;
 mod ends;
 mod error;
 mod facts;

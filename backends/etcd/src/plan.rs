@@ -193,6 +193,7 @@ impl<T: PartialEq> Item<'_, T> {
                 key: setting.keys.lock(self.job),
                 value: Some(locks::value(session)),
                 lease: self.lease,
+                change: None,
             });
         let writes = changes
             .into_iter()
@@ -201,53 +202,39 @@ impl<T: PartialEq> Item<'_, T> {
     }
 
     fn write(&self, keys: &Keys, change: Change) -> Result<Write> {
-        let put = |key, value: Result<Vec<u8>>| Ok::<_, BackendError>((key, Some(value?)));
-        let (key, value) = match change {
+        let (key, value, lease) = match &change {
             Change::Mark(job, mark) => {
-                let key = keys.mark(&job);
+                let key = keys.mark(job);
                 let previous = self.known.get(&key).and_then(Seen::value);
                 let text = match previous {
-                    Some((_, previous)) => stored::mark_text_over(&mark, previous),
-                    None => stored::mark_text(&mark),
+                    Some((_, previous)) => stored::mark_text_over(mark, previous),
+                    None => stored::mark_text(mark),
                 };
-                put(key, Ok(text.into_bytes()))?
+                (key, Some(text.into_bytes()), 0)
             }
-            Change::Open(open) => {
-                let key = keys.open(&open.job, &open.key);
-                let value = self.encode(&key, &open);
-                put(key, value)?
-            }
-            Change::OpenGone(job, run) => (keys.open(&job, &run), None),
-            Change::Wait(wait) => {
-                let key = keys.wait(&wait.job, &wait.key);
-                let value = self.encode(&key, &wait);
-                put(key, value)?
-            }
-            Change::WaitGone(job, run) => (keys.wait(&job, &run), None),
-            Change::Done(done) => {
-                let key = keys.done(&done.job, &done.key);
-                let value = self.encode(&key, &*done);
-                put(key, value)?
-            }
-            Change::Request(job, id) => {
-                return Ok(Write {
-                    key: keys.request(&job, &id),
-                    value: Some(Vec::new()),
-                    lease: self.lease,
-                });
-            }
+            Change::Open(open) => self.record(keys.open(&open.job, &open.key), open)?,
+            Change::Wait(wait) => self.record(keys.wait(&wait.job, &wait.key), wait)?,
+            Change::Done(done) => self.record(keys.done(&done.job, &done.key), &**done)?,
+            Change::OpenGone(job, run) => (keys.open(job, run), None, 0),
+            Change::WaitGone(job, run) => (keys.wait(job, run), None, 0),
+            Change::Request(job, id) => (keys.request(job, id), Some(Vec::new()), self.lease),
         };
-        let lease = 0;
-        Ok(Write { key, value, lease })
+        Ok(Write {
+            key,
+            value,
+            lease,
+            change: Some(change),
+        })
     }
 
-    /// The bytes of a record, with what others have written into the one that it replaces (S13).
-    fn encode<R: Stored>(&self, key: &Key, record: &R) -> Result<Vec<u8>> {
-        let bytes = match self.known.get(key) {
+    /// A record at its key, with what others have written into the one that it replaces (S13); it lasts.
+    fn record<R: Stored>(&self, key: Key, record: &R) -> Result<(Key, Option<Vec<u8>>, i64)> {
+        let bytes = match self.known.get(&key) {
             Some(Seen::At { value, .. }) => stored::encode_over(record, value),
             _ => stored::encode(record),
         };
-        bytes.map_err(|error| BackendError::new("fires", ErrorKind::Corrupt).source(error))
+        let corrupt = |error| BackendError::new("fires", ErrorKind::Corrupt).source(error);
+        Ok((key, Some(bytes.map_err(corrupt)?), 0))
     }
 
     /// Reads everything around the step.
@@ -290,6 +277,11 @@ impl<T> Attempt<T> {
         Txn::new()
             .when(as_known.chain(denied).collect::<Vec<_>>())
             .and_then(self.tree.ops(keys, item.job))
+    }
+
+    /// What it writes if it is carried out; nothing if that depends on answers.
+    pub(crate) fn certain(&self) -> &[Write] {
+        self.tree.certain()
     }
 
     /// Roughly how many bytes it takes on the wire.

@@ -62,11 +62,15 @@ impl Recall {
 
     /// Follows what others write: marks that moved, runs that began, and runs that are over.
     pub(crate) fn follow(&self, change: &Change) {
+        let mut seen = self.seen();
+        let known = seen.get(&change.key).and_then(Seen::value);
+        if change.value.is_some() && known.is_some_and(|(version, _)| version == change.version) {
+            return;
+        }
         let record = self.keys.record_of(&change.key);
         if !matches!(record, Some(Record::Mark(_) | Record::Open(..))) {
             return;
         }
-        let mut seen = self.seen();
         match &change.value {
             Some(value) => {
                 let (version, value) = (change.version, value.clone());

@@ -14,6 +14,7 @@ use crate::beside::Beside;
 use crate::cleans::Cleans;
 use crate::client::Client;
 use crate::config::EtcdConfig;
+use crate::echoes::Echoes;
 use crate::ends::Ends;
 use crate::error::Nature;
 use crate::facts::{absent, present};
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) sessions: Mutex<BTreeMap<SessionId, i64>>,
     pub(crate) guards: Guards,
     pub(crate) recall: Recall,
+    pub(crate) echoes: Echoes,
     pub(crate) ends: Ends,
     pub(crate) cleans: Cleans,
     pub(crate) locks: Locks,
@@ -62,6 +64,7 @@ impl Store {
             sessions: Mutex::default(),
             guards,
             recall: Recall::new(keys.clone()),
+            echoes: Echoes::default(),
             ends: Ends::default(),
             cleans: Cleans::default(),
             locks: Locks::default(),

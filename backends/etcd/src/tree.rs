@@ -1,18 +1,21 @@
 //! What becomes of a step, by the answers to its questions: branches that etcd chooses between, and what each writes.
 
 use etcd_client::{DeleteOptions, PutOptions, Txn, TxnOp, TxnOpResponse, TxnResponse};
+use sandclock_core::backend::protocol::Change;
 use sandclock_core::job::JobName;
 
 use crate::facts::{Assumed, Question};
 use crate::keys::{Key, Keys};
 
 /// A write.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Write {
     pub(crate) key: Key,
     /// `None` deletes.
     pub(crate) value: Option<Vec<u8>>,
     pub(crate) lease: i64,
+    /// What it means to the protocol; `None` for the Go fleet's lock.
+    pub(crate) change: Option<Change>,
 }
 
 /// What becomes of a step, by the answers to its questions.
@@ -77,6 +80,14 @@ impl<T> Tree<T> {
         match self {
             Self::Leaf { writes, .. } => writes.iter().any(|write| write.key == *key),
             Self::Fork { no, yes, .. } => no.writes_to(key) || yes.writes_to(key),
+        }
+    }
+
+    /// What is written whatever the answers are, if that is everything.
+    pub(crate) fn certain(&self) -> &[Write] {
+        match self {
+            Self::Leaf { writes, .. } => writes,
+            Self::Fork { .. } => &[],
         }
     }
 

@@ -242,7 +242,7 @@ impl<'a> Attendance<'a> {
         self.fence = fence;
         let id = (self.claim.job().clone(), self.claim.key.clone());
         self.shared.update(|state| {
-            if let Some(active) = state.runs.get_mut(&id) {
+            if let Some(active) = state.claims.held.get_mut(&id) {
                 active.fence = Some(fence);
             }
         });

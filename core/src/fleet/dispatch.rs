@@ -97,7 +97,8 @@ pub(super) async fn dispatch(shared: Arc<Shared>, claim: Claim) {
     let fence = shared.update(|state| {
         let id = (claim.job().clone(), claim.key.clone());
         let active = state
-            .runs
+            .claims
+            .held
             .get_mut(&id)
             .filter(|run| run.nonce == claim.nonce)?;
         active.ending = true;
@@ -199,7 +200,7 @@ async fn execute(shared: &Arc<Shared>, claim: &Claim) -> Verdict {
 fn note_started(shared: &Shared, claim: &Claim, at: Timestamp) -> Arc<Notify> {
     shared.update(|state| {
         let id = (claim.job().clone(), claim.key.clone());
-        match state.runs.get_mut(&id) {
+        match state.claims.held.get_mut(&id) {
             Some(active) => {
                 active.started_at = Some(at);
                 Arc::clone(&active.kill)

@@ -79,7 +79,7 @@ async fn idle(shared: &Shared) {
                 .done
                 .values()
                 .any(|d| mine(&d.record.value.worker));
-            if state.runs.is_empty() && state.deciding.is_empty() && copied {
+            if state.claims.held.is_empty() && state.deciding.is_empty() && copied {
                 return;
             }
         }

@@ -76,7 +76,8 @@ impl WorkerHandle {
         let window = self.shared.window.get();
         let state = self.shared.state();
         let running = state
-            .runs
+            .claims
+            .held
             .iter()
             .filter(|(_, run)| run.fence.is_some())
             .map(|((job, key), run)| RunningRun {

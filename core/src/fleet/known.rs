@@ -37,7 +37,9 @@ impl Knowledge for Known<'_> {
             return false;
         };
         let ignored = self.shared.config.is(FleetMutant::UnknownIsFailure);
-        !ignored && self.state.is_mine(session) && !self.state.knows(&open.job, &open.key, *nonce)
+        !ignored
+            && self.state.is_mine(session)
+            && !self.state.claims.knows(&open.job, &open.key, *nonce)
     }
 
     fn kill(&self, run: &RunId) -> Option<&Kill> {
@@ -46,7 +48,7 @@ impl Knowledge for Known<'_> {
 
     fn is_pending(&self, key: &RunKey) -> bool {
         let id = (self.job.clone(), key.clone());
-        self.state.pending.contains(&id) || self.state.runs.contains_key(&id)
+        self.state.pending.contains(&id) || self.state.claims.held.contains_key(&id)
     }
 
     fn me(&self) -> &str {

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `session` | keeps the lease; the trust window says what may still be done (S4) |
 //! | `catalog`, `view`, `peers`, `kills` | local views that follow the store (`follow`) |
+//! | `claims` | what this worker has claimed itself |
 //! | `planner`, `rescue`, `rank`, `clock` | pure: what should be done now, and by whom first |
 //! | `known` | what this worker has seen, as `rescue` asks for it |
 //! | `agenda`, `wake` | which job to look at next |
@@ -23,6 +24,7 @@
 mod agenda;
 mod attend;
 mod catalog;
+mod claims;
 mod clock;
 mod config;
 mod copy;
@@ -156,7 +158,7 @@ impl Worker {
             }
         }
         drop(parts);
-        let unfinished = shared.state().runs.len();
+        let unfinished = shared.state().claims.held.len();
         close(&shared).await;
         Stopped { unfinished }
     }

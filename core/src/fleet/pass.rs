@@ -13,13 +13,14 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::catalog::Entry;
+use super::claims::ActiveRun;
 use super::clock::Now;
 use super::config::FleetMutant;
 use super::known::Known;
 use super::planner::{self, AdoptPlan, DecidePlan, Sight, Step};
 use super::requests::{Op, planned_with};
 use super::rescue::{self, Rescue, Rescues};
-use super::state::{ActiveRun, Shared, Since, State};
+use super::state::{Shared, Since, State};
 use crate::backend::{Adopt, Decide, DecideFate, Nonce, SessionId, Settle, Take};
 use crate::job::JobName;
 use crate::random;
@@ -233,7 +234,7 @@ impl<'a> Pass<'a> {
             ending: false,
             kill: Arc::new(Notify::new()),
         };
-        state.runs.insert((job.clone(), key.clone()), active);
+        state.claims.held.insert((job.clone(), key.clone()), active);
         nonce
     }
 
@@ -303,7 +304,7 @@ impl<'a> Pass<'a> {
             return Some(turn);
         }
         let late_marks = self.shared.config.is(FleetMutant::MarkFromLateEvent);
-        if state.runs.contains_key(&(job.clone(), key.clone())) && !late_marks {
+        if state.claims.held.contains_key(&(job.clone(), key.clone())) && !late_marks {
             // It is ours already; what we see of the mark is old.
             return Some(self.now.wall.plus(BLOCKED));
         }

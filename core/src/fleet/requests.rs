@@ -221,7 +221,7 @@ fn held(shared: &Shared, state: &mut State, claim: Claim, claims: &UnboundedSend
         state.note_kill(kill.clone());
     }
     let id = (claim.job().clone(), claim.key.clone());
-    if let Some(active) = state.runs.get_mut(&id) {
+    if let Some(active) = state.claims.held.get_mut(&id) {
         active.fence = Some(claim.fence);
         active.attempt = claim.attempt;
     }

@@ -82,7 +82,9 @@ fn pass(shared: &Shared) -> (Vec<Op>, Duration) {
     judge_clock(shared, state, now);
     judge_zone(state);
     let free = match phase {
-        Phase::Working => (shared.config.max_concurrent_runs).saturating_sub(state.running()),
+        Phase::Working => {
+            (shared.config.max_concurrent_runs).saturating_sub(state.claims.running())
+        }
         Phase::Draining | Phase::Stopping => 0,
     };
     let jobs = state.wakes.take(now.wall, PASS);

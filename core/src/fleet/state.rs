@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::agenda::Agenda;
 use super::catalog::Catalog;
+use super::claims::Claims;
 use super::clock::Now;
 use super::config::{FleetMutant, WorkerConfig};
 use super::counters::Counters;
@@ -23,14 +24,16 @@ use super::signal::Signal;
 use super::view::View;
 use super::wake::WakeIndex;
 use crate::backend::protocol::MAX_BATCH;
-use crate::backend::{Coordination, Fence, Kill, Nonce, Records, SessionId, Version, WorkerInfo};
+use crate::backend::{
+    Coordination, FireEvent, Kill, Nonce, OpenState, Records, SessionId, Version, WorkerInfo,
+};
 use crate::job::JobName;
 use crate::ports::{Executor, Hooks};
 use crate::random::Random;
 use crate::run::{RunId, RunKey};
 use crate::time::{Clock, Timestamp};
 
-/// How many of its own sessions and finished claims a worker remembers.
+/// How many of its own sessions a worker remembers.
 const REMEMBERED: usize = 4096;
 /// The most ends on their way at once: some full batches. More of them would not be carried out sooner, but each
 /// would wait longer for its turn, at last longer than a call may take.
@@ -47,25 +50,6 @@ pub(super) enum Phase {
     Draining,
     /// It ends what it has.
     Stopping,
-}
-
-/// A claim that is on its way or held.
-#[derive(Debug)]
-pub(super) struct ActiveRun {
-    /// The run.
-    pub(super) id: RunId,
-    /// Of the claim.
-    pub(super) nonce: Nonce,
-    /// Once it is held.
-    pub(super) fence: Option<Fence>,
-    /// From 1; 0 until the claim is answered.
-    pub(super) attempt: u32,
-    /// Since when a process runs.
-    pub(super) started_at: Option<Timestamp>,
-    /// Nothing runs any more; only the end is to be told.
-    pub(super) ending: bool,
-    /// Told when a kill has come.
-    pub(super) kill: Arc<Notify>,
 }
 
 /// What was planned with when the store said that it is out of date.
@@ -98,8 +82,7 @@ pub(super) struct State {
     pub(super) view: View,
     pub(super) peers: Peers,
     pub(super) kills: KillBook,
-    /// Claims on their way and held, by job and key.
-    pub(super) runs: BTreeMap<(JobName, RunKey), ActiveRun>,
+    pub(super) claims: Claims,
     /// Jobs whose ticks a request is on its way for.
     pub(super) deciding: BTreeSet<JobName>,
     /// Records that a settle, take or hand-back is on its way for.
@@ -120,9 +103,7 @@ pub(super) struct State {
     /// Whose zone counts instead of this worker's.
     pub(super) elder: Option<Elder>,
     sessions: VecDeque<SessionId>,
-    finished: (BTreeSet<Nonce>, VecDeque<Nonce>),
     done_touched: bool,
-    claims_by_run: bool,
 }
 
 impl State {
@@ -132,7 +113,7 @@ impl State {
             view: View::new(config.is(FleetMutant::MarkFromLateEvent)),
             peers: Peers::new(config, started_at, Instant::now()),
             kills: KillBook::default(),
-            runs: BTreeMap::new(),
+            claims: Claims::new(config),
             deciding: BTreeSet::new(),
             pending: BTreeSet::new(),
             stale: BTreeMap::new(),
@@ -144,9 +125,7 @@ impl State {
             clock_doubted: false,
             elder: None,
             sessions: VecDeque::new(),
-            finished: (BTreeSet::new(), VecDeque::new()),
             done_touched: false,
-            claims_by_run: config.is(FleetMutant::ClaimsByRun),
         }
     }
 
@@ -168,7 +147,7 @@ impl State {
         if !self.kills.note(kill) {
             return;
         }
-        if let Some(active) = self.runs.values().find(|active| active.id == run) {
+        if let Some(active) = self.claims.held.values().find(|active| active.id == run) {
             active.kill.notify_one();
         }
         if let Some(job) = self.view.job_of(&run).cloned() {
@@ -176,15 +155,31 @@ impl State {
         }
     }
 
-    /// How many runs take a place.
-    pub(super) fn running(&self) -> u32 {
-        let count = self.runs.values().filter(|run| !run.ending).count();
-        u32::try_from(count).unwrap_or(u32::MAX)
-    }
-
     /// Whether everything that planning rests on has been read once.
     pub(super) fn is_ready(&self) -> bool {
         self.catalog.synced && self.view.synced && self.peers.synced && self.kills.watching
+    }
+
+    /// Whether an event can change a plan: not if it repeats what an answer to this worker has said.
+    pub(super) fn is_news(&self, event: &FireEvent) -> bool {
+        match event {
+            FireEvent::Mark(job, mark) => {
+                let known = self.view.mark(job).map(|known| known.value);
+                let same = known.is_some_and(|known| {
+                    (known.at, known.generation) == (mark.value.at, mark.value.generation)
+                });
+                // A refused plan waits for another version of the mark.
+                !same || self.stale.contains_key(job)
+            }
+            FireEvent::Open(open) => {
+                let OpenState::Claimed { nonce, .. } = open.value.state else {
+                    return true;
+                };
+                let (job, key) = (&open.value.job, &open.value.key);
+                !self.claims.holds(job, key, nonce)
+            }
+            _ => true,
+        }
     }
 
     /// Whether this worker leaves it to others to decide.
@@ -197,32 +192,15 @@ impl State {
         self.sessions.contains(session)
     }
 
-    /// Whether a claim of this process is known: on its way, held, or done with.
-    pub(super) fn knows(&self, job: &JobName, key: &RunKey, nonce: Nonce) -> bool {
-        let held = self.runs.get(&(job.clone(), key.clone()));
-        held.is_some_and(|run| run.nonce == nonce) || self.finished.0.contains(&nonce)
-    }
-
     /// Done with a claim: its place is free, and its record, should it still be seen, is no orphan.
     pub(super) fn forget_run(&mut self, job: &JobName, key: &RunKey, nonce: Nonce) {
-        self.give_up_claim(job, key, nonce);
-        if self.finished.1.len() == REMEMBERED
-            && let Some(oldest) = self.finished.1.pop_front()
-        {
-            self.finished.0.remove(&oldest);
-        }
-        self.finished.0.insert(nonce);
-        self.finished.1.push_back(nonce);
+        self.claims.finish(job, key, nonce);
+        self.wakes.touch(job);
     }
 
-    /// A claim came to nothing as far as its caller knows; should it turn up, it is an orphan. Another
-    /// claim of the same run may be under way meanwhile, and stays.
+    /// A claim came to nothing as far as its caller knows; should it turn up, it is an orphan.
     pub(super) fn give_up_claim(&mut self, job: &JobName, key: &RunKey, nonce: Nonce) {
-        let id = (job.clone(), key.clone());
-        let same = |run: &ActiveRun| run.nonce == nonce || self.claims_by_run;
-        if self.runs.get(&id).is_some_and(same) {
-            self.runs.remove(&id);
-        }
+        self.claims.give_up(job, key, nonce);
         self.wakes.touch(job);
     }
 
@@ -337,7 +315,7 @@ impl Shared {
             host: self.config.host.clone(),
             labels: self.config.labels.clone(),
             max_concurrent_runs: self.config.max_concurrent_runs,
-            running: state.running(),
+            running: state.claims.running(),
             draining: self.phase.get() != Phase::Working,
             clock_doubted: state.clock_doubted,
             started_at: self.started_at,

@@ -313,8 +313,9 @@ impl Follow for FollowFires {
                 {
                     state.peers.expect([session.clone()], now.mono);
                 }
+                let is_news = state.is_news(&event);
                 let touched = state.view.apply(event, now);
-                state.touch_all(touched);
+                state.touch_all(touched.filter(|_| is_news));
             });
         }
         Ok(())
