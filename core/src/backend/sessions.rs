@@ -44,12 +44,17 @@ pub struct WorkerInfo {
     pub version: String,
     /// The IANA zone of jobs that name none; `None` of a program that did not say it yet.
     pub time_zone: Option<String>,
+    /// That zone is not the one of the worker that was there first, so it takes nothing new.
+    pub zone_differs: bool,
 }
 
 impl WorkerInfo {
     /// Whether ranking counts the worker as absent.
     pub fn passes_its_turn(&self) -> bool {
-        self.draining || self.clock_doubted || self.running >= self.max_concurrent_runs
+        self.draining
+            || self.clock_doubted
+            || self.zone_differs
+            || self.running >= self.max_concurrent_runs
     }
 }
 

@@ -75,13 +75,6 @@ impl fmt::Display for Elder {
     }
 }
 
-impl Me {
-    fn is_of_another_zone(&self, info: &WorkerInfo) -> bool {
-        let theirs = info.time_zone.as_ref();
-        theirs.is_some_and(|zone| *zone != self.time_zone)
-    }
-}
-
 impl Peers {
     pub(super) fn new(config: &WorkerConfig, started_at: Timestamp, origin: Instant) -> Self {
         Self {
@@ -139,24 +132,29 @@ impl Peers {
 
     /// How long this worker leaves this fire to others.
     pub(super) fn grace(&self, job: &JobName, key: &RunKey) -> Duration {
-        let others = self.live.values();
-        let others = others.filter(|info| !self.me.is_of_another_zone(info));
-        rank::grace(&self.me.name, others, job, key)
+        rank::grace(&self.me.name, self.live.values(), job, key)
     }
 
-    /// The worker whose zone counts instead of this worker's, if there is one.
+    /// The worker whose zone counts instead of this worker's: of those that decide, the one that was there first.
     pub(super) fn elder(&self) -> Option<Elder> {
-        let decides = |info: &&WorkerInfo| !info.draining && !info.clock_doubted;
+        let decides =
+            |info: &&WorkerInfo| !(info.draining || info.clock_doubted || info.zone_differs);
         let me = (self.me.started_at, self.me.name.as_str());
-        let (_, elder) = self
+        let (_, name, time_zone) = self
             .others()
-            .filter(|info| decides(info) && self.me.is_of_another_zone(info))
-            .map(|info| ((info.started_at, info.name.as_str()), info))
-            .filter(|(age, _)| *age < me)
-            .min_by_key(|(age, _)| *age)?;
-        Some(Elder {
-            name: elder.name.clone(),
-            time_zone: elder.time_zone.clone()?,
+            .filter(decides)
+            .filter_map(|info| {
+                Some((
+                    info.started_at,
+                    info.name.as_str(),
+                    info.time_zone.as_ref()?,
+                ))
+            })
+            .filter(|(started_at, name, _)| (*started_at, *name) < me)
+            .min()?;
+        (*time_zone != self.me.time_zone).then(|| Elder {
+            name: name.to_owned(),
+            time_zone: time_zone.clone(),
             instead_of: self.me.time_zone.clone(),
         })
     }
@@ -286,5 +284,61 @@ impl Follow for FollowSessions {
             });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rank::tests::worker;
+    use super::*;
+
+    fn info(name: &str, started_ms: i64, zone: Option<&str>) -> WorkerInfo {
+        WorkerInfo {
+            started_at: Timestamp::from_millis(started_ms),
+            time_zone: zone.map(str::to_owned),
+            ..worker(name)
+        }
+    }
+
+    /// The elder of a worker that started at 10 and reads schedules in UTC.
+    fn elder(others: &[WorkerInfo]) -> Option<String> {
+        let config = WorkerConfig::new("me");
+        let now = Instant::now();
+        let mut peers = Peers::new(&config, Timestamp::from_millis(10), now);
+        for (n, info) in others.iter().enumerate() {
+            let live = SessionEvent::Live(SessionId(n.to_string()), info.clone());
+            peers.apply(live, now);
+        }
+        Some(peers.elder()?.name)
+    }
+
+    #[tokio::test]
+    async fn the_zone_of_the_oldest_worker_that_decides_counts() {
+        let tokyo = info("tokyo", 5, Some("Asia/Tokyo"));
+        assert_eq!(
+            elder(std::slice::from_ref(&tokyo)).as_deref(),
+            Some("tokyo")
+        );
+        let younger = info("tokyo", 11, Some("Asia/Tokyo"));
+        assert_eq!(elder(&[younger]), None);
+        let mine = info("mine", 4, Some("UTC"));
+        assert_eq!(elder(&[mine, tokyo.clone()]), None, "it is the first one's");
+        let silent = info("old", 3, None);
+        let both = [silent, tokyo.clone()];
+        assert_eq!(
+            elder(&both).as_deref(),
+            Some("tokyo"),
+            "nobody knows the other's"
+        );
+        for change in [
+            (|info| info.draining = true) as fn(&mut WorkerInfo),
+            |info| info.clock_doubted = true,
+            |info| info.zone_differs = true,
+            |info| info.name = "me".to_owned(),
+        ] {
+            let mut tokyo = tokyo.clone();
+            change(&mut tokyo);
+            assert_eq!(elder(&[tokyo.clone()]), None, "{tokyo:?}");
+        }
     }
 }

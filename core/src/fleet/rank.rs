@@ -51,11 +51,12 @@ fn hash(seed: u64, text: &str) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::time::Timestamp;
 
-    fn worker(name: &str) -> WorkerInfo {
+    /// A worker that takes its turn.
+    pub(in crate::fleet) fn worker(name: &str) -> WorkerInfo {
         WorkerInfo {
             name: name.to_owned(),
             host: String::new(),
@@ -68,6 +69,7 @@ mod tests {
             wall_time: Timestamp::default(),
             version: String::new(),
             time_zone: None,
+            zone_differs: false,
         }
     }
 
@@ -95,9 +97,10 @@ mod tests {
 
     #[test]
     fn who_passes_its_turn_counts_as_absent() {
-        let mut fleet: Vec<WorkerInfo> = (0..3).map(|n| worker(&format!("worker-{n}"))).collect();
+        let mut fleet: Vec<WorkerInfo> = (0..4).map(|n| worker(&format!("worker-{n}"))).collect();
         fleet[0].draining = true;
         fleet[1].clock_doubted = true;
+        fleet[3].zone_differs = true;
         let key = RunKey::Tick(Timestamp::default());
         let wait = grace("worker-2", fleet.iter(), &JobName::existing("job"), &key);
         assert_eq!(wait, Duration::ZERO);

@@ -80,7 +80,7 @@ fn pass(shared: &Shared) -> (Vec<Op>, Duration) {
         return (Vec::new(), POLL);
     }
     judge_clock(shared, state, now);
-    judge_zone(state);
+    judge_zone(shared, state);
     let free = match phase {
         Phase::Working => {
             (shared.config.max_concurrent_runs).saturating_sub(state.claims.running())
@@ -108,7 +108,7 @@ fn judge_clock(shared: &Shared, state: &mut State, now: Now) {
 }
 
 /// Whether this worker reads schedules in the zone that counts.
-fn judge_zone(state: &mut State) {
+fn judge_zone(shared: &Shared, state: &mut State) {
     let elder = state.peers.elder();
     if elder == state.elder {
         return;
@@ -120,4 +120,5 @@ fn judge_zone(state: &mut State) {
         ),
     }
     state.elder = elder;
+    shared.info_changed.notify_one();
 }

@@ -322,6 +322,7 @@ impl Shared {
             wall_time: self.clock.now(),
             version: self.config.version.clone(),
             time_zone: Some(self.config.time_zone.clone()),
+            zone_differs: state.elder.is_some(),
         }
     }
 

@@ -36,6 +36,8 @@ struct WorkerForm {
     version: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     time_zone: Option<String>,
+    #[serde(default)]
+    zone_differs: bool,
 }
 
 #[derive(Serialize, Deserialize)]

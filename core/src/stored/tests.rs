@@ -229,6 +229,7 @@ fn worker() -> WorkerInfo {
         wall_time: T,
         version: "1.2.3".to_owned(),
         time_zone: Some("Europe/Berlin".to_owned()),
+        zone_differs: true,
     }
 }
 

@@ -67,10 +67,13 @@ pub(super) async fn main(
 
 fn list(workers: &Value) {
     let row = |worker: &Value| {
-        let draining = match worker["draining"].as_bool() {
-            Some(true) => ", drains",
-            _ => "",
-        };
+        let why = [
+            ("draining", "drains"),
+            ("clock_doubted", "doubts its clock"),
+            ("zone_differs", "in another zone"),
+        ];
+        let why = why.iter().find(|(member, _)| worker[*member] == true);
+        let why = why.map_or_else(String::new, |(_, why)| format!(", {why}"));
         let (running, most) = (&worker["running"], &worker["max_concurrent_runs"]);
         let labels = worker["labels"].as_object().into_iter().flatten();
         let labels: Vec<_> = labels
@@ -79,7 +82,7 @@ fn list(workers: &Value) {
         vec![
             text(worker, "name"),
             text(worker, "host"),
-            format!("{running} of {most}{draining}"),
+            format!("{running} of {most}{why}"),
             age(worker, "started_at"),
             labels.join(","),
         ]

@@ -62,6 +62,7 @@ pub fn worker(name: &str) -> WorkerInfo {
         draining: false,
         clock_doubted: false,
         time_zone: Some("UTC".to_owned()),
+        zone_differs: false,
         started_at: at(-3600),
         wall_time: at(0),
         version: "1.2.3".to_owned(),

@@ -177,6 +177,7 @@ pub struct WorkerDto {
     /// In which it reads jobs that name no zone; absent of older programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
+    pub zone_differs: bool,
 }
 
 impl WorkerDto {
@@ -194,6 +195,7 @@ impl WorkerDto {
             started_at: info.started_at.to_string(),
             version: info.version,
             time_zone: info.time_zone,
+            zone_differs: info.zone_differs,
         }
     }
 }

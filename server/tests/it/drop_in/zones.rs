@@ -1,6 +1,7 @@
 //! Jobs of a Go master name no zone. Workers that read them in different ones must not keep each other from work.
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use super::PATIENCE;
 use crate::product::{Product, wait_for};
@@ -40,6 +41,14 @@ async fn the_zone_of_the_worker_that_was_there_first_counts() {
     .await;
     assert!(second.log().contains(differs), "{}", second.log());
     assert_eq!(ready(&first).await.0, 200);
+    wait_for("the others know", PATIENCE, async || {
+        let workers = server.get("/workers").await;
+        let workers = workers["items"].as_array().unwrap().iter();
+        let differs = |worker: &Value| worker["zone_differs"] == true;
+        let differ: Vec<_> = workers.filter(|worker| differs(worker)).collect();
+        matches!(&differ[..], [only] if only["name"] == "second")
+    })
+    .await;
     let before = runs_by("first");
     wait_for("the first goes on", PATIENCE, async || {
         runs_by("first") >= before + 5
