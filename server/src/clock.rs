@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sandclock_core::Timestamp;
+use sandclock_core::schedule::{ScheduleError, parse_zone};
 use sandclock_core::time::Clock;
 
 /// The system's wall clock.
@@ -26,6 +27,48 @@ impl Clock for SystemClock {
 /// The host's own zone; UTC if it does not say.
 pub fn local_zone() -> String {
     let zone = iana_time_zone::get_timezone().ok();
-    zone.filter(|zone| sandclock_core::schedule::parse_zone(zone).is_ok())
-        .unwrap_or_else(|| "UTC".to_owned())
+    let zone = zone.and_then(|zone| one_name(&zone).ok());
+    zone.unwrap_or_else(|| "UTC".to_owned())
+}
+
+/// What UTC is called besides.
+const UTC: [&str; 7] = [
+    "Etc/UTC",
+    "Etc/UCT",
+    "Etc/Universal",
+    "Etc/Zulu",
+    "UCT",
+    "Universal",
+    "Zulu",
+];
+
+/// The one name of a zone that may be written in upper or lower case, and UTC in several ways.
+///
+/// # Errors
+/// As [`parse_zone`].
+pub(crate) fn one_name(zone: &str) -> Result<String, ScheduleError> {
+    let zone = parse_zone(zone)?;
+    let name = match UTC.contains(&zone.name()) {
+        true => "UTC",
+        false => zone.name(),
+    };
+    Ok(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_name;
+
+    #[test]
+    fn a_zone_has_one_name() {
+        for (written, name) in [
+            ("europe/BERLIN", "Europe/Berlin"),
+            ("Etc/UTC", "UTC"),
+            ("utc", "UTC"),
+            ("zulu", "UTC"),
+        ] {
+            assert_eq!(one_name(written).expect(written), name);
+        }
+        assert!(one_name("Mars/Base").is_err());
+    }
 }

@@ -64,6 +64,7 @@ impl Recall {
     pub(crate) fn follow(&self, change: &Change) {
         let mut seen = self.seen();
         let known = seen.get(&change.key).and_then(Seen::value);
+        // Mostly it is our own write, which is remembered since its answer.
         if change.value.is_some() && known.is_some_and(|(version, _)| version == change.version) {
             return;
         }

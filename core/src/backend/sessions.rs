@@ -42,19 +42,21 @@ pub struct WorkerInfo {
     pub wall_time: Timestamp,
     /// The program's version.
     pub version: String,
-    /// The IANA zone of jobs that name none; `None` of a program that did not say it yet.
+    /// The IANA zone of jobs that name none; `None` of a program that does not say it.
     pub time_zone: Option<String>,
-    /// That zone is not the one of the worker that was there first, so it takes nothing new.
+    /// Workers that were there before decide in another zone, so it takes nothing new.
     pub zone_differs: bool,
 }
 
 impl WorkerInfo {
+    /// Whether it leaves everything new to others.
+    pub fn stands_back(&self) -> bool {
+        self.draining || self.clock_doubted || self.zone_differs
+    }
+
     /// Whether ranking counts the worker as absent.
     pub fn passes_its_turn(&self) -> bool {
-        self.draining
-            || self.clock_doubted
-            || self.zone_differs
-            || self.running >= self.max_concurrent_runs
+        self.stands_back() || self.running >= self.max_concurrent_runs
     }
 }
 

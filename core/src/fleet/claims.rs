@@ -12,7 +12,7 @@ use crate::run::{RunId, RunKey};
 use crate::time::Timestamp;
 
 /// How many finished claims a worker remembers.
-const REMEMBERED: usize = 4096;
+const FINISHED: usize = 4096;
 
 /// A claim that is on its way or held.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Claims {
     /// Done with a claim.
     pub(super) fn finish(&mut self, job: &JobName, key: &RunKey, nonce: Nonce) {
         self.give_up(job, key, nonce);
-        if self.finished.1.len() == REMEMBERED
+        if self.finished.1.len() == FINISHED
             && let Some(oldest) = self.finished.1.pop_front()
         {
             self.finished.0.remove(&oldest);

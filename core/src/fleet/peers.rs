@@ -2,7 +2,7 @@
 //!
 //! All workers must read a schedule that names no zone in the same one, because the zone is part of what a mark
 //! stands for: two that differ would each take the other's mark for one of an older definition, for ever. So if they
-//! differ, the zone of the one that has been there longest counts, and the others stand back.
+//! differ, the zone in which others decide already counts, and whoever comes later stands back.
 //!
 //! Absence is a statement about the store, so it needs evidence: either the store said `Gone`, or a
 //! list that was read after the session was first mentioned does not hold it. Session ids are never
@@ -53,7 +53,7 @@ struct Me {
     time_zone: String,
 }
 
-/// A worker that has been there longer and reads jobs that name no zone in another one, so that its zone counts.
+/// A worker that decides already and reads jobs that name no zone in another one, so that its zone counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elder {
     /// Its name.
@@ -68,7 +68,7 @@ impl fmt::Display for Elder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "this worker reads schedules that name no zone in {}, and worker {}, which started earlier, in {}: \
+            "this worker reads schedules that name no zone in {}, and worker {}, which decides already, in {}: \
              set the same default_time_zone for all workers",
             self.instead_of, self.name, self.time_zone
         )
@@ -135,26 +135,21 @@ impl Peers {
         rank::grace(&self.me.name, self.live.values(), job, key)
     }
 
-    /// The worker whose zone counts instead of this worker's: of those that decide, the one that was there first.
-    pub(super) fn elder(&self) -> Option<Elder> {
-        let decides =
-            |info: &&WorkerInfo| !(info.draining || info.clock_doubted || info.zone_differs);
+    /// The worker whose zone counts instead of this worker's: the first of those that decide. A worker that does not
+    /// yet decide comes after all of them; one that does, after those that started earlier.
+    pub(super) fn elder(&self, decides: bool) -> Option<Elder> {
+        fn age(info: &WorkerInfo) -> (Timestamp, &str) {
+            (info.started_at, &info.name)
+        }
         let me = (self.me.started_at, self.me.name.as_str());
-        let (_, name, time_zone) = self
-            .others()
-            .filter(decides)
-            .filter_map(|info| {
-                Some((
-                    info.started_at,
-                    info.name.as_str(),
-                    info.time_zone.as_ref()?,
-                ))
-            })
-            .filter(|(started_at, name, _)| (*started_at, *name) < me)
-            .min()?;
-        (*time_zone != self.me.time_zone).then(|| Elder {
-            name: name.to_owned(),
-            time_zone: time_zone.clone(),
+        let deciding = self.others().filter(|info| !info.stands_back());
+        let elder = deciding
+            .filter(|info| info.time_zone.is_some() && (!decides || age(info) < me))
+            .min_by_key(|info| age(info))?;
+        let time_zone = elder.time_zone.clone()?;
+        (time_zone != self.me.time_zone).then(|| Elder {
+            name: elder.name.clone(),
+            time_zone,
             instead_of: self.me.time_zone.clone(),
         })
     }
@@ -301,7 +296,7 @@ mod tests {
     }
 
     /// The elder of a worker that started at 10 and reads schedules in UTC.
-    fn elder(others: &[WorkerInfo]) -> Option<String> {
+    fn elder(decides: bool, others: &[WorkerInfo]) -> Option<String> {
         let config = WorkerConfig::new("me");
         let now = Instant::now();
         let mut peers = Peers::new(&config, Timestamp::from_millis(10), now);
@@ -309,36 +304,40 @@ mod tests {
             let live = SessionEvent::Live(SessionId(n.to_string()), info.clone());
             peers.apply(live, now);
         }
-        Some(peers.elder()?.name)
+        Some(peers.elder(decides)?.name)
     }
 
     #[tokio::test]
-    async fn the_zone_of_the_oldest_worker_that_decides_counts() {
-        let tokyo = info("tokyo", 5, Some("Asia/Tokyo"));
-        assert_eq!(
-            elder(std::slice::from_ref(&tokyo)).as_deref(),
-            Some("tokyo")
-        );
-        let younger = info("tokyo", 11, Some("Asia/Tokyo"));
-        assert_eq!(elder(&[younger]), None);
+    async fn the_zone_in_which_others_decide_already_counts() {
         let mine = info("mine", 4, Some("UTC"));
-        assert_eq!(elder(&[mine, tokyo.clone()]), None, "it is the first one's");
-        let silent = info("old", 3, None);
-        let both = [silent, tokyo.clone()];
-        assert_eq!(
-            elder(&both).as_deref(),
-            Some("tokyo"),
-            "nobody knows the other's"
-        );
+        let early = info("early", 5, Some("Asia/Tokyo"));
+        let late = info("late", 11, Some("Asia/Tokyo"));
+        let silent = info("silent", 3, None);
+        for (decides, others, want) in [
+            (true, vec![&early], Some("early")),
+            (true, vec![&late], None),
+            (true, vec![&early, &mine], None),
+            (true, vec![&silent, &early], Some("early")),
+            (false, vec![&late], Some("late")),
+            (false, vec![&late, &mine], None),
+            (false, vec![&silent], None),
+            (false, vec![], None),
+        ] {
+            let others: Vec<_> = others.into_iter().cloned().collect();
+            assert_eq!(
+                elder(decides, &others).as_deref(),
+                want,
+                "{decides} {others:?}"
+            );
+        }
         for change in [
             (|info| info.draining = true) as fn(&mut WorkerInfo),
             |info| info.clock_doubted = true,
             |info| info.zone_differs = true,
-            |info| info.name = "me".to_owned(),
         ] {
-            let mut tokyo = tokyo.clone();
-            change(&mut tokyo);
-            assert_eq!(elder(&[tokyo.clone()]), None, "{tokyo:?}");
+            let mut early = early.clone();
+            change(&mut early);
+            assert_eq!(elder(false, &[early.clone()]), None, "{early:?}");
         }
     }
 }

@@ -109,7 +109,8 @@ fn judge_clock(shared: &Shared, state: &mut State, now: Now) {
 
 /// Whether this worker reads schedules in the zone that counts.
 fn judge_zone(shared: &Shared, state: &mut State) {
-    let elder = state.peers.elder();
+    let elder = state.peers.elder(state.decides);
+    state.decides = elder.is_none();
     if elder == state.elder {
         return;
     }

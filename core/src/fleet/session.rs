@@ -169,6 +169,7 @@ pub(super) async fn keep(shared: &Arc<Shared>) {
 fn is_news(shared: &Shared, told: Option<&(WorkerInfo, Instant)>, new: &WorkerInfo) -> bool {
     told.is_none_or(|(old, at)| {
         old.passes_its_turn() != new.passes_its_turn()
+            || old.stands_back() != new.stands_back()
             || old.draining != new.draining
             // Somebody waits for the last of them.
             || (new.draining && old.running != new.running)

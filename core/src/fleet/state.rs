@@ -34,7 +34,7 @@ use crate::run::{RunId, RunKey};
 use crate::time::{Clock, Timestamp};
 
 /// How many of its own sessions a worker remembers.
-const REMEMBERED: usize = 4096;
+const SESSIONS: usize = 4096;
 /// The most ends on their way at once: some full batches. More of them would not be carried out sooner, but each
 /// would wait longer for its turn, at last longer than a call may take.
 const ENDS: usize = 4 * MAX_BATCH;
@@ -100,6 +100,8 @@ pub(super) struct State {
     /// The ends of outputs, for the copy to the run log.
     pub(super) tails: BTreeMap<RunId, Bytes>,
     pub(super) clock_doubted: bool,
+    /// Whether its own zone counts, and has since it had this session.
+    pub(super) decides: bool,
     /// Whose zone counts instead of this worker's.
     pub(super) elder: Option<Elder>,
     sessions: VecDeque<SessionId>,
@@ -123,6 +125,7 @@ impl State {
             wakes: WakeIndex::default(),
             tails: BTreeMap::new(),
             clock_doubted: false,
+            decides: false,
             elder: None,
             sessions: VecDeque::new(),
             done_touched: false,
@@ -329,7 +332,7 @@ impl Shared {
     /// A session was opened; the runs held under an earlier one rebind to it.
     pub(super) fn session_opened(&self, window: Window) {
         self.update(|state| {
-            if state.sessions.len() == REMEMBERED {
+            if state.sessions.len() == SESSIONS {
                 state.sessions.pop_front();
             }
             state.sessions.push_back(window.session.clone());
@@ -346,6 +349,8 @@ impl Shared {
     /// The session is gone.
     pub(super) fn session_lost(&self, session: &SessionId) {
         self.counters.sessions_lost.add(1);
+        // Others may decide meanwhile.
+        self.state().decides = false;
         self.window.update(|window| {
             let same = window.as_ref().is_some_and(|w| w.session == *session);
             if same {

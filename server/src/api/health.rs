@@ -59,8 +59,9 @@ impl Contact {
 }
 
 /// `GET /readyz`: 200 if coordination answers and the worker in this process, if there is one, trusts its
-/// session, knows the jobs and records, has its requests carried out, and reads schedules as the fleet does; else 503, with the reason. A run log
-/// that is away is said, and what waits for it, but jobs go on without it. So are workers of a Go fleet.
+/// session, knows the jobs and records, has its requests carried out, and reads schedules as the fleet does;
+/// else 503, with the reason. A run log that is away is said, and what waits for it, but jobs go on without it.
+/// So are workers of a Go fleet.
 pub async fn ready(State(api): State<Api>) -> (StatusCode, Json<Value>) {
     let (contact, go_workers) = tokio::join!(Contact::ask(&api), go_workers(&api));
     let status = api.worker.as_ref().map(WorkerHandle::status);
@@ -250,7 +251,7 @@ mod tests {
         assert_eq!(
             reason(true, elder),
             "the worker takes nothing new: this worker reads schedules that name no zone in Europe/Berlin, and \
-             worker first, which started earlier, in Asia/Tokyo: set the same default_time_zone for all workers"
+             worker first, which decides already, in Asia/Tokyo: set the same default_time_zone for all workers"
         );
         assert!(reason(true, new).contains("jobs"));
         assert!(reason(true, late).contains("session"));

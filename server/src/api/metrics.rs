@@ -82,8 +82,13 @@ fn worker(handle: &WorkerHandle, page: &mut Page) {
         ),
         (
             "worker_draining",
-            "1 if it takes nothing new",
+            "1 if it drains, and takes nothing new",
             status.draining.into(),
+        ),
+        (
+            "worker_stands_back",
+            "1 if it leaves new ticks to others because of its clock or its time zone",
+            (status.clock_doubted || status.elder.is_some()).into(),
         ),
         ("runs_running", "Runs it holds", count(status.running.len())),
         (

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
-use sandclock_core::schedule::parse_zone;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+
+use crate::clock::one_name;
 
 /// An address to listen on.
 pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
@@ -20,13 +21,11 @@ pub(super) fn address_if_any<'de, D: Deserializer<'de>>(
     address(deserializer).map(Some)
 }
 
-/// A time zone that exists.
+/// A time zone that exists, by its name: hosts that spell it differently mean the same.
 pub(super) fn zone<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     let name = Option::<String>::deserialize(from)?;
-    if let Some(name) = &name {
-        parse_zone(name).map_err(D::Error::custom)?;
-    }
-    Ok(name)
+    let zone = name.map(|name| one_name(&name).map_err(D::Error::custom));
+    zone.transpose()
 }
 
 /// An address that a webhook can be sent to.

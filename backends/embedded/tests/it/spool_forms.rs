@@ -19,6 +19,9 @@ use crate::scene::{Home, at, job};
 /// Form 1.
 const V1: &str = include_str!("golden/spool-v1.sql");
 
+/// The same as it was written before its first release, when what is absent stood there as `null` or empty.
+const EXPLICIT: &str = include_str!("golden/spool-v1-explicit.sql");
+
 const MAX_BYTES: u64 = 1 << 20;
 
 /// An entry of each kind.
@@ -132,10 +135,12 @@ fn form_1_is_written() {
 
 #[test]
 fn form_1_is_read() {
-    let home = Home::new();
-    made(&home, V1);
-    let want: Vec<_> = entries().1.into_iter().map(Some).collect();
-    assert_eq!(waiting(&home.path()), want);
+    for form in [V1, EXPLICIT] {
+        let home = Home::new();
+        made(&home, form);
+        let want: Vec<_> = entries().1.into_iter().map(Some).collect();
+        assert_eq!(waiting(&home.path()), want);
+    }
 }
 
 #[test]

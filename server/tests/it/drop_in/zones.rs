@@ -9,7 +9,7 @@ use crate::stores::{Evidence, Stores};
 use crate::worker::Worker;
 
 #[tokio::test]
-async fn the_zone_of_the_worker_that_was_there_first_counts() {
+async fn the_zone_in_which_others_decide_already_counts() {
     let stores = Stores::shared();
     let server = Product::server(&stores.toml());
     let start = |name, zone| {
@@ -32,8 +32,8 @@ async fn the_zone_of_the_worker_that_was_there_first_counts() {
         let answer = reqwest::get(url).await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     };
-    let differs = "this worker reads schedules that name no zone in Asia/Tokyo, and worker first, which started \
-                   earlier, in Europe/Berlin: set the same default_time_zone for all workers";
+    let differs = "this worker reads schedules that name no zone in Asia/Tokyo, and worker first, which decides \
+                   already, in Europe/Berlin: set the same default_time_zone for all workers";
     wait_for("it is told", PATIENCE, async || {
         let (code, said) = ready(&second).await;
         code == 503 && said.contains(differs)
