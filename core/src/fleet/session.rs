@@ -169,7 +169,8 @@ pub(super) async fn keep(shared: &Arc<Shared>) {
 fn is_news(shared: &Shared, told: Option<&(WorkerInfo, Instant)>, new: &WorkerInfo) -> bool {
     told.is_none_or(|(old, at)| {
         old.passes_its_turn() != new.passes_its_turn()
-            || old.stands_back() != new.stands_back()
+            // Of one that is full, too: others stand back for it, or no longer do.
+            || old.zone_differs != new.zone_differs
             || old.draining != new.draining
             // Somebody waits for the last of them.
             || (new.draining && old.running != new.running)
