@@ -49,14 +49,14 @@ pub struct WorkerInfo {
 }
 
 impl WorkerInfo {
-    /// Whether it leaves everything new to others.
-    pub fn stands_back(&self) -> bool {
+    /// Whether it leaves everything new to others, however free it is.
+    pub fn takes_nothing_new(&self) -> bool {
         self.draining || self.clock_doubted || self.zone_differs
     }
 
     /// Whether ranking counts the worker as absent.
     pub fn passes_its_turn(&self) -> bool {
-        self.stands_back() || self.running >= self.max_concurrent_runs
+        self.takes_nothing_new() || self.running >= self.max_concurrent_runs
     }
 }
 

@@ -142,7 +142,7 @@ impl Peers {
             (info.started_at, &info.name)
         }
         let me = (self.me.started_at, self.me.name.as_str());
-        let deciding = self.others().filter(|info| !info.stands_back());
+        let deciding = self.others().filter(|info| !info.takes_nothing_new());
         let elder = deciding
             .filter(|info| info.time_zone.is_some() && (!decides || age(info) < me))
             .min_by_key(|info| age(info))?;

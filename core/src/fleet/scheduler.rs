@@ -116,9 +116,7 @@ fn judge_zone(shared: &Shared, state: &mut State) {
     }
     match &elder {
         Some(elder) => tracing::error!("it takes nothing new: {elder}"),
-        None => tracing::info!(
-            "it takes jobs again: no worker before it reads schedules in another zone"
-        ),
+        None => tracing::info!("it takes jobs again: nobody decides in another zone any more"),
     }
     state.elder = elder;
     shared.info_changed.notify_one();

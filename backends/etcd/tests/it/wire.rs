@@ -6,7 +6,7 @@ use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp};
 use futures_util::StreamExt;
 use sandclock_backend_etcd::EtcdConfig;
 use sandclock_core::backend::{JobEvent, Kill, Precondition};
-use sandclock_core::job::{Job, JobName, Leftovers};
+use sandclock_core::job::{Job, JobName, Leftovers, ScheduleSpec};
 use sandclock_core::policy::MisfirePolicy;
 use sandclock_core::run::{RunId, RunKey, RunState};
 use sandclock_core::schedule::Dialect;
@@ -21,7 +21,7 @@ const GO: &str =
 fn scheduled(name: &str) -> Job {
     let mut job = job(name);
     job.description = "nightly".to_owned();
-    job.schedule = Some(sandclock_core::job::ScheduleSpec::utc("0 3 * * *"));
+    job.schedule = Some(ScheduleSpec::utc("0 3 * * *"));
     job
 }
 

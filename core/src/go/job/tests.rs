@@ -95,12 +95,8 @@ fn a_go_job_has_the_go_defaults() {
     let job = read(stored);
     let mut want = Job::shell(name(), "echo a > /dev/null");
     want.schedule = Some(ScheduleSpec {
-        expr: "*/2 * * * * * *".to_owned(),
         dialect: Dialect::Go,
-        time_zone: "UTC".to_owned(),
-        dst: DstPolicy::Vixie,
-        starts_at: None,
-        ends_at: None,
+        ..ScheduleSpec::utc("*/2 * * * * * *")
     });
     want.misfire.policy = MisfirePolicy::Skip;
     want.command.leftovers = Leftovers::Keep;
