@@ -363,7 +363,8 @@ pub trait FireFeed: Debug + Send + Sync + 'static {
     /// such an open record is busy. See [`super::protocol::mend`] for its end.
     async fn snapshot(&self) -> Result<(FireView, Cursor)>;
 
-    /// Every change after `from`, at least once and in order for each record.
+    /// Every change after `from`, at least once and in order for each record. Of one step the job's mark
+    /// comes last.
     ///
     /// # Errors
     /// `CursorExpired`, as the call's error or as the stream's last item, if the history is gone.

@@ -254,6 +254,7 @@ impl<'a> Pass<'a> {
             entry: state.catalog.get(job)?,
             mark: state.view.mark(job),
             records: state.view.records(job),
+            held: state.claims.holds_any(job),
             now: self.now.wall,
         };
         if let Some(mark) = sight.mark

@@ -169,6 +169,20 @@ pub async fn snapshot_and_watch_have_no_gap(env: &CoordinationEnv) {
     assert_eq!(mirror.view(), sorted(env).await);
 }
 
+/// Who learns from the feed that a tick is decided knows by then of the run that came of it.
+pub async fn a_claim_is_told_before_its_mark(env: &CoordinationEnv) {
+    let scene = Scene::new(env, Forbid).await;
+    let (_, cursor) = env.feed.snapshot().await.expect("snapshot");
+    let mut events = env.feed.watch(cursor).await.expect("watch");
+    scene.hold(60).await;
+    let mut mirror = Mirror::default();
+    while mirror.marks.is_empty() {
+        mirror.apply(next(&mut events).await.1);
+    }
+    let told = mirror.view();
+    assert_eq!(told.open.len(), 1, "{told:?}");
+}
+
 /// A watch that broke goes on from the last cursor it gave, without a gap.
 pub async fn a_watch_resumes_after_it_broke(env: &CoordinationEnv) {
     let (view, mut cursor) = env.feed.snapshot().await.expect("snapshot");

@@ -239,6 +239,7 @@ macro_rules! coordination_cases {
             }
             feed: {
                 snapshot_and_watch_have_no_gap
+                a_claim_is_told_before_its_mark
                 a_watch_resumes_after_it_broke
                 forgotten_history_is_said
                 done_stays_until_it_is_cleaned

@@ -16,6 +16,7 @@ mod checks;
 mod herd;
 mod hooks;
 mod host;
+mod late;
 mod layers;
 mod mutants;
 mod process;

@@ -79,6 +79,8 @@ pub(super) struct Sight<'a> {
     pub(super) mark: Option<&'a Versioned<Mark>>,
     /// Its open and waiting runs.
     pub(super) records: Option<&'a JobRecords>,
+    /// Whether this worker holds a run of it. That is known at once; the record comes with the feed.
+    pub(super) held: bool,
     /// The own wall clock.
     pub(super) now: Timestamp,
 }
@@ -92,10 +94,11 @@ impl Sight<'_> {
         self.records.and_then(|records| records.busy)
     }
 
-    /// Whether a tick could not be admitted now.
+    /// Whether a tick could not be admitted now. Of other workers' runs the feed tells before it tells of the
+    /// mark that goes with them.
     fn is_occupied(&self) -> bool {
-        self.records
-            .is_some_and(|records| !records.open.is_empty() || !records.wait.is_empty())
+        let has_any = |records: &JobRecords| !records.open.is_empty() || !records.wait.is_empty();
+        self.held || self.records.is_some_and(has_any)
     }
 
     fn skipped(&self) -> Outcome {

@@ -82,6 +82,7 @@ fn step(entry: &Entry, mark_ms: i64, now_ms: i64, records: Option<&JobRecords>) 
         entry,
         mark: Some(&mark(entry, mark_ms)),
         records,
+        held: false,
         now: at(now_ms),
     })
 }
@@ -266,6 +267,29 @@ fn a_busy_job_collects_its_skips() {
 }
 
 #[test]
+fn late_ticks_that_all_run_wait_for_an_own_run_that_the_feed_has_not_shown() {
+    let all = |concurrency| {
+        entry("@every 10s", |job| {
+            job.misfire.policy = MisfirePolicy::All { max: 9 };
+            job.concurrency = concurrency;
+        })
+    };
+    let step = |entry: &Entry, now_ms| {
+        brief(&plan(Sight {
+            entry,
+            mark: Some(&mark(entry, 0)),
+            records: None,
+            held: true,
+            now: at(now_ms),
+        }))
+    };
+    let exclusive = all(ConcurrencyPolicy::Forbid);
+    assert_eq!(step(&exclusive, 60_000), "wait None");
+    assert_eq!(step(&exclusive, 40_000), "10000 run", "on time");
+    assert_eq!(step(&all(ConcurrencyPolicy::Allow), 60_000), "10000 run");
+}
+
+#[test]
 fn adoption_starts_at_the_change_and_never_ahead_of_the_clock() {
     let entry = entry("@every 10s", |job| job.schedule_since = Some(at(50_000)));
     let adopt = |now_ms| {
@@ -273,6 +297,7 @@ fn adoption_starts_at_the_change_and_never_ahead_of_the_clock() {
             entry: &entry,
             mark: None,
             records: None,
+            held: false,
             now: at(now_ms),
         }))
     };
@@ -298,6 +323,7 @@ fn what_the_old_definition_owed_is_given_up_in_one_record() {
         entry: &new,
         mark: Some(&mark),
         records: None,
+        held: false,
         now: at(60_000),
     };
     assert_eq!(brief(&plan(sight)), "adopt 45000 owed Some(3)");
