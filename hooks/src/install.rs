@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use sandclock_core::backend::plugins::MAX_MODULE_BYTES;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 use wit_component::ComponentEncoder;
@@ -14,7 +15,6 @@ use wit_component::ComponentEncoder;
 use crate::failure::{Failure, FailureCode};
 use crate::host::{self, GRANTED, HostState, PACKAGE, VERSION};
 use crate::instance::{Instance, Scope};
-use crate::limits::MAX_COMPONENT_BYTES;
 use crate::plugin::{Hook, HookIndices, Plugin};
 
 /// Why an artifact cannot serve. What was installed under the name before goes on serving.
@@ -28,7 +28,7 @@ pub enum InstallError {
         name: String,
     },
     /// More bytes than are accepted.
-    #[error("the artifact has {bytes} bytes: at most {MAX_COMPONENT_BYTES} are accepted")]
+    #[error("the artifact has {bytes} bytes: at most {MAX_MODULE_BYTES} are accepted")]
     TooLarge {
         /// Its size.
         bytes: usize,
@@ -103,7 +103,7 @@ pub(crate) fn compile(
     linker: &Linker<HostState>,
     bytes: &[u8],
 ) -> Result<Compiled, InstallError> {
-    if bytes.len() > MAX_COMPONENT_BYTES {
+    if bytes.len() > MAX_MODULE_BYTES {
         return Err(InstallError::TooLarge { bytes: bytes.len() });
     }
     if Engine::detect_precompiled(bytes).is_some() {

@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use wasmtime::{Error, ResourceLimiter};
 
-/// The largest artifact, in bytes. A Python guest has 18 MiB.
-pub const MAX_COMPONENT_BYTES: usize = 32 << 20;
 /// How long an artifact may take to compile.
 pub const MAX_COMPILE_TIME: Duration = Duration::from_secs(120);
 /// Host memory that the answers and arguments of one call may take, in bytes.

@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use sandclock_core::backend::plugins::{ModuleDigest, is_plugin_name};
 use sandclock_core::run::RunId;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, oneshot};
 use wasmtime::component::Linker;
 
@@ -245,9 +245,8 @@ impl Registry {
     }
 
     async fn make(&self, artifact: Artifact) -> Result<Entry, InstallError> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         let name = artifact.name.clone();
-        if name.is_empty() || name.len() > 64 || !name.bytes().all(allowed) {
+        if !is_plugin_name(&name) {
             return Err(InstallError::Name { name });
         }
         let host = |why: String| InstallError::Host { why };
@@ -317,7 +316,7 @@ fn entry(
     let hooks = Hook::ALL.into_iter().filter(|hook| plugin.hooks.has(*hook));
     let info = PluginInfo {
         hooks: hooks.collect(),
-        sha256: sha256(&artifact.bytes),
+        sha256: ModuleDigest::of(&artifact.bytes).to_string(),
         bytes: artifact.bytes.len(),
         name: artifact.name,
         version: artifact.version,
@@ -328,15 +327,6 @@ fn entry(
         log: Vec::new(),
     };
     Ok(Entry { info, plugin })
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 fn type_of(value: &Value) -> &'static str {

@@ -38,6 +38,7 @@ mod mutant;
 mod outbox;
 mod output;
 mod place;
+mod plugins;
 mod readers;
 mod runs;
 mod schema;
@@ -99,6 +100,7 @@ impl Embedded {
             sink: Arc::<Store>::clone(&self.store),
             runs: Arc::<Store>::clone(&self.store),
             outbox: Arc::<Store>::clone(&self.store),
+            plugins: Arc::<Store>::clone(&self.store),
         }
     }
 }

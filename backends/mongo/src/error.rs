@@ -1,6 +1,6 @@
 //! The one place where the driver's errors become a [`BackendError`].
 
-use mongodb::error::{CommandError, Error, ErrorKind as Driver, WriteFailure};
+use mongodb::error::{CommandError, Error, ErrorKind as Driver, GridFsErrorKind, WriteFailure};
 use sandclock_core::{BackendError, Effect, ErrorKind};
 
 /// The server's code for a key that is there already.
@@ -91,6 +91,9 @@ fn judge(error: &Error) -> (ErrorKind, Effect) {
             (ErrorKind::Timeout, Unknown)
         }
         Driver::Io(_) | Driver::ConnectionPoolCleared { .. } => (ErrorKind::Unavailable, Unknown),
+        Driver::GridFs(GridFsErrorKind::FileNotFound { .. }) => (ErrorKind::NotFound, None),
+        // Of a file that is there a piece is missing or has another size.
+        Driver::GridFs(_) => (ErrorKind::Corrupt, None),
         Driver::Bson(_) => (ErrorKind::Corrupt, Unknown),
         _ => (ErrorKind::Unexpected, Unknown),
     };

@@ -17,6 +17,10 @@ pub(crate) struct Guards {
     pub(crate) bounded: bool,
     /// A Go master sees output that comes after the end.
     pub(crate) late_output: bool,
+    /// A release serves only if what the caller saw serves.
+    pub(crate) as_seen: bool,
+    /// A module is what its digest says.
+    pub(crate) digest: bool,
 }
 
 impl Default for Guards {
@@ -29,6 +33,8 @@ impl Default for Guards {
             lease: true,
             bounded: true,
             late_output: true,
+            as_seen: true,
+            digest: true,
         }
     }
 }

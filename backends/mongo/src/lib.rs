@@ -8,9 +8,10 @@
 //!   the bytes that they are made of. [`go_log`] shows a Go master's clients what its log would.
 //! - [`output`]: chunks of output.
 //! - [`outbox`] and [`alerts`]: the alert outbox, and an alert's document.
+//! - [`plugins`]: the plugin store, with its modules in GridFS.
 //! - [`error`]: the one place where the driver's errors get their meaning.
 //!
-//! Every change of a run or an alert is one conditional step on one document. So nothing here needs a
+//! Every change of a run, an alert or a plugin is one conditional step on one document. So nothing here needs a
 //! transaction or a leader, and a single server will do as well as a replica set. The server must be 4.4 or
 //! later. Nothing is acknowledged before a majority has it in the journal.
 
@@ -30,6 +31,7 @@ mod lists;
 mod mutant;
 mod outbox;
 mod output;
+mod plugins;
 mod raw;
 mod runs;
 mod schema;
@@ -92,6 +94,7 @@ fn records(store: Arc<Store>) -> Records {
     Records {
         sink: Arc::<Store>::clone(&store),
         runs: Arc::<Store>::clone(&store),
-        outbox: store,
+        outbox: Arc::<Store>::clone(&store),
+        plugins: store,
     }
 }

@@ -25,6 +25,10 @@ pub enum Mutant {
     Unbounded,
     /// A Go master does not see output that comes after the end.
     LateOutputHidden,
+    /// A release serves whatever serves meanwhile.
+    ServedBlindly,
+    /// A module is handed out without a look at its digest.
+    Unverified,
 }
 
 impl Mutant {
@@ -38,6 +42,8 @@ impl Mutant {
             Self::NoLease => &mut guards.lease,
             Self::Unbounded => &mut guards.bounded,
             Self::LateOutputHidden => &mut guards.late_output,
+            Self::ServedBlindly => &mut guards.as_seen,
+            Self::Unverified => &mut guards.digest,
         };
         *guard = false;
         guards

@@ -45,7 +45,7 @@ fn after(wait: Duration) -> Document {
     doc! { "$add": ["$$NOW", i64::try_from(millis).unwrap_or_default()] }
 }
 
-fn is_duplicate(error: &Error) -> bool {
+pub(crate) fn is_duplicate(error: &Error) -> bool {
     matches!(
         error.kind.as_ref(),
         Driver::Write(WriteFailure::WriteError(error)) if error.code == DUPLICATE_KEY

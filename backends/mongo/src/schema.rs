@@ -5,6 +5,8 @@
 //! | `log` (configurable) | runs, ours and those of a Go fleet | an ObjectId, which is the place in the order |
 //! | `output` | chunks of output | run, attempt and seq |
 //! | `alerts` | the outbox | an ObjectId, which is the place in the order |
+//! | `plugins` | plugins with their releases | an ObjectId |
+//! | `modules.files`, `modules.chunks` | the modules of releases, in GridFS | theirs |
 //!
 //! A run is one document all its life, so that every change of it is one atomic step, on a single server
 //! as on a replica set. What a Go master knows is on top, what is ours under `sandclock`. While a run is
@@ -25,8 +27,16 @@ pub(crate) const OUTPUT: &str = "output";
 /// The outbox.
 pub(crate) const ALERTS: &str = "alerts";
 
+/// The plugins.
+pub(crate) const PLUGINS: &str = "plugins";
+
+/// The GridFS bucket of their modules, and its collections.
+pub(crate) const MODULES: &str = "modules";
+const FILES: &str = "modules.files";
+const CHUNKS: &str = "modules.chunks";
+
 /// The collections beside the runs.
-pub(crate) const BESIDE: [&str; 2] = [OUTPUT, ALERTS];
+pub(crate) const BESIDE: [&str; 5] = [OUTPUT, ALERTS, PLUGINS, FILES, CHUNKS];
 
 /// The oldest server, by major and minor version: the driver speaks to no older one.
 pub(crate) const OLDEST: (i32, i32) = (4, 4);
@@ -64,6 +74,24 @@ pub(crate) mod alert {
     pub(crate) const STATE: &str = "state";
     /// The run it is about.
     pub(crate) const RUN: &str = "run";
+}
+
+/// Members of a plugin.
+pub(crate) mod plugin {
+    /// Its name.
+    pub(crate) const NAME: &str = "plugin";
+    /// Its releases, in the order in which they were pushed.
+    pub(crate) const RELEASES: &str = "releases";
+    /// A release's version, as a path.
+    pub(crate) const VERSION: &str = "releases.version";
+    /// A release's digest, as a path.
+    pub(crate) const DIGEST: &str = "releases.digest";
+    /// A release's file in GridFS, as a path.
+    pub(crate) const FILE: &str = "releases.file";
+    /// The version that serves; null or missing if none does.
+    pub(crate) const SERVING: &str = "serving";
+    /// The version that served before.
+    pub(crate) const BEFORE: &str = "before";
 }
 
 /// An index of a collection.
@@ -136,10 +164,32 @@ fn alerts() -> [Index; 6] {
     ]
 }
 
+fn plugins() -> [Index; 2] {
+    [
+        index(doc! { plugin::NAME: 1 }).unique(),
+        index(doc! { plugin::DIGEST: 1 }),
+    ]
+}
+
+/// The indexes that GridFS prescribes. The driver makes them with the first large file only.
+fn files() -> Index {
+    index(doc! { "filename": 1, "uploadDate": 1 })
+}
+
+fn chunks() -> Index {
+    index(doc! { "files_id": 1, "n": 1 }).unique()
+}
+
 /// Makes the indexes that are missing. An index on the same keys that somebody else made under another
 /// name serves as well, unless it must be unique.
 pub(crate) async fn create_indexes(db: &Database, log: &str) -> mongodb::error::Result<()> {
-    let all = [(log, runs()), (ALERTS, alerts())];
+    let all = [
+        (log, Vec::from(runs())),
+        (ALERTS, Vec::from(alerts())),
+        (PLUGINS, Vec::from(plugins())),
+        (FILES, vec![files()]),
+        (CHUNKS, vec![chunks()]),
+    ];
     for (collection, indexes) in all {
         let collection = db.collection::<Document>(collection);
         for index in indexes {

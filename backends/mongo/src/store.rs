@@ -8,7 +8,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use mongodb::bson::{Document, RawDocumentBuf, doc};
-use mongodb::options::{ClientOptions, WriteConcern};
+use mongodb::gridfs::GridFsBucket;
+use mongodb::options::{ClientOptions, GridFsBucketOptions, WriteConcern};
 use mongodb::{Client, Collection, Cursor, Database};
 use sandclock_core::backend::Result;
 use sandclock_core::error::WithSources;
@@ -17,11 +18,17 @@ use sandclock_core::{BackendError, ErrorKind};
 use crate::config::MongoConfig;
 use crate::error::{Access, from_driver, late};
 use crate::guards::Guards;
-use crate::schema::{self, ALERTS, OLDEST, OPEN, OUTPUT};
+use crate::schema::{self, ALERTS, MODULES, OLDEST, OPEN, OUTPUT, PLUGINS};
 use crate::writer::{Target, Update, Upserted, Writer};
 
 /// An index on a collection that a Go fleet has filled for years takes its time.
 const INDEX_TIMEOUT: Duration = Duration::from_secs(3_600);
+
+/// A plugin's module of the largest size may take this long on its way, if a call's deadline is shorter.
+const TRANSFER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A piece of a module. A document may have four times as much.
+const CHUNK_BYTES: u32 = 4 << 20;
 
 /// Everything behind the contracts.
 #[derive(Debug)]
@@ -29,6 +36,8 @@ pub(crate) struct Store {
     pub(crate) runs: Collection<RawDocumentBuf>,
     pub(crate) output: Collection<Document>,
     pub(crate) alerts: Collection<Document>,
+    pub(crate) plugins: Collection<Document>,
+    pub(crate) modules: GridFsBucket,
     pub(crate) writer: Writer,
     pub(crate) guards: Guards,
     client: Client,
@@ -55,6 +64,8 @@ impl Store {
             runs: db.collection(&config.collection),
             output: db.collection(OUTPUT),
             alerts: db.collection(ALERTS),
+            plugins: db.collection(PLUGINS),
+            modules: db.gridfs_bucket(modules()),
             writer: Writer::start(target),
             guards,
             client,
@@ -118,6 +129,18 @@ impl Store {
     ) -> Result<T> {
         self.is_open(op)?;
         in_time(op, Access::Write, self.timeout, async { work.await }).await
+    }
+
+    /// Reads or writes a module, within a deadline for large ones.
+    pub(crate) async fn transfer<T>(
+        &self,
+        op: &'static str,
+        access: Access,
+        work: impl Future<Output = mongodb::error::Result<T>>,
+    ) -> Result<T> {
+        self.is_open(op)?;
+        let timeout = self.timeout.max(TRANSFER_TIMEOUT);
+        in_time(op, access, timeout, work).await
     }
 }
 
@@ -183,6 +206,13 @@ const CERTIFICATES: [&str; 3] = [
     "received fatal alert",
     "received corrupt message",
 ];
+
+fn modules() -> GridFsBucketOptions {
+    GridFsBucketOptions::builder()
+        .bucket_name(MODULES.to_owned())
+        .chunk_size_bytes(CHUNK_BYTES)
+        .build()
+}
 
 /// A server that is there, and with which no encrypted connection can be agreed on.
 fn refused_tls(mut error: BackendError) -> BackendError {

@@ -41,6 +41,7 @@ pub mod layer;
 pub mod leadership;
 #[cfg(feature = "test-util")]
 pub mod memory;
+pub mod plugins;
 pub mod protocol;
 pub mod records;
 pub mod runs;
@@ -56,6 +57,7 @@ pub use in_progress::InProgress;
 pub use jobs::{BrokenJob, JobEvent, JobRecord, JobSnapshot, JobStore, StoredJob};
 pub use kills::{Kill, Kills};
 pub use leadership::{Candidate, Leadership, Seat};
+pub use plugins::{ModuleDigest, PluginStore, Release, StoredPlugin};
 pub use records::{
     DoneRecord, Generation, Mark, Nonce, OpenRecord, OpenState, Pinned, RecordSeen, Span,
     WaitRecord, owed_since,
@@ -170,4 +172,6 @@ pub struct Records {
     pub runs: Arc<dyn RunQuery>,
     /// Alerts on their way.
     pub outbox: Arc<dyn AlertOutbox>,
+    /// The fleet's plugins.
+    pub plugins: Arc<dyn PluginStore>,
 }

@@ -38,6 +38,7 @@ pub mod lockstep;
 pub mod outbox;
 pub mod output;
 mod plain;
+pub mod plugins;
 pub mod policy;
 pub mod run_lists;
 mod run_log;
@@ -301,6 +302,16 @@ macro_rules! records_cases {
                 a_late_answer_changes_nothing
                 a_person_can_retry_and_acknowledge
                 a_list_is_newest_first
+            }
+            plugins: {
+                a_pushed_module_comes_back
+                releases_are_listed_last_first
+                a_release_never_changes
+                a_bad_push_is_refused
+                one_of_many_pushes_is_the_release
+                a_serve_needs_what_serves
+                one_of_many_serves
+                a_withdrawn_release_is_gone
             }
         }
     };

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use sandclock_core::backend::{
-    Alert, AlertOutbox, DoneRecord, Fence, LogPage, OutputChunk, Page, PageToken, Records, Result,
-    RunFilter, RunHeader, RunQuery, RunRecord, RunSink,
+    Alert, AlertId, AlertOutbox, AlertState, ClaimedAlert, DoneRecord, Fence, LogPage,
+    ModuleDigest, OutputChunk, Page, PageToken, PluginStore, Records, Release, Result, RunFilter,
+    RunHeader, RunQuery, RunRecord, RunSink, StoredPlugin,
 };
-use sandclock_core::backend::{AlertId, AlertState, ClaimedAlert};
 use sandclock_core::job::JobName;
 use sandclock_core::ports::History;
 use sandclock_core::run::RunId;
@@ -30,7 +31,8 @@ pub(super) fn over(line: &Arc<Line>, inner: Records) -> Records {
     Records {
         sink: Arc::<Over>::clone(&over),
         runs: Arc::<Over>::clone(&over),
-        outbox: over,
+        outbox: Arc::<Over>::clone(&over),
+        plugins: over,
     }
 }
 
@@ -132,5 +134,28 @@ impl AlertOutbox for Over {
         limit: u32,
     ) -> Result<Page<Alert>> {
         self.inner.outbox.list(state, page, limit).await
+    }
+}
+
+#[async_trait]
+impl PluginStore for Over {
+    async fn push(&self, release: &Release, module: &Bytes) -> Result<()> {
+        self.inner.plugins.push(release, module).await
+    }
+
+    async fn list(&self) -> Result<Vec<StoredPlugin>> {
+        self.inner.plugins.list().await
+    }
+
+    async fn module(&self, digest: &ModuleDigest) -> Result<Bytes> {
+        self.inner.plugins.module(digest).await
+    }
+
+    async fn serve(&self, plugin: &str, from: Option<&str>, to: Option<&str>) -> Result<()> {
+        self.inner.plugins.serve(plugin, from, to).await
+    }
+
+    async fn withdraw(&self, plugin: &str, version: &str) -> Result<()> {
+        self.inner.plugins.withdraw(plugin, version).await
     }
 }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use sandclock_core::ErrorKind;
 use sandclock_core::backend::{
-    Alert, AlertId, AlertState, Coordination, Decided, Fence, Kill, OpenRecord, Pinned,
-    Precondition, Request, RunFilter, RunHeader, RunRecord, SessionId, Triggered, Versioned,
+    Alert, AlertId, AlertState, Coordination, Decided, Fence, Kill, ModuleDigest, OpenRecord,
+    Pinned, Precondition, Release, Request, RunFilter, RunHeader, RunRecord, SessionId, Triggered,
+    Versioned,
 };
 use sandclock_core::ports::AlertDraft;
 use sandclock_core::run::{RunId, RunKey, RunState};
@@ -326,4 +328,46 @@ async fn a_damaged_alert_or_kill_stops_no_other() {
     let mut kills = jobs.kills.watch().await.expect("watch");
     let first = futures_util::StreamExt::next(&mut kills).await;
     assert_eq!(first.expect("a kill").expect("a kill").run, alert("b").run);
+}
+
+/// A module that is not what was pushed is not handed out; a release that nobody can read hides no other.
+#[tokio::test]
+async fn a_damaged_plugin_hides_nothing_and_serves_nobody() {
+    let home = Home::new();
+    let store = home.open().records();
+    let modules = ["good", "bad"].map(|text| Bytes::from_static(text.as_bytes()));
+    let releases = modules.each_ref().map(|module| Release {
+        plugin: "acme".to_owned(),
+        version: ModuleDigest::of(module).as_str()[..8].to_owned(),
+        digest: ModuleDigest::of(module),
+        bytes: module.len() as u64,
+        pushed_by: "ann".to_owned(),
+        pushed_at: at(1),
+    });
+    for (release, module) in releases.iter().zip(&modules) {
+        store.plugins.push(release, module).await.expect("push");
+    }
+    drop(store);
+    let [good, bad] = &releases;
+    let changed = format!(
+        "UPDATE modules SET module = x'00' WHERE digest = '{}'",
+        bad.digest
+    );
+    by_hand(&home, &changed);
+    let store = home.open().records();
+    let refused = store.plugins.module(&bad.digest).await;
+    assert_eq!(refused.expect_err("changed").kind, ErrorKind::Corrupt);
+    assert_eq!(
+        store.plugins.module(&good.digest).await.expect("module"),
+        modules[0]
+    );
+    drop(store);
+    let unreadable = format!(
+        "UPDATE releases SET digest = 'x' WHERE version = '{}'",
+        bad.version
+    );
+    by_hand(&home, &unreadable);
+    let listed = home.open().records().plugins.list().await.expect("list");
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].releases, std::slice::from_ref(good));
 }

@@ -62,6 +62,24 @@ fn files_of_others_are_refused() {
     refused(ErrorKind::InvalidConfig, "newer version");
 }
 
+/// What an earlier program made is upgraded when it is opened, with all that is in it.
+#[tokio::test]
+async fn an_older_file_is_upgraded() {
+    let home = Home::new();
+    planned_job(&home.open().coordination(), "kept").await;
+    let older = rusqlite::Connection::open(home.path()).expect("open");
+    let before_plugins = "DROP TABLE plugins; DROP TABLE releases; DROP TABLE modules;
+                          PRAGMA user_version = 1;";
+    older.execute_batch(before_plugins).expect("tables 1");
+    drop(older);
+    for _ in 0..2 {
+        let store = home.open();
+        let jobs = store.coordination().jobs.snapshot().await;
+        assert_eq!(jobs.expect("snapshot").jobs.len(), 1);
+        assert_eq!(store.records().plugins.list().await.expect("list"), []);
+    }
+}
+
 #[test]
 fn a_missing_folder_is_named() {
     let home = Home::new();

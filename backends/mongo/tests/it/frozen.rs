@@ -1,5 +1,5 @@
 //! The documents of each form that was ever written, frozen as bytes: runs that began, ended, or were skipped, output,
-//! and an alert. They are what is written today, or else they stay readable, with members that a later program adds
+//! an alert, and a plugin with its module. They are what is written today, or else they stay readable, with members that a later program adds
 //! (S13).
 
 use mongodb::Database;
@@ -10,12 +10,21 @@ use sandclock_core::run::{RunId, RunState, hex};
 
 use crate::alerts::alert;
 use crate::fresh::Own;
+use crate::modules::{push, release};
 use crate::scene::{chunk, done, fence, header};
 
-/// Form 1: in each line a collection and a document, as hexadecimal BSON. What the driver draws as an id is zero.
+/// Form 1: in each line a collection and a document, as hexadecimal BSON. What the driver draws as an id or reads off
+/// its clock is zero.
 const V1: &str = include_str!("golden/v1.txt");
 
-const COLLECTIONS: [&str; 3] = ["log", "output", "alerts"];
+const COLLECTIONS: [&str; 6] = [
+    "log",
+    "output",
+    "alerts",
+    "plugins",
+    "modules.files",
+    "modules.chunks",
+];
 
 /// Leaves a document of each kind.
 async fn write(store: &Records) {
@@ -34,6 +43,26 @@ async fn write(store: &Records) {
     }
     let alert = alert(0, Some("disk"));
     store.outbox.put(&[alert]).await.expect("put");
+    push(store, "1.0.0").await;
+    let serve = store.plugins.serve("acme", None, Some("1.0.0")).await;
+    serve.expect("serve");
+}
+
+/// Sets what is another each time to zero.
+fn zero(value: &mut Bson) {
+    match value {
+        Bson::ObjectId(id) => *id = ObjectId::from_bytes([0; 12]),
+        Bson::Array(items) => items.iter_mut().for_each(zero),
+        Bson::Document(document) => zero_all(document),
+        _ => {}
+    }
+}
+
+fn zero_all(document: &mut Document) {
+    document.iter_mut().for_each(|(_, value)| zero(value));
+    if let Some(at) = document.get_mut("uploadDate") {
+        *at = Bson::DateTime(mongodb::bson::DateTime::from_millis(0));
+    }
 }
 
 /// What is there, as lines of the frozen form.
@@ -48,9 +77,7 @@ async fn written(db: &Database) -> String {
             .expect("find");
         while found.advance().await.expect("advance") {
             let mut document = found.deserialize_current().expect("a document");
-            if let Some(id @ Bson::ObjectId(_)) = document.get_mut("_id") {
-                *id = Bson::ObjectId(ObjectId::from_bytes([0; 12]));
-            }
+            zero_all(&mut document);
             let raw = RawDocumentBuf::try_from(&document).expect("BSON");
             let bytes = raw.as_bytes();
             lines = format!("{lines}{name} {}\n", hex(bytes, bytes.len()));
@@ -70,7 +97,8 @@ async fn thaw(db: &Database, change: fn(&mut Document)) {
         let bytes = digits.as_bytes().chunks(2).map(byte).collect();
         let raw = RawDocumentBuf::from_bytes(bytes).expect("BSON");
         let mut document = Document::try_from(&*raw).expect("a document");
-        if document.get_object_id("_id").is_ok() {
+        // A file is what its chunks and its release name.
+        if collection != "modules.files" && document.get_object_id("_id").is_ok() {
             document.insert("_id", ObjectId::new());
         }
         change(&mut document);
@@ -100,6 +128,13 @@ async fn is_understood(store: &Records) {
     assert_eq!(bytes, b"one\n\xff\0");
     let alerts = store.outbox.list(None, None, 10).await.expect("alerts");
     assert_eq!(alerts.items, [alert(0, Some("disk"))]);
+    let plugins = store.plugins.list().await.expect("plugins");
+    assert_eq!(plugins.len(), 1, "{plugins:?}");
+    let acme = &plugins[0];
+    assert_eq!(acme.releases, [release("1.0.0")]);
+    assert_eq!(acme.serving.as_deref(), Some("1.0.0"));
+    let module = store.plugins.module(&acme.releases[0].digest).await;
+    assert!(module.is_ok(), "{module:?}");
 
     let end = done("running", 0, RunState::Succeeded, "true");
     store.sink.finish(&end).await.expect("finish");

@@ -14,6 +14,7 @@ mod foreign;
 mod fresh;
 mod frozen;
 mod large;
+mod modules;
 mod mutants;
 mod open;
 mod proxy;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use sandclock_backend_mongo::{Mutant, connect_with_mutant};
 use sandclock_core::backend::Records;
-use sandclock_testkit::conformance::{RecordsEnv, outbox, output, runs};
+use sandclock_testkit::conformance::{RecordsEnv, outbox, output, plugins, runs};
 
 use crate::fresh::Own;
 use crate::{foreign, large, wire};
@@ -91,4 +91,23 @@ async fn late_output_that_is_hidden_is_caught() {
     let own = Own::new();
     let store = defective(&own, mutant).await;
     is_caught(mutant, wire::late_output_is_shown(&own, &store)).await;
+}
+
+#[tokio::test]
+async fn a_release_that_serves_blindly_is_caught() {
+    let mutant = Mutant::ServedBlindly;
+    let env = env(mutant).await;
+    is_caught(mutant, plugins::one_of_many_serves(&env)).await;
+}
+
+#[tokio::test]
+async fn a_module_that_nobody_verified_is_caught() {
+    let mutant = Mutant::Unverified;
+    let own = Own::new();
+    let store = defective(&own, mutant).await;
+    is_caught(
+        mutant,
+        crate::modules::a_changed_module_is_refused(&own, &store),
+    )
+    .await;
 }

@@ -134,7 +134,16 @@ async fn the_log_has_the_name_that_it_is_given() {
         .map(|collection| collection.name)
         .collect();
     names.sort();
-    assert_eq!(names, ["alerts", "job"]);
+    assert_eq!(
+        names,
+        [
+            "alerts",
+            "job",
+            "modules.chunks",
+            "modules.files",
+            "plugins"
+        ]
+    );
     let found = db
         .collection::<Document>("job")
         .count_documents(doc! { "jobName": "a" })

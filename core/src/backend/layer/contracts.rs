@@ -5,15 +5,16 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use super::{Layer, Layered, Op};
 use crate::backend::{
     Adopt, Adopted, Alert, AlertId, AlertOutbox, AlertState, Candidate, ClaimedAlert, Cursor,
     Decide, Decided, DoneRecord, End, Ended, Events, Fence, FireEvent, FireFeed, FireView, Fires,
-    JobEvent, JobSnapshot, JobStore, Kill, Kills, Leadership, LogPage, OutputChunk, Page,
-    PageToken, Precondition, RecordSeen, Request, Result, RunFilter, RunHeader, RunQuery,
-    RunRecord, RunSink, Session, SessionEvent, SessionId, Sessions, Settle, Settled, StoredJob,
-    Take, Taken, Triggered, Versioned, WorkerInfo,
+    JobEvent, JobSnapshot, JobStore, Kill, Kills, Leadership, LogPage, ModuleDigest, OutputChunk,
+    Page, PageToken, PluginStore, Precondition, RecordSeen, Release, Request, Result, RunFilter,
+    RunHeader, RunQuery, RunRecord, RunSink, Session, SessionEvent, SessionId, Sessions, Settle,
+    Settled, StoredJob, StoredPlugin, Take, Taken, Triggered, Versioned, WorkerInfo,
 };
 use crate::job::{Job, JobName};
 use crate::ports::History;
@@ -316,6 +317,39 @@ impl<L: Layer, T: AlertOutbox + ?Sized> AlertOutbox for Layered<L, T> {
     ) -> Result<Page<Alert>> {
         (self.layer)
             .call(Op::OutboxList, || self.inner.list(state, page, limit))
+            .await
+    }
+}
+
+#[async_trait]
+impl<L: Layer, T: PluginStore + ?Sized> PluginStore for Layered<L, T> {
+    async fn push(&self, release: &Release, module: &Bytes) -> Result<()> {
+        (self.layer)
+            .call(Op::PluginsPush, || self.inner.push(release, module))
+            .await
+    }
+
+    async fn list(&self) -> Result<Vec<StoredPlugin>> {
+        (self.layer)
+            .call(Op::PluginsList, || self.inner.list())
+            .await
+    }
+
+    async fn module(&self, digest: &ModuleDigest) -> Result<Bytes> {
+        (self.layer)
+            .call(Op::PluginsModule, || self.inner.module(digest))
+            .await
+    }
+
+    async fn serve(&self, plugin: &str, from: Option<&str>, to: Option<&str>) -> Result<()> {
+        (self.layer)
+            .call(Op::PluginsServe, || self.inner.serve(plugin, from, to))
+            .await
+    }
+
+    async fn withdraw(&self, plugin: &str, version: &str) -> Result<()> {
+        (self.layer)
+            .call(Op::PluginsWithdraw, || self.inner.withdraw(plugin, version))
             .await
     }
 }

@@ -80,6 +80,7 @@ impl Records {
             sink: Layered::new(layer, self.sink),
             runs: Layered::new(layer, self.runs),
             outbox: Layered::new(layer, self.outbox),
+            plugins: Layered::new(layer, self.plugins),
         }
     }
 }

@@ -41,7 +41,7 @@ macro_rules! ops {
 
 // A put or delete with a precondition would meet its own effect as a conflict; a second session would live
 // beside the first until its lease ends; a second rebind finds a fence that is its own; a second claim of
-// alerts takes further ones. All else, sent twice, is recognised by nonce, fence, id or version, or its
+// alerts takes further ones; and a plugin's release may have been changed back, or pushed again, in between. All else, sent twice, is recognised by nonce, fence, id or version, or its
 // caller is told to look again.
 ops! {
     JobsSnapshot "jobs.snapshot" Always
@@ -83,4 +83,9 @@ ops! {
     OutboxFailed "outbox.failed" Always
     OutboxSet "outbox.set" Always
     OutboxList "outbox.list" Always
+    PluginsPush "plugins.push" Always
+    PluginsList "plugins.list" Always
+    PluginsModule "plugins.module" Always
+    PluginsServe "plugins.serve" OnlyWithoutEffect
+    PluginsWithdraw "plugins.withdraw" OnlyWithoutEffect
 }

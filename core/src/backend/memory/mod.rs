@@ -22,6 +22,7 @@ mod kills;
 mod leadership;
 mod mutant;
 mod outbox;
+mod plugins;
 mod runs;
 mod sessions;
 mod state;
@@ -83,7 +84,8 @@ impl MemoryStore {
         Records {
             sink: Arc::<Self>::clone(&this),
             runs: Arc::<Self>::clone(&this),
-            outbox: this,
+            outbox: Arc::<Self>::clone(&this),
+            plugins: this,
         }
     }
 

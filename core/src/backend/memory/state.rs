@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::history::{Event, History};
 use super::mutant::{Lens, StepOf, StoreMutant};
 use super::outbox::Outbox;
+use super::plugins::Plugins;
 use super::runs::RunLog;
 use crate::backend::protocol::{Change, Facts, REQUEST_LIFE, Step};
 use crate::backend::{
@@ -56,6 +57,7 @@ pub(super) struct State {
     pub(super) requests: BTreeMap<(JobName, String), Instant>,
     pub(super) runs: RunLog,
     pub(super) outbox: Outbox,
+    pub(super) plugins: Plugins,
 }
 
 impl State {
@@ -78,6 +80,7 @@ impl State {
             requests: BTreeMap::new(),
             runs: RunLog::default(),
             outbox: Outbox::default(),
+            plugins: Plugins::default(),
         }
     }
 

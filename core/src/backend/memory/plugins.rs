@@ -1,0 +1,107 @@
+//! The plugin store of the model.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::MemoryStore;
+use crate::backend::{ModuleDigest, PluginStore, Release, Result, StoredPlugin};
+use crate::error::{BackendError, ErrorKind};
+
+/// Plugins by name, and their modules.
+#[derive(Debug, Default)]
+pub(super) struct Plugins {
+    plugins: BTreeMap<String, StoredPlugin>,
+    modules: BTreeMap<ModuleDigest, Bytes>,
+}
+
+/// The plugin's release of this version.
+fn release<'a>(plugin: &'a StoredPlugin, version: &str) -> Option<&'a Release> {
+    let mut releases = plugin.releases.iter();
+    releases.find(|release| release.version == version)
+}
+
+impl Plugins {
+    fn push(&mut self, new: &Release, module: &Bytes) -> Result<()> {
+        let plugin = self.plugins.entry(new.plugin.clone());
+        let plugin = plugin.or_insert_with(|| StoredPlugin {
+            name: new.plugin.clone(),
+            releases: Vec::new(),
+            serving: None,
+            before: None,
+        });
+        match release(plugin, &new.version) {
+            Some(old) => old.is_repeated_by(new),
+            None => {
+                plugin.releases.insert(0, new.clone());
+                self.modules.insert(new.digest.clone(), module.clone());
+                Ok(())
+            }
+        }
+    }
+
+    fn serve(&mut self, name: &str, from: Option<&str>, to: Option<&str>) -> Result<()> {
+        const OP: &str = "plugins.serve";
+        let plugin = self.plugins.get_mut(name);
+        let known = |plugin: &&mut StoredPlugin| to.is_none_or(|to| release(plugin, to).is_some());
+        let Some(plugin) = plugin.filter(known) else {
+            return Err(BackendError::new(OP, ErrorKind::NotFound).context(name));
+        };
+        if plugin.serving.as_deref() == to {
+            return Ok(());
+        }
+        if plugin.serving.as_deref() != from {
+            return Err(BackendError::new(OP, ErrorKind::Conflict).context(name));
+        }
+        plugin.before = plugin.serving.take();
+        plugin.serving = to.map(str::to_owned);
+        Ok(())
+    }
+
+    fn withdraw(&mut self, name: &str, version: &str) -> Result<()> {
+        const OP: &str = "plugins.withdraw";
+        let Some(plugin) = self.plugins.get_mut(name) else {
+            return Ok(());
+        };
+        if plugin.serving.as_deref() == Some(version) {
+            return Err(BackendError::new(OP, ErrorKind::Conflict).context(name));
+        }
+        plugin.releases.retain(|release| release.version != version);
+        plugin.before.take_if(|before| before == version);
+        if plugin.releases.is_empty() {
+            self.plugins.remove(name);
+        }
+        let kept = self.plugins.values().flat_map(|plugin| &plugin.releases);
+        let kept: Vec<_> = kept.map(|release| &release.digest).collect();
+        self.modules.retain(|digest, _| kept.contains(&digest));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl PluginStore for MemoryStore {
+    async fn push(&self, release: &Release, module: &Bytes) -> Result<()> {
+        release.check(module)?;
+        (self.shared).change(|state| state.plugins.push(release, module))
+    }
+
+    async fn list(&self) -> Result<Vec<StoredPlugin>> {
+        Ok((self.shared).change(|state| state.plugins.plugins.values().cloned().collect()))
+    }
+
+    async fn module(&self, digest: &ModuleDigest) -> Result<Bytes> {
+        const OP: &str = "plugins.module";
+        let module = (self.shared).change(|state| state.plugins.modules.get(digest).cloned());
+        let missing = || BackendError::new(OP, ErrorKind::NotFound).context(digest);
+        digest.verified(module.ok_or_else(missing)?)
+    }
+
+    async fn serve(&self, plugin: &str, from: Option<&str>, to: Option<&str>) -> Result<()> {
+        (self.shared).change(|state| state.plugins.serve(plugin, from, to))
+    }
+
+    async fn withdraw(&self, plugin: &str, version: &str) -> Result<()> {
+        (self.shared).change(|state| state.plugins.withdraw(plugin, version))
+    }
+}
