@@ -88,6 +88,16 @@ impl Entry {
         }
     }
 
+    /// The generation and the timing that the job has if its schedule is read in this zone.
+    pub(super) fn in_zone(&self, zone: &str) -> (Generation, Timing) {
+        let mut job = Job::clone(&self.stored.job);
+        if let Some(schedule) = &mut job.schedule {
+            zone.clone_into(&mut schedule.time_zone);
+        }
+        let generation = Generation::of(&job, self.stored.created);
+        (generation, Timing::of(&job))
+    }
+
     /// The job as a claim of now would pin it.
     pub(super) fn pinned(&self) -> Pinned {
         Pinned {

@@ -255,6 +255,7 @@ impl<'a> Pass<'a> {
             mark: state.view.mark(job),
             records: state.view.records(job),
             held: state.claims.holds_any(job),
+            zone_before: state.zone_before.as_deref(),
             now: self.now.wall,
         };
         if let Some(mark) = sight.mark

@@ -115,7 +115,10 @@ fn judge_zone(shared: &Shared, state: &mut State) {
         return;
     }
     match &elder {
-        Some(elder) => tracing::error!("it takes nothing new: {elder}"),
+        Some(elder) => {
+            tracing::error!("it takes nothing new: {elder}");
+            state.zone_before = Some(elder.time_zone.clone());
+        }
         None => tracing::info!("it takes jobs again: nobody decides in another zone any more"),
     }
     state.elder = elder;

@@ -104,6 +104,8 @@ pub(super) struct State {
     pub(super) decides: bool,
     /// Whose zone counts instead of this worker's.
     pub(super) elder: Option<Elder>,
+    /// The zone that counted last instead of this worker's: its marks may still be there.
+    pub(super) zone_before: Option<String>,
     sessions: VecDeque<SessionId>,
     done_touched: bool,
 }
@@ -127,6 +129,7 @@ impl State {
             clock_doubted: false,
             decides: false,
             elder: None,
+            zone_before: None,
             sessions: VecDeque::new(),
             done_touched: false,
         }

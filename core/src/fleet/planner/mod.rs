@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use super::catalog::{Entry, Timing};
 use super::view::{Busy, JobRecords};
-use crate::backend::{DecideFate, Mark, Span, Versioned};
+use crate::backend::{DecideFate, Generation, Mark, Span, Versioned};
 use crate::job::Job;
 use crate::policy::{ConcurrencyPolicy, MisfirePolicy, ON_TIME};
 use crate::run::{Outcome, RunState};
@@ -81,6 +81,8 @@ pub(super) struct Sight<'a> {
     pub(super) records: Option<&'a JobRecords>,
     /// Whether this worker holds a run of it. That is known at once; the record comes with the feed.
     pub(super) held: bool,
+    /// The zone of the worker whose zone counted last instead of this worker's.
+    pub(super) zone_before: Option<&'a str>,
     /// The own wall clock.
     pub(super) now: Timestamp,
 }
@@ -99,6 +101,18 @@ impl Sight<'_> {
     fn is_occupied(&self) -> bool {
         let has_any = |records: &JobRecords| !records.open.is_empty() || !records.wait.is_empty();
         self.held || self.records.is_some_and(has_any)
+    }
+
+    /// How the job was due under this generation, if that is known, and why it is no longer.
+    fn before(&self, generation: Generation) -> Option<(Timing, &'static str)> {
+        let changed = self.entry.previous.clone();
+        let changed = changed.map(|known| (known, "the definition changed before it was decided"));
+        let moved = self.zone_before.map(|zone| self.entry.in_zone(zone));
+        let moved =
+            moved.map(|known| (known, "the fleet's time zone changed before it was decided"));
+        let mut known = changed.into_iter().chain(moved);
+        let ((_, timing), why) = known.find(|((known, _), _)| *known == generation)?;
+        Some((timing, why))
     }
 
     fn skipped(&self) -> Outcome {
@@ -145,15 +159,10 @@ fn plan_adopt(sight: Sight<'_>, old: Option<Mark>) -> Step {
         Some(since) => since.min(sight.now),
         None => sight.now,
     };
-    let owed = old.and_then(|old| match &sight.entry.previous {
-        Some((generation, Timing::Table(table))) if *generation == old.generation => {
-            let span = span(table, old.at, to)?;
-            Some((
-                span,
-                sight.missed("the definition changed before it was decided"),
-            ))
-        }
-        _ => None,
+    let owed = old.and_then(|old| {
+        let (timing, why) = sight.before(old.generation)?;
+        let span = span(timing.table()?, old.at, to)?;
+        Some((span, sight.missed(why)))
     });
     Step::Adopt(AdoptPlan { to, owed })
 }

@@ -83,6 +83,7 @@ fn step(entry: &Entry, mark_ms: i64, now_ms: i64, records: Option<&JobRecords>) 
         mark: Some(&mark(entry, mark_ms)),
         records,
         held: false,
+        zone_before: None,
         now: at(now_ms),
     })
 }
@@ -280,6 +281,7 @@ fn late_ticks_that_all_run_wait_for_an_own_run_that_the_feed_has_not_shown() {
             mark: Some(&mark(entry, 0)),
             records: None,
             held: true,
+            zone_before: None,
             now: at(now_ms),
         }))
     };
@@ -298,6 +300,7 @@ fn adoption_starts_at_the_change_and_never_ahead_of_the_clock() {
             mark: None,
             records: None,
             held: false,
+            zone_before: None,
             now: at(now_ms),
         }))
     };
@@ -324,9 +327,43 @@ fn what_the_old_definition_owed_is_given_up_in_one_record() {
         mark: Some(&mark),
         records: None,
         held: false,
+        zone_before: None,
         now: at(60_000),
     };
     assert_eq!(brief(&plan(sight)), "adopt 45000 owed Some(3)");
+}
+
+#[test]
+fn what_another_zone_owed_is_given_up_in_one_record() {
+    // As a Go master saves them: without a zone of its own, and without a word of when.
+    let daily = |zone: &str| {
+        entry("0 2 * * *", |job| {
+            job.schedule_since = None;
+            job.schedule.as_mut().unwrap().time_zone = zone.to_owned();
+        })
+    };
+    let (old, new) = (daily("Asia/Tokyo"), daily("UTC"));
+    let day = 24 * 3_600_000;
+    let mark = mark(&old, 0);
+    let owed = |zone_before| {
+        brief(&plan(Sight {
+            entry: &new,
+            mark: Some(&mark),
+            records: None,
+            held: false,
+            zone_before,
+            now: at(3 * day),
+        }))
+    };
+    assert_eq!(
+        owed(Some("Asia/Tokyo")),
+        format!("adopt {} owed Some(3)", 3 * day)
+    );
+    assert_eq!(
+        owed(Some("Europe/Paris")),
+        format!("adopt {} owed None", 3 * day)
+    );
+    assert_eq!(owed(None), format!("adopt {} owed None", 3 * day));
 }
 
 /// The ticks that a decision is about: those it passes over and its own.
