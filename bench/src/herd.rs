@@ -185,6 +185,7 @@ async fn due(store: &Coordination, number: usize, pinned: Pinned) -> Result<Deci
         fate: DecideFate::Run {
             policy: adopt.pinned.job.concurrency,
             busy,
+            in_turn: false,
         },
         pinned: adopt.pinned,
         prev: mark.value,

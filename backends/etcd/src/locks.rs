@@ -262,6 +262,7 @@ mod tests {
             fate: DecideFate::Run {
                 policy: ConcurrencyPolicy::Allow,
                 busy: Outcome::without_process(RunState::Skipped, "busy", at(decided_ms)),
+                in_turn: false,
             },
             worker: "w".to_owned(),
             nonce: Nonce(1),

@@ -54,6 +54,10 @@ pub enum DecideFate {
         policy: ConcurrencyPolicy,
         /// The record of a tick that is not admitted. The store appends nothing to it.
         busy: Outcome,
+        /// Nothing is recorded instead: a tick that is not admitted stays undecided (`Stale`), because its turn
+        /// is yet to come. This guard is not stable: a late duplicate of a refused request may be carried out once
+        /// the job is free. What it claims is an orphan then, as after a take.
+        in_turn: bool,
     },
     /// It is recorded so, without a run.
     Record(Outcome),

@@ -88,14 +88,12 @@ impl Entry {
         }
     }
 
-    /// The generation and the timing that the job has if its schedule is read in this zone.
-    pub(super) fn in_zone(&self, zone: &str) -> (Generation, Timing) {
+    /// When the job is due if its schedule is read in this zone, provided that its generation is then this one.
+    pub(super) fn in_zone(&self, zone: &str, generation: Generation) -> Option<Timing> {
         let mut job = Job::clone(&self.stored.job);
-        if let Some(schedule) = &mut job.schedule {
-            zone.clone_into(&mut schedule.time_zone);
-        }
-        let generation = Generation::of(&job, self.stored.created);
-        (generation, Timing::of(&job))
+        zone.clone_into(&mut job.schedule.as_mut()?.time_zone);
+        let is_it = Generation::of(&job, self.stored.created) == generation;
+        is_it.then(|| Timing::of(&job))
     }
 
     /// The job as a claim of now would pin it.

@@ -64,13 +64,6 @@ impl Claims {
         held.is_some_and(|run| run.nonce == nonce)
     }
 
-    /// Whether a run of the job is on its way or held.
-    pub(super) fn holds_any(&self, job: &JobName) -> bool {
-        let first = (job.clone(), RunKey::Tick(Timestamp::from_millis(i64::MIN)));
-        let next = self.held.range(first..).next();
-        next.is_some_and(|((next, _), _)| next == job)
-    }
-
     /// Whether this claim is known: on its way, held, or done with.
     pub(super) fn knows(&self, job: &JobName, key: &RunKey, nonce: Nonce) -> bool {
         self.holds(job, key, nonce) || self.finished.0.contains(&nonce)

@@ -254,8 +254,8 @@ impl<'a> Pass<'a> {
             entry: state.catalog.get(job)?,
             mark: state.view.mark(job),
             records: state.view.records(job),
-            held: state.claims.holds_any(job),
-            zone_before: state.zone_before.as_deref(),
+            // Whoever stands back adopts nothing.
+            zone_before: (state.zone_before.as_deref()).filter(|_| !state.stands_back()),
             now: self.now.wall,
         };
         if let Some(mark) = sight.mark

@@ -119,7 +119,12 @@ fn judge_zone(shared: &Shared, state: &mut State) {
             tracing::error!("it takes nothing new: {elder}");
             state.zone_before = Some(elder.time_zone.clone());
         }
-        None => tracing::info!("it takes jobs again: nobody decides in another zone any more"),
+        None => {
+            tracing::info!("it takes jobs again: nobody decides in another zone any more");
+            // At once: who starts now does not know what the other zone owed.
+            let jobs: Vec<_> = state.catalog.iter().map(|(job, _)| job.clone()).collect();
+            state.touch_all(jobs);
+        }
     }
     state.elder = elder;
     shared.info_changed.notify_one();

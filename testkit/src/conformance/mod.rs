@@ -192,6 +192,7 @@ macro_rules! coordination_cases {
             }
             policy: {
                 forbid_skips_beside_every_open_record
+                a_tick_can_wait_for_its_turn
                 forbid_does_not_count_what_waits
                 allow_runs_beside
                 queue_lets_one_tick_wait

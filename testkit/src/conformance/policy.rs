@@ -1,11 +1,11 @@
 //! Cases on admission: what becomes of a tick that meets a busy job, under each concurrency policy.
 
-use sandclock_core::backend::{Decided, EndHow, Take, TakeFrom, Taken};
+use sandclock_core::backend::{DecideFate, Decided, EndHow, Take, TakeFrom, Taken};
 use sandclock_core::policy::ConcurrencyPolicy::{Allow, Forbid, Queue, Replace};
 use sandclock_core::run::{RunKey, RunState};
 
 use super::CoordinationEnv;
-use super::scene::{Scene, ended, tick, view};
+use super::scene::{Scene, ended, job, tick, view};
 
 const SKIPPED: Decided = Decided::Recorded(RunState::Skipped);
 
@@ -29,6 +29,35 @@ pub async fn forbid_skips_beside_every_open_record(env: &CoordinationEnv) {
     assert_eq!(scene.decide(300).await, SKIPPED, "its owner is gone");
     for seconds in [120, 180, 240, 300] {
         assert!(scene.done(&tick(seconds)).await.is_some(), "{seconds}");
+    }
+}
+
+/// A tick that has to run is not recorded as skipped: it stays undecided until the job is free.
+pub async fn a_tick_can_wait_for_its_turn(env: &CoordinationEnv) {
+    for policy in [Forbid, Queue] {
+        let scene = Scene::of(env, job(&format!("{policy:?}"), policy)).await;
+        let fence = scene.hold(60).await;
+        if policy == Queue {
+            assert_eq!(scene.decide(90).await, Decided::Waits);
+        }
+        let before = scene.mark().await;
+        let mut late = scene.plan(120).await;
+        if let DecideFate::Run { in_turn, .. } = &mut late.fate {
+            *in_turn = true;
+        }
+        assert_eq!(scene.send(&late).await, Decided::Stale, "{policy:?}");
+        assert_eq!(scene.mark().await, before, "nothing was decided");
+        assert!(
+            scene.done(&tick(120)).await.is_none(),
+            "nothing is recorded"
+        );
+        scene.succeed(&tick(60), fence).await;
+        if policy == Queue {
+            let (_, fence) = scene.take(&tick(90)).await;
+            scene.succeed(&tick(90), fence).await;
+        }
+        let held = scene.send(&late).await;
+        assert!(matches!(held, Decided::Held { .. }), "{policy:?}: {held:?}");
     }
 }
 

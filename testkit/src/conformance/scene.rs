@@ -174,6 +174,7 @@ impl<'a> Scene<'a> {
             fate: DecideFate::Run {
                 policy: self.pinned.job.concurrency,
                 busy: ended(RunState::Skipped),
+                in_turn: false,
             },
             worker: self.worker.clone(),
             nonce: nonce(),

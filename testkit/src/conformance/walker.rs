@@ -143,6 +143,7 @@ impl Side {
             DecideFate::Run {
                 policy: stored.job.concurrency,
                 busy: ended(RunState::Skipped),
+                in_turn: dice.once_in(3),
             }
         };
         let due = Decide {

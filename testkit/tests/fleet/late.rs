@@ -13,13 +13,13 @@ use sandclock_core::backend::{
 };
 use sandclock_core::fleet::{Worker, WorkerConfig};
 use sandclock_core::job::{Job, JobName, ScheduleSpec};
-use sandclock_core::policy::{ConcurrencyPolicy, Misfire, MisfirePolicy};
+use sandclock_core::policy::{ConcurrencyPolicy, Misfire, MisfirePolicy, RetryPolicy};
 use sandclock_core::ports::{Executor, ProcessEnd, Running, StartError};
 use sandclock_core::random::SplitMix64;
 use sandclock_core::run::{RunContext, RunKey, RunState};
 use sandclock_core::time::{SimClock, Timestamp};
 use sandclock_testkit::no_work::NoWork;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 const EPOCH: Timestamp = Timestamp::from_millis(1_750_000_000_000);
 /// How long a change of the store is on its way to the worker.
@@ -28,6 +28,8 @@ const LAG: Duration = Duration::from_secs(3);
 const TAKES: Duration = Duration::from_secs(1);
 /// Ticks that are late when the worker starts.
 const LATE: usize = 4;
+/// Virtual time by which they have all run.
+const DEADLINE: Duration = Duration::from_secs(600);
 
 /// A feed that tells everything late.
 #[derive(Debug)]
@@ -52,18 +54,21 @@ impl FireFeed for LateFeed {
     }
 }
 
-/// Processes that take their time.
+/// Processes that take their time, of which the first attempt fails.
 #[derive(Debug)]
-struct Slow;
+struct Slow {
+    fails: bool,
+}
 
 #[async_trait]
 impl Executor for Slow {
     async fn start(
         &self,
-        _run: &RunContext,
+        run: &RunContext,
         _alive_for: Duration,
     ) -> std::result::Result<Box<dyn Running>, StartError> {
-        Ok(Box::new(Self))
+        let fails = run.attempt == 1;
+        Ok(Box::new(Self { fails }))
     }
 }
 
@@ -71,7 +76,10 @@ impl Executor for Slow {
 impl Running for Slow {
     async fn wait(&mut self) -> ProcessEnd {
         sleep(TAKES).await;
-        NoWork.wait().await
+        ProcessEnd {
+            exit_code: Some(self.fails.into()),
+            ..NoWork.wait().await
+        }
     }
 
     fn terminate(&mut self, _grace: Duration) {}
@@ -86,6 +94,10 @@ fn job(concurrency: ConcurrencyPolicy) -> Job {
         schedule: Some(ScheduleSpec::utc("*/1 * * * *")),
         schedule_since: Some(EPOCH.minus(Duration::from_secs(60 * LATE as u64))),
         concurrency,
+        retry: RetryPolicy {
+            max: 1,
+            ..RetryPolicy::default()
+        },
         misfire: Misfire {
             policy: MisfirePolicy::All { max: 100 },
             ..Misfire::default()
@@ -117,7 +129,7 @@ async fn every_late_tick_runs(concurrency: ConcurrencyPolicy) {
         },
         store.records(),
         Arc::new(NoWork),
-        Arc::new(Slow),
+        Arc::new(Slow { fails: false }),
         Arc::new(SimClock::new(EPOCH, Instant::now(), 0, 0)),
         Box::new(SplitMix64::new(1)),
     );
@@ -133,7 +145,7 @@ async fn every_late_tick_runs(concurrency: ConcurrencyPolicy) {
     };
     let late = tokio::select! {
         _ = worker.run(pending()) => panic!("the worker stopped"),
-        late = all_ended => late,
+        late = timeout(DEADLINE, all_ended) => late.expect("every late tick ends"),
     };
     for run in &late {
         assert_eq!(run.state, RunState::Succeeded, "{concurrency:?}: {late:#?}");

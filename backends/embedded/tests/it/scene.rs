@@ -110,6 +110,7 @@ pub(crate) fn due(pinned: &Pinned, prev: Mark, nonce: u128) -> Decide {
         fate: DecideFate::Run {
             policy: pinned.job.concurrency,
             busy: outcome(RunState::Skipped),
+            in_turn: false,
         },
         worker: "w".to_owned(),
         nonce: Nonce(nonce),

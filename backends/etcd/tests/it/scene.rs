@@ -166,6 +166,7 @@ pub(crate) fn due(pinned: &Pinned, prev: Mark, seconds: i64) -> Decide {
         fate: DecideFate::Run {
             policy: pinned.job.concurrency,
             busy: outcome(RunState::Skipped),
+            in_turn: false,
         },
         worker: "w".to_owned(),
         nonce: Nonce(u128::from(seconds.unsigned_abs())),

@@ -7,8 +7,9 @@
 use super::state::State;
 use crate::backend::protocol::{Change, Facts};
 use crate::backend::{
-    Adopt, BrokenJob, Decide, DoneRecord, End, Fence, JobRecord, Kill, Mark, Nonce, OpenRecord,
-    OpenState, Pinned, Result, SessionId, Take, TakeFrom, Version, Versioned, WaitRecord,
+    Adopt, BrokenJob, Decide, DecideFate, DoneRecord, End, Fence, JobRecord, Kill, Mark, Nonce,
+    OpenRecord, OpenState, Pinned, Result, SessionId, Take, TakeFrom, Version, Versioned,
+    WaitRecord,
 };
 use crate::job::JobName;
 use crate::policy::ConcurrencyPolicy;
@@ -22,6 +23,8 @@ pub enum StoreMutant {
     MarkGuardBefore,
     /// A tick that meets a busy job is recorded without moving the mark (S7).
     BusyOutsideTheMark,
+    /// A tick that has to wait for its turn is recorded as skipped (late ticks that all run).
+    TurnNotKept,
     /// Ticks that are passed over get no record (S7).
     PassedOverUnrecorded,
     /// An end deletes the open record and leaves the done record to its caller (S7).
@@ -60,9 +63,10 @@ pub enum StoreMutant {
 
 impl StoreMutant {
     /// Every defect.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::MarkGuardBefore,
         Self::BusyOutsideTheMark,
+        Self::TurnNotKept,
         Self::PassedOverUnrecorded,
         Self::EndWithoutDone,
         Self::VersionNotCompared,
@@ -129,6 +133,9 @@ impl State {
             && let Some(mark) = self.marks.get(due.job()).filter(|m| m.value.at < due.fire)
         {
             due.prev.at = mark.value.at;
+        }
+        if let DecideFate::Run { in_turn, .. } = &mut due.fate {
+            *in_turn &= self.mutant != Some(StoreMutant::TurnNotKept);
         }
         due
     }

@@ -107,7 +107,11 @@ pub fn decide(
     let key = RunKey::Tick(due.fire);
     let answer = match &due.fate {
         DecideFate::Record(outcome) => record(&mut changes, due, outcome.clone()),
-        DecideFate::Run { policy, busy } => match admit(facts, job, *policy)? {
+        DecideFate::Run {
+            policy,
+            busy,
+            in_turn,
+        } => match admit(facts, job, *policy)? {
             Admission::Runs => {
                 changes.push(Change::Open(claimed(session, due, key.clone())));
                 Decided::Held {
@@ -123,6 +127,7 @@ pub fn decide(
                 }));
                 Decided::Waits
             }
+            Admission::Busy if *in_turn => return Ok(Step::unchanged(Decided::Stale)),
             Admission::Busy => record(&mut changes, due, busy.clone()),
         },
     };

@@ -79,8 +79,6 @@ pub(super) struct Sight<'a> {
     pub(super) mark: Option<&'a Versioned<Mark>>,
     /// Its open and waiting runs.
     pub(super) records: Option<&'a JobRecords>,
-    /// Whether this worker holds a run of it. That is known at once; the record comes with the feed.
-    pub(super) held: bool,
     /// The zone of the worker whose zone counted last instead of this worker's.
     pub(super) zone_before: Option<&'a str>,
     /// The own wall clock.
@@ -96,23 +94,24 @@ impl Sight<'_> {
         self.records.and_then(|records| records.busy)
     }
 
-    /// Whether a tick could not be admitted now. Of other workers' runs the feed tells before it tells of the
-    /// mark that goes with them.
+    /// Whether a tick could not be admitted now, as far as this worker has heard.
     fn is_occupied(&self) -> bool {
-        let has_any = |records: &JobRecords| !records.open.is_empty() || !records.wait.is_empty();
-        self.held || self.records.is_some_and(has_any)
+        self.records
+            .is_some_and(|records| !records.open.is_empty() || !records.wait.is_empty())
     }
 
     /// How the job was due under this generation, if that is known, and why it is no longer.
-    fn before(&self, generation: Generation) -> Option<(Timing, &'static str)> {
-        let changed = self.entry.previous.clone();
-        let changed = changed.map(|known| (known, "the definition changed before it was decided"));
-        let moved = self.zone_before.map(|zone| self.entry.in_zone(zone));
-        let moved =
-            moved.map(|known| (known, "the fleet's time zone changed before it was decided"));
-        let mut known = changed.into_iter().chain(moved);
-        let ((_, timing), why) = known.find(|((known, _), _)| *known == generation)?;
-        Some((timing, why))
+    fn due_before(&self, generation: Generation) -> Option<(Timing, &'static str)> {
+        match &self.entry.previous {
+            Some((known, timing)) if *known == generation => Some((
+                timing.clone(),
+                "the definition changed before it was decided",
+            )),
+            _ => Some((
+                self.entry.in_zone(self.zone_before?, generation)?,
+                "the fleet's time zone changed before it was decided",
+            )),
+        }
     }
 
     fn skipped(&self) -> Outcome {
@@ -160,7 +159,7 @@ fn plan_adopt(sight: Sight<'_>, old: Option<Mark>) -> Step {
         None => sight.now,
     };
     let owed = old.and_then(|old| {
-        let (timing, why) = sight.before(old.generation)?;
+        let (timing, why) = sight.due_before(old.generation)?;
         let span = span(timing.table()?, old.at, to)?;
         Some((span, sight.missed(why)))
     });
@@ -201,9 +200,15 @@ fn plan_tick(sight: Sight<'_>, mark: Mark, table: &Timetable) -> Step {
 }
 
 fn run(sight: Sight<'_>) -> DecideFate {
+    run_if_admitted(sight, false)
+}
+
+/// `in_turn` if the tick has to run, however long the job is busy.
+fn run_if_admitted(sight: Sight<'_>, in_turn: bool) -> DecideFate {
     DecideFate::Run {
         policy: sight.job().concurrency,
         busy: sight.skipped(),
+        in_turn,
     }
 }
 
@@ -293,7 +298,8 @@ fn plan_late(sight: Sight<'_>, mark: Mark, table: &Timetable, newest: Timestamp)
         }
     };
     let fate = match runs {
-        true => run(sight),
+        // What the view does not show yet, the store knows.
+        true => run_if_admitted(sight, matches!(policy, MisfirePolicy::All { .. })),
         false => DecideFate::Record(sight.missed(&why)),
     };
     let passed = span(table, mark.at, before(fire)).map(|span| (span, sight.missed(&why)));

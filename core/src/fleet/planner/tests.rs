@@ -82,7 +82,6 @@ fn step(entry: &Entry, mark_ms: i64, now_ms: i64, records: Option<&JobRecords>) 
         entry,
         mark: Some(&mark(entry, mark_ms)),
         records,
-        held: false,
         zone_before: None,
         now: at(now_ms),
     })
@@ -268,27 +267,21 @@ fn a_busy_job_collects_its_skips() {
 }
 
 #[test]
-fn late_ticks_that_all_run_wait_for_an_own_run_that_the_feed_has_not_shown() {
-    let all = |concurrency| {
-        entry("@every 10s", |job| {
-            job.misfire.policy = MisfirePolicy::All { max: 9 };
-            job.concurrency = concurrency;
-        })
-    };
-    let step = |entry: &Entry, now_ms| {
-        brief(&plan(Sight {
-            entry,
-            mark: Some(&mark(entry, 0)),
-            records: None,
-            held: true,
-            zone_before: None,
-            now: at(now_ms),
-        }))
-    };
-    let exclusive = all(ConcurrencyPolicy::Forbid);
-    assert_eq!(step(&exclusive, 60_000), "wait None");
-    assert_eq!(step(&exclusive, 40_000), "10000 run", "on time");
-    assert_eq!(step(&all(ConcurrencyPolicy::Allow), 60_000), "10000 run");
+fn only_late_ticks_that_all_run_keep_their_turn() {
+    for (policy, now_ms, keeps) in [
+        (MisfirePolicy::All { max: 9 }, 60_000, true),
+        (MisfirePolicy::All { max: 9 }, 40_000, false),
+        (MisfirePolicy::Once, 60_000, false),
+    ] {
+        let entry = entry("@every 10s", |job| job.misfire.policy = policy);
+        let Step::Decide(plan) = step(&entry, 0, now_ms, None) else {
+            panic!("{policy:?}: a tick is due");
+        };
+        let DecideFate::Run { in_turn, .. } = plan.fate else {
+            panic!("{policy:?}: it runs");
+        };
+        assert_eq!(in_turn, keeps, "{policy:?} at {now_ms}");
+    }
 }
 
 #[test]
@@ -299,7 +292,6 @@ fn adoption_starts_at_the_change_and_never_ahead_of_the_clock() {
             entry: &entry,
             mark: None,
             records: None,
-            held: false,
             zone_before: None,
             now: at(now_ms),
         }))
@@ -326,7 +318,6 @@ fn what_the_old_definition_owed_is_given_up_in_one_record() {
         entry: &new,
         mark: Some(&mark),
         records: None,
-        held: false,
         zone_before: None,
         now: at(60_000),
     };
@@ -350,7 +341,6 @@ fn what_another_zone_owed_is_given_up_in_one_record() {
             entry: &new,
             mark: Some(&mark),
             records: None,
-            held: false,
             zone_before,
             now: at(3 * day),
         }))
