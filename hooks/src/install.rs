@@ -22,7 +22,9 @@ use crate::plugin::{Hook, HookIndices, Plugin};
 #[non_exhaustive]
 pub enum InstallError {
     /// A name that cannot be.
-    #[error("invalid plugin name {name:?}: use 1 to 64 letters, digits, '.', '_' and '-'")]
+    #[error(
+        "invalid plugin name {name:?}: use 1 to 64 letters, digits, '.', '_' and '-', first a letter or digit"
+    )]
     Name {
         /// The name as given.
         name: String,

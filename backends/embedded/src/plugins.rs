@@ -63,6 +63,7 @@ fn push(db: &Connection, new: &Release, module: &[u8]) -> DbResult<()> {
 }
 
 fn list(db: &Connection) -> DbResult<Vec<StoredPlugin>> {
+    const OP: &str = "plugins.list";
     let mut select =
         db.prepare_cached("SELECT name, serving, served_before FROM plugins ORDER BY name")?;
     let plugin = |row: &Row<'_>| {
@@ -80,8 +81,8 @@ fn list(db: &Connection) -> DbResult<Vec<StoredPlugin>> {
     for plugin in &mut plugins {
         let mut rows = select.query([&plugin.name])?;
         while let Some(row) = rows.next()? {
-            match release(row) {
-                Err(DbError::Column { .. }) => {}
+            match release(row).map_err(|error| error.at(OP)) {
+                Err(error) if error.kind == ErrorKind::Corrupt => {}
                 release => plugin.releases.push(release?),
             }
         }

@@ -91,9 +91,7 @@ fn judge(error: &Error) -> (ErrorKind, Effect) {
             (ErrorKind::Timeout, Unknown)
         }
         Driver::Io(_) | Driver::ConnectionPoolCleared { .. } => (ErrorKind::Unavailable, Unknown),
-        Driver::GridFs(GridFsErrorKind::FileNotFound { .. }) => (ErrorKind::NotFound, None),
-        // Of a file that is there a piece is missing or has another size.
-        Driver::GridFs(_) => (ErrorKind::Corrupt, None),
+        Driver::GridFs(error) => judge_file(error),
         Driver::Bson(_) => (ErrorKind::Corrupt, Unknown),
         _ => (ErrorKind::Unexpected, Unknown),
     };
@@ -104,6 +102,28 @@ fn judge(error: &Error) -> (ErrorKind, Effect) {
         return (kind, None);
     }
     (kind, effect)
+}
+
+fn judge_file(error: &GridFsErrorKind) -> (ErrorKind, Effect) {
+    use GridFsErrorKind::{
+        AbortError, FileNotFound, MissingChunk, WrongNumberOfChunks, WrongSizeChunk,
+    };
+    match error {
+        FileNotFound { .. } => (ErrorKind::NotFound, Effect::None),
+        MissingChunk { .. } | WrongSizeChunk { .. } | WrongNumberOfChunks { .. } => {
+            (ErrorKind::Corrupt, Effect::None)
+        }
+        // A write has failed, and then the removal of what was written before.
+        AbortError {
+            original_error,
+            delete_error,
+            ..
+        } => {
+            let first = original_error.as_ref().unwrap_or(delete_error);
+            (judge(first).0, Effect::Unknown)
+        }
+        _ => (ErrorKind::Unexpected, Effect::Unknown),
+    }
 }
 
 /// By the names of the server's `error_codes.yml`.

@@ -8,7 +8,7 @@
 //!   the bytes that they are made of. [`go_log`] shows a Go master's clients what its log would.
 //! - [`output`]: chunks of output.
 //! - [`outbox`] and [`alerts`]: the alert outbox, and an alert's document.
-//! - [`plugins`]: the plugin store, with its modules in GridFS.
+//! - [`plugins`]: the plugin store, and [`modules`] its modules in GridFS.
 //! - [`error`]: the one place where the driver's errors get their meaning.
 //!
 //! Every change of a run, an alert or a plugin is one conditional step on one document. So nothing here needs a
@@ -27,6 +27,7 @@ mod foreign;
 mod go_log;
 mod guards;
 mod lists;
+mod modules;
 #[cfg(feature = "test-util")]
 mod mutant;
 mod outbox;

@@ -1,32 +1,23 @@
 //! The plugin store.
 //!
-//! A plugin is one document with all its releases, and each change of it one conditional step. A module is a file
-//! in GridFS that belongs to one release and is there before it, so that nobody ever finds a release without one.
-//! What a push that came to nothing has left behind goes with a later push.
-
-use std::io;
+//! A plugin is one document with all its releases, and each change of it one conditional step. The document stays when
+//! its last release is withdrawn. What an answer rests on is read as a majority has it.
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use futures_util::io::{AsyncReadExt, AsyncWriteExt};
 use mongodb::bson::{Bson, Document, doc};
-use mongodb::error::{Error, ErrorKind as Driver, GridFsErrorKind, Result as Driven};
-use mongodb::options::ReturnDocument;
+use mongodb::options::{ReadConcern, ReadPreference, ReturnDocument, SelectionCriteria};
 use sandclock_core::backend::{ModuleDigest, PluginStore, Release, Result, StoredPlugin};
 use sandclock_core::time::Timestamp;
-use sandclock_core::{BackendError, ErrorKind};
+use sandclock_core::{BackendError, Effect, ErrorKind};
 
-use crate::error::Access;
 use crate::outbox::is_duplicate;
-use crate::schema::plugin::{BEFORE, DIGEST, FILE, NAME, RELEASES, SERVING, VERSION};
+use crate::schema::plugin::{BEFORE, DIGEST, NAME, RELEASES, SERVING, VERSION};
 use crate::store::Store;
 
-/// How often a push looks again for what it met. Each time somebody else was faster.
-const PUSH_TRIES: u32 = 8;
-
-/// A file that no release has is left alone for so long: its push may still be under way.
-const ABANDONED_MS: i64 = 24 * 3_600_000;
+/// How often a change looks again for what it met. Each time somebody else was faster.
+const TRIES: u32 = 8;
 
 /// A release in its plugin's document.
 fn document(release: &Release, file: &Bson) -> Document {
@@ -71,61 +62,27 @@ fn plugin(document: &Document) -> Option<StoredPlugin> {
     })
 }
 
-/// The release in a plugin's document whose member holds this text.
-fn with<'a>(document: &'a Document, member: &str, text: &str) -> Option<&'a Document> {
-    releases(document).find(|release| release.get_str(member).is_ok_and(|found| found == text))
-}
-
 /// The release of this version in a plugin's document.
 fn of_version<'a>(document: &'a Document, version: &str) -> Option<&'a Document> {
-    with(document, "version", version)
-}
-
-/// What a stream of GridFS says, as the driver would.
-fn of_stream(error: io::Error) -> Error {
-    error.downcast::<Error>().unwrap_or_else(Error::from)
-}
-
-fn is_missing(error: &Error) -> bool {
-    let missing = |kind: &GridFsErrorKind| matches!(kind, GridFsErrorKind::FileNotFound { .. });
-    matches!(error.kind.as_ref(), Driver::GridFs(kind) if missing(kind))
+    releases(document).find(|release| release.get_str("version").is_ok_and(|it| it == version))
 }
 
 impl Store {
+    /// The plugin's document, as a majority has it.
     async fn plugin(&self, op: &'static str, name: &str) -> Result<Option<Document>> {
-        self.read(op, async {
-            self.plugins.find_one(doc! { NAME: name }).await
-        })
-        .await
-    }
-
-    /// Keeps the bytes as a file of their own.
-    async fn upload(&self, digest: &ModuleDigest, module: &[u8]) -> Driven<Bson> {
-        let mut file = self.modules.open_upload_stream(digest.as_str()).await?;
-        file.write_all(module).await.map_err(of_stream)?;
-        file.close().await.map_err(of_stream)?;
-        Ok(file.id().clone())
-    }
-
-    async fn download(&self, file: &Bson) -> Driven<Vec<u8>> {
-        let mut module = Vec::new();
-        let mut stream = self.modules.open_download_stream(file.clone()).await?;
-        stream.read_to_end(&mut module).await.map_err(of_stream)?;
-        Ok(module)
-    }
-
-    /// Deletes a file, unless somebody else has.
-    async fn discard(&self, file: Bson) -> Driven<()> {
-        match self.modules.delete(file).await {
-            Err(error) if is_missing(&error) => Ok(()),
-            deleted => deleted,
-        }
+        let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
+        let find = self
+            .plugins
+            .find_one(doc! { NAME: name })
+            .read_concern(ReadConcern::majority())
+            .selection_criteria(primary);
+        self.read(op, async { find.await }).await
     }
 
     /// Adds the release to its plugin. False if one of its version is there.
-    async fn add(&self, op: &'static str, release: &Release, file: &Bson) -> Result<bool> {
-        let without = doc! { NAME: &release.plugin, VERSION: { "$ne": &release.version } };
-        let push = doc! { "$push": { RELEASES: document(release, file) } };
+    async fn add(&self, op: &'static str, new: &Release, file: &Bson) -> Result<bool> {
+        let without = doc! { NAME: &new.plugin, VERSION: { "$ne": &new.version } };
+        let push = doc! { "$push": { RELEASES: document(new, file) } };
         let update = self.plugins.update_one(without, push).upsert(true);
         let outcome = async {
             match update.await {
@@ -137,21 +94,57 @@ impl Store {
         self.write(op, Box::pin(outcome)).await
     }
 
-    /// Deletes files that no release has and no push can still mean.
-    async fn sweep(&self, op: &'static str) -> Result<()> {
-        let kept = self.plugins.distinct(FILE, doc! {});
-        let kept = self.read(op, async { kept.await }).await?;
-        let old = doc! { "$lt": ["$uploadDate", { "$subtract": ["$$NOW", ABANDONED_MS] }] };
-        let abandoned = doc! { "_id": { "$nin": kept }, "$expr": old };
-        let work = async {
-            let mut files = self.modules.find(abandoned).await?;
-            while files.advance().await? {
-                self.discard(files.deserialize_current()?.id).await?;
+    /// Pushes a release whose module is in this file. False if the same one is there, with another file.
+    async fn push_file(&self, op: &'static str, new: &Release, file: &Bson) -> Result<bool> {
+        for _ in 0..TRIES {
+            if self.add(op, new, file).await? {
+                return Ok(true);
             }
-            Ok(())
-        };
-        self.transfer(op, Access::Write, work).await
+            if let Some(old) = self.pushed(op, &new.plugin, &new.version).await? {
+                old.is_repeated_by(new)?;
+                return Ok(false);
+            }
+        }
+        Err(again_and_again(op, &new.plugin))
     }
+
+    fn verified(&self, digest: &ModuleDigest, module: Bytes) -> Result<Bytes> {
+        match self.guards.digest {
+            true => digest.verified(module),
+            false => Ok(module),
+        }
+    }
+
+    /// The release, if it is there.
+    async fn pushed(&self, op: &'static str, name: &str, version: &str) -> Result<Option<Release>> {
+        match self.plugin(op, name).await? {
+            Some(plugin) => readable(op, &plugin, version),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The release of this version in a plugin's document.
+fn readable(op: &'static str, plugin: &Document, version: &str) -> Result<Option<Release>> {
+    let corrupt = |what: &str| BackendError::new(op, ErrorKind::Corrupt).context(what);
+    if plugin.get_array(RELEASES).is_err() {
+        return Err(corrupt("the releases of the plugin are no list"));
+    }
+    let Some(found) = of_version(plugin, version) else {
+        return Ok(None);
+    };
+    let name = plugin.get_str(NAME).unwrap_or_default();
+    let broken = || {
+        corrupt(&format!(
+            "release {version} of plugin {name} cannot be read"
+        ))
+    };
+    release(name, found).ok_or_else(broken).map(Some)
+}
+
+fn again_and_again(op: &'static str, plugin: &str) -> BackendError {
+    let why = format!("plugin {plugin} is changed again and again");
+    BackendError::new(op, ErrorKind::Throttled).context(why)
 }
 
 #[async_trait]
@@ -159,35 +152,22 @@ impl PluginStore for Store {
     async fn push(&self, release: &Release, module: &Bytes) -> Result<()> {
         const OP: &str = "plugins.push";
         release.check(module)?;
-        let mut file = None;
-        for _ in 0..PUSH_TRIES {
-            let plugin = self.plugin(OP, &release.plugin).await?;
-            let there = plugin.and_then(|plugin| {
-                let document = of_version(&plugin, &release.version)?;
-                Some(self::release(&release.plugin, document))
-            });
-            if let Some(old) = there {
-                if let Some(file) = file {
-                    self.write(OP, Box::pin(self.discard(file))).await?;
-                }
-                let corrupt =
-                    || BackendError::new(OP, ErrorKind::Corrupt).context(&release.version);
-                return old.ok_or_else(corrupt)?.is_repeated_by(release);
-            }
-            let file = match &file {
-                Some(file) => file,
-                None => {
-                    self.sweep(OP).await?;
-                    let upload = self.upload(&release.digest, module);
-                    file.insert(self.transfer(OP, Access::Write, upload).await?)
-                }
-            };
-            if self.add(OP, release, file).await? {
-                return Ok(());
-            }
+        if let Some(old) = self.pushed(OP, &release.plugin, &release.version).await? {
+            return old.is_repeated_by(release);
         }
-        let why = format!("plugin {} is changed again and again", release.plugin);
-        Err(BackendError::new(OP, ErrorKind::Throttled).context(why))
+        // What others have left behind is no reason to refuse.
+        let _swept = self.sweep_modules(OP).await;
+        let file = self.keep_module(OP, &release.digest, module).await?;
+        let pushed = self.push_file(OP, release, &file).await;
+        // After an unknown effect the release may be there, with this file.
+        let is_elsewhere = match &pushed {
+            Ok(is_ours) => !is_ours,
+            Err(error) => error.effect == Effect::None,
+        };
+        if is_elsewhere {
+            self.discard_module(OP, file).await;
+        }
+        pushed.map(drop)
     }
 
     async fn list(&self) -> Result<Vec<StoredPlugin>> {
@@ -199,18 +179,26 @@ impl PluginStore for Store {
 
     async fn module(&self, digest: &ModuleDigest) -> Result<Bytes> {
         const OP: &str = "plugins.module";
-        let any = self.plugins.find_one(doc! { DIGEST: digest.as_str() });
-        let plugin = self.read(OP, async { any.await }).await?;
-        let release = plugin.as_ref();
-        let release = release.and_then(|plugin| with(plugin, "digest", digest.as_str()));
-        let file = release.and_then(|release| release.get("file"));
-        let missing = || BackendError::new(OP, ErrorKind::NotFound).context(digest);
-        let download = self.download(file.ok_or_else(missing)?);
-        let module = self.transfer(OP, Access::Read, download).await?.into();
-        match self.guards.digest {
-            true => digest.verified(module),
-            false => Ok(module),
+        let find = self.plugins.find(doc! { DIGEST: digest.as_str() });
+        let found = self.read(OP, async { find.await?.try_collect().await });
+        let found: Vec<Document> = found.await?;
+        let mut failed = BackendError::new(OP, ErrorKind::NotFound).context(digest);
+        // Of two releases with one module each has a file.
+        for release in found.iter().flat_map(releases) {
+            let (Some(file), Ok(bytes)) = (release.get("file"), release.get_i64("bytes")) else {
+                continue;
+            };
+            if release.get_str("digest").ok() != Some(digest.as_str()) {
+                continue;
+            }
+            let bytes = u64::try_from(bytes).unwrap_or_default();
+            let module = self.read_module(OP, file, bytes).await;
+            match module.and_then(|module| self.verified(digest, module)) {
+                Ok(module) => return Ok(module),
+                Err(error) => failed = error,
+            }
         }
+        Err(failed)
     }
 
     async fn serve(&self, plugin: &str, from: Option<&str>, to: Option<&str>) -> Result<()> {
@@ -222,59 +210,68 @@ impl PluginStore for Store {
         if let Some(to) = to {
             as_seen.insert(VERSION, to);
         }
-        let change = doc! { "$set": {
+        let change = vec![doc! { "$set": {
             BEFORE: { "$ifNull": [format!("${SERVING}"), Bson::Null] },
             SERVING: { "$literal": to },
-        } };
-        if from != to {
-            let update = self.plugins.update_one(as_seen, vec![change]);
+        } }];
+        let refused = |kind| BackendError::new(OP, kind).context(plugin);
+        for _ in 0..TRIES {
+            let found = self.plugin(OP, plugin).await?;
+            let found = found.filter(|found| releases(found).next().is_some());
+            let found = found.ok_or_else(|| refused(ErrorKind::NotFound))?;
+            if let Some(to) = to {
+                let release = readable(OP, &found, to)?;
+                release.ok_or_else(|| refused(ErrorKind::NotFound))?;
+            }
+            let serving = found.get_str(SERVING).ok();
+            if serving == to {
+                return Ok(());
+            }
+            if serving != from && self.guards.as_seen {
+                return Err(refused(ErrorKind::Conflict));
+            }
+            let update = self.plugins.update_one(as_seen.clone(), change.clone());
             if self.write(OP, update).await?.matched_count > 0 {
                 return Ok(());
             }
         }
-        let refuse = |kind| Err(BackendError::new(OP, kind).context(plugin));
-        match self.plugin(OP, plugin).await? {
-            Some(found) if to.is_none_or(|to| of_version(&found, to).is_some()) => {
-                match found.get_str(SERVING).ok() == to {
-                    true => Ok(()),
-                    false => refuse(ErrorKind::Conflict),
-                }
-            }
-            _ => refuse(ErrorKind::NotFound),
-        }
+        Err(again_and_again(OP, plugin))
     }
 
     async fn withdraw(&self, plugin: &str, version: &str) -> Result<()> {
         const OP: &str = "plugins.withdraw";
         let idle = doc! { NAME: plugin, VERSION: version, SERVING: { "$ne": version } };
-        let literal = doc! { "$literal": version };
-        let change = doc! { "$set": {
-            RELEASES: { "$filter": {
-                "input": format!("${RELEASES}"),
-                "cond": { "$ne": ["$$this.version", &literal] },
-            } },
-            BEFORE: { "$cond": [
-                { "$eq": [format!("${BEFORE}"), &literal] },
-                Bson::Null,
-                { "$ifNull": [format!("${BEFORE}"), Bson::Null] },
-            ] },
-        } };
         let update = self
             .plugins
-            .find_one_and_update(idle, vec![change])
+            .find_one_and_update(idle, vec![without(version)])
             .return_document(ReturnDocument::Before);
         if let Some(before) = self.write(OP, update).await? {
             let file = of_version(&before, version).and_then(|release| release.get("file"));
             if let Some(file) = file {
-                self.write(OP, Box::pin(self.discard(file.clone()))).await?;
+                self.discard_module(OP, file.clone()).await;
             }
             return Ok(());
         }
-        match self.plugin(OP, plugin).await? {
-            Some(found) if of_version(&found, version).is_some() => {
-                Err(BackendError::new(OP, ErrorKind::Conflict).context(plugin))
-            }
-            _ => Ok(()),
+        let found = self.plugin(OP, plugin).await?;
+        match found.and_then(|found| of_version(&found, version).map(drop)) {
+            Some(()) => Err(BackendError::new(OP, ErrorKind::Conflict).context(plugin)),
+            None => Ok(()),
         }
     }
+}
+
+/// Takes a release out of its plugin's document.
+fn without(version: &str) -> Document {
+    let literal = doc! { "$literal": version };
+    doc! { "$set": {
+        RELEASES: { "$filter": {
+            "input": format!("${RELEASES}"),
+            "cond": { "$ne": ["$$this.version", &literal] },
+        } },
+        BEFORE: { "$cond": [
+            { "$eq": [format!("${BEFORE}"), &literal] },
+            Bson::Null,
+            { "$ifNull": [format!("${BEFORE}"), Bson::Null] },
+        ] },
+    } }
 }

@@ -6,7 +6,7 @@
 //! | `output` | chunks of output | run, attempt and seq |
 //! | `alerts` | the outbox | an ObjectId, which is the place in the order |
 //! | `plugins` | plugins with their releases | an ObjectId |
-//! | `modules.files`, `modules.chunks` | the modules of releases, in GridFS | theirs |
+//! | `plugin_modules.files`, `plugin_modules.chunks` | the modules of releases, in GridFS | theirs |
 //!
 //! A run is one document all its life, so that every change of it is one atomic step, on a single server
 //! as on a replica set. What a Go master knows is on top, what is ours under `sandclock`. While a run is
@@ -31,9 +31,9 @@ pub(crate) const ALERTS: &str = "alerts";
 pub(crate) const PLUGINS: &str = "plugins";
 
 /// The GridFS bucket of their modules, and its collections.
-pub(crate) const MODULES: &str = "modules";
-const FILES: &str = "modules.files";
-const CHUNKS: &str = "modules.chunks";
+pub(crate) const MODULES: &str = "plugin_modules";
+pub(crate) const FILES: &str = "plugin_modules.files";
+pub(crate) const CHUNKS: &str = "plugin_modules.chunks";
 
 /// The collections beside the runs.
 pub(crate) const BESIDE: [&str; 5] = [OUTPUT, ALERTS, PLUGINS, FILES, CHUNKS];

@@ -41,7 +41,7 @@ pub(crate) struct Store {
     pub(crate) writer: Writer,
     pub(crate) guards: Guards,
     client: Client,
-    db: Database,
+    pub(crate) db: Database,
     opened: OnceLock<()>,
     connect_timeout: Duration,
     timeout: Duration,

@@ -21,15 +21,17 @@ pub const MAX_MODULE_BYTES: usize = 32 << 20;
 /// The most bytes in the name of a plugin or a release.
 const NAME_BYTES: usize = 64;
 
-/// Whether a plugin can have this name: 1 to 64 letters, digits, `.`, `_` and `-`.
+/// Whether a plugin can have this name: 1 to 64 letters, digits, `.`, `_` and `-`, the first of them a letter or digit.
 pub fn is_plugin_name(name: &str) -> bool {
     (1..=NAME_BYTES).contains(&name.len())
+        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
-/// Whether a release can have this name: 1 to 64 letters, digits, `.`, `_`, `-` and `+`, as in semantic versions.
+/// Whether a release can have this name: 1 to 64 letters, digits, `.`, `_`, `-` and `+`, the first of them a letter or
+/// digit, as in semantic versions.
 pub fn is_release_name(name: &str) -> bool {
     is_plugin_name(&name.replace('+', "-"))
 }
@@ -75,7 +77,7 @@ impl fmt::Display for ModuleDigest {
     }
 }
 
-/// A version of a plugin. What it stands for never changes.
+/// A version of a plugin. While it is there it stands for the same module; withdrawn, it can be pushed anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
     /// The plugin.
@@ -101,12 +103,12 @@ impl Release {
     pub fn check(&self, module: &[u8]) -> Result<()> {
         let wrong = if !is_plugin_name(&self.plugin) {
             format!(
-                "plugin {:?}: a name has 1 to 64 letters, digits, '.', '_' and '-'",
+                "plugin {:?}: use 1 to 64 letters, digits, '.', '_' and '-', first a letter or digit",
                 self.plugin
             )
         } else if !is_release_name(&self.version) {
             format!(
-                "version {:?}: use 1 to 64 letters, digits, '.', '_', '-' and '+'",
+                "version {:?}: use 1 to 64 letters, digits, '.', '_', '-' and '+', first a letter or digit",
                 self.version
             )
         } else if module.len() > MAX_MODULE_BYTES {
@@ -156,20 +158,22 @@ pub struct StoredPlugin {
     pub name: String,
     /// All of them, the last pushed first; at least one.
     pub releases: Vec<Release>,
-    /// The version of the release that serves, if one does.
+    /// The version of the release that serves, if one does. It may be one that cannot be read.
     pub serving: Option<String>,
-    /// What served before it, for going back. None if that is withdrawn.
+    /// What served just before that, for going back; none if nothing did, or if it is withdrawn.
     pub before: Option<String>,
 }
 
-/// The plugins of a fleet. One whose record cannot be read is left out of lists.
+/// The plugins of a fleet, some hundreds at most. A release whose record cannot be read is left out of lists, and so is
+/// a plugin that has no other.
 #[async_trait]
 pub trait PluginStore: Debug + Send + Sync + 'static {
     /// Keeps a release and its module. A repeat changes nothing, and neither who pushed it nor when. It does
-    /// not serve by that.
+    /// not serve by that. A module of the largest size may take minutes.
     ///
     /// # Errors
-    /// `Conflict` if the plugin has this version with another module; `InvalidConfig` as [`Release::check`].
+    /// `Conflict` if the plugin has this version with another module; `InvalidConfig` as [`Release::check`];
+    /// `Corrupt` if the release is there and cannot be read.
     async fn push(&self, release: &Release, module: &Bytes) -> Result<()>;
 
     /// Every plugin with a release, by name.
@@ -185,7 +189,8 @@ pub trait PluginStore: Debug + Send + Sync + 'static {
     /// repeat changes nothing.
     ///
     /// # Errors
-    /// `NotFound` if the plugin has no such release; `Conflict` if neither `from` nor `to` serves.
+    /// `NotFound` if there is no such plugin, or if it has no such release; `Conflict` if neither `from` nor `to`
+    /// serves; `Corrupt` if the release cannot be read.
     async fn serve(&self, plugin: &str, from: Option<&str>, to: Option<&str>) -> Result<()>;
 
     /// Forgets a release, and its module if no other release has it. A repeat changes nothing.
@@ -207,6 +212,8 @@ mod tests {
             ("1.2.0+build.7", false, true),
             ("", false, false),
             ("a/b", false, false),
+            ("..", false, false),
+            ("+1", false, false),
             ("ä", false, false),
             (&"x".repeat(64), true, true),
             (&"x".repeat(65), false, false),

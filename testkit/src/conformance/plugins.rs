@@ -175,11 +175,10 @@ pub async fn one_of_many_pushes_is_the_release(env: &RecordsEnv) {
 
 /// A release serves only if what its caller saw serves; a repeat changes nothing.
 pub async fn a_serve_needs_what_serves(env: &RecordsEnv) {
-    assert_eq!(
-        serve(env, None, Some("1")).await,
-        Err(ErrorKind::NotFound),
-        "no plugin"
-    );
+    for (from, to) in [(None, Some("1")), (None, None), (Some("1"), None)] {
+        let served = serve(env, from, to).await;
+        assert_eq!(served, Err(ErrorKind::NotFound), "no plugin: {to:?}");
+    }
     push(env, "1").await;
     push(env, "2").await;
     assert_eq!(served(env).await, [None, None]);
@@ -212,6 +211,7 @@ pub async fn a_serve_needs_what_serves(env: &RecordsEnv) {
     assert_eq!(serve(env, Some("1"), None).await, Ok(()), "out of service");
     assert_eq!(served(env).await, [None, some("1")]);
     assert_eq!(serve(env, Some("1"), None).await, Ok(()), "a repeat");
+    assert_eq!(served(env).await, [None, some("1")]);
 }
 
 /// Of many who change at once what serves, one does.
@@ -263,6 +263,10 @@ pub async fn a_withdrawn_release_is_gone(env: &RecordsEnv) {
     let last = env.plugins.withdraw(PLUGIN, "2").await;
     last.expect("the last one");
     assert_eq!(list(env).await, []);
-    push(env, "1").await;
-    assert_eq!(served(env).await[0], None, "a new life");
+    assert_eq!(serve(env, None, None).await, Err(ErrorKind::NotFound));
+    let other = module("other");
+    let again = env.plugins.push(&release("1", &other), &other).await;
+    again.expect("a new life, with another module");
+    assert_eq!(served(env).await, [None, None]);
+    assert_eq!(list(env).await[0].releases, [release("1", &other)]);
 }

@@ -1,6 +1,6 @@
 //! The documents of each form that was ever written, frozen as bytes: runs that began, ended, or were skipped, output,
-//! an alert, and a plugin with its module. They are what is written today, or else they stay readable, with members that a later program adds
-//! (S13).
+//! an alert, and a plugin with its module. They are what is written today, or else they stay readable, with members
+//! that a later program adds (S13).
 
 use mongodb::Database;
 use mongodb::bson::oid::ObjectId;
@@ -22,8 +22,8 @@ const COLLECTIONS: [&str; 6] = [
     "output",
     "alerts",
     "plugins",
-    "modules.files",
-    "modules.chunks",
+    "plugin_modules.files",
+    "plugin_modules.chunks",
 ];
 
 /// Leaves a document of each kind.
@@ -98,7 +98,7 @@ async fn thaw(db: &Database, change: fn(&mut Document)) {
         let raw = RawDocumentBuf::from_bytes(bytes).expect("BSON");
         let mut document = Document::try_from(&*raw).expect("a document");
         // A file is what its chunks and its release name.
-        if collection != "modules.files" && document.get_object_id("_id").is_ok() {
+        if collection != "plugin_modules.files" && document.get_object_id("_id").is_ok() {
             document.insert("_id", ObjectId::new());
         }
         change(&mut document);

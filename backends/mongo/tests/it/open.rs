@@ -134,16 +134,14 @@ async fn the_log_has_the_name_that_it_is_given() {
         .map(|collection| collection.name)
         .collect();
     names.sort();
-    assert_eq!(
-        names,
-        [
-            "alerts",
-            "job",
-            "modules.chunks",
-            "modules.files",
-            "plugins"
-        ]
-    );
+    let ours = [
+        "alerts",
+        "job",
+        "plugin_modules.chunks",
+        "plugin_modules.files",
+        "plugins",
+    ];
+    assert_eq!(names, ours);
     let found = db
         .collection::<Document>("job")
         .count_documents(doc! { "jobName": "a" })

@@ -41,8 +41,9 @@ macro_rules! ops {
 
 // A put or delete with a precondition would meet its own effect as a conflict; a second session would live
 // beside the first until its lease ends; a second rebind finds a fence that is its own; a second claim of
-// alerts takes further ones; and a plugin's release may have been changed back, or pushed again, in between. All else, sent twice, is recognised by nonce, fence, id or version, or its
-// caller is told to look again.
+// alerts takes further ones; what a plugin serves may have been changed back in between, and a release that was
+// withdrawn may have been pushed again. All else, sent twice, is recognised by nonce, fence, id or version, or its
+// caller is told to look again. (A push repeated after somebody withdrew it meanwhile is a push.)
 ops! {
     JobsSnapshot "jobs.snapshot" Always
     JobsWatch "jobs.watch" Always
