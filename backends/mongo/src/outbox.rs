@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mongodb::bson::{Bson, DateTime, Document, doc};
-use mongodb::error::{Error, ErrorKind as Driver, WriteFailure};
 use mongodb::options::ReturnDocument;
 use sandclock_core::backend::{
     Alert, AlertId, AlertOutbox, AlertState, ClaimedAlert, Page, PageToken, Result,
@@ -17,7 +16,6 @@ use sandclock_core::backend::{
 use sandclock_core::{BackendError, ErrorKind};
 
 use crate::alerts;
-use crate::error::DUPLICATE_KEY;
 use crate::lists::{page_of, place_of};
 use crate::schema::alert::{FOLDS, ID, SLOT, STATE};
 use crate::store::{Store, rows};
@@ -43,13 +41,6 @@ fn due() -> Document {
 fn after(wait: Duration) -> Document {
     let millis = wait.min(LONGEST_WAIT).as_millis();
     doc! { "$add": ["$$NOW", i64::try_from(millis).unwrap_or_default()] }
-}
-
-pub(crate) fn is_duplicate(error: &Error) -> bool {
-    matches!(
-        error.kind.as_ref(),
-        Driver::Write(WriteFailure::WriteError(error)) if error.code == DUPLICATE_KEY
-    )
 }
 
 /// The alert, if it is pending under this claim.
@@ -102,14 +93,7 @@ impl Store {
             .alerts
             .update_one(doc! { ID: &alert.id.0 }, new)
             .upsert(true);
-        let outcome = async {
-            match insert.await {
-                Ok(_) => Ok(true),
-                Err(error) if is_duplicate(&error) => Ok(false),
-                Err(error) => Err(error),
-            }
-        };
-        self.write(op, Box::pin(outcome)).await
+        self.write_unless_taken(op, insert).await
     }
 
     async fn put_alert(&self, op: &'static str, alert: &Alert) -> Result<()> {

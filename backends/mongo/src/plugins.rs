@@ -12,7 +12,6 @@ use sandclock_core::backend::{ModuleDigest, PluginStore, Release, Result, Stored
 use sandclock_core::time::Timestamp;
 use sandclock_core::{BackendError, Effect, ErrorKind};
 
-use crate::outbox::is_duplicate;
 use crate::schema::plugin::{BEFORE, DIGEST, NAME, RELEASES, SERVING, VERSION};
 use crate::store::Store;
 
@@ -84,14 +83,7 @@ impl Store {
         let without = doc! { NAME: &new.plugin, VERSION: { "$ne": &new.version } };
         let push = doc! { "$push": { RELEASES: document(new, file) } };
         let update = self.plugins.update_one(without, push).upsert(true);
-        let outcome = async {
-            match update.await {
-                Ok(_) => Ok(true),
-                Err(error) if is_duplicate(&error) => Ok(false),
-                Err(error) => Err(error),
-            }
-        };
-        self.write(op, Box::pin(outcome)).await
+        self.write_unless_taken(op, update).await
     }
 
     /// Pushes a release whose module is in this file. False if the same one is there, with another file.

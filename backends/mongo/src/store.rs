@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use mongodb::bson::{Document, RawDocumentBuf, doc};
+use mongodb::error::{Error, ErrorKind as Driver, WriteFailure};
 use mongodb::gridfs::GridFsBucket;
 use mongodb::options::{ClientOptions, GridFsBucketOptions, WriteConcern};
 use mongodb::{Client, Collection, Cursor, Database};
@@ -16,7 +17,7 @@ use sandclock_core::error::WithSources;
 use sandclock_core::{BackendError, ErrorKind};
 
 use crate::config::MongoConfig;
-use crate::error::{Access, from_driver, late};
+use crate::error::{Access, DUPLICATE_KEY, from_driver, late};
 use crate::guards::Guards;
 use crate::schema::{self, ALERTS, MODULES, OLDEST, OPEN, OUTPUT, PLUGINS};
 use crate::writer::{Target, Update, Upserted, Writer};
@@ -131,6 +132,22 @@ impl Store {
         in_time(op, Access::Write, self.timeout, async { work.await }).await
     }
 
+    /// Writes, within the deadline. False if a document that must be the only one of its kind is there already.
+    pub(crate) async fn write_unless_taken<T>(
+        &self,
+        op: &'static str,
+        work: impl IntoFuture<Output = mongodb::error::Result<T>>,
+    ) -> Result<bool> {
+        let outcome = async {
+            match work.await {
+                Ok(_) => Ok(true),
+                Err(error) if is_duplicate(&error) => Ok(false),
+                Err(error) => Err(error),
+            }
+        };
+        self.write(op, Box::pin(outcome)).await
+    }
+
     /// Reads or writes a module, within a deadline for large ones.
     pub(crate) async fn transfer<T>(
         &self,
@@ -142,6 +159,13 @@ impl Store {
         let timeout = self.timeout.max(TRANSFER_TIMEOUT);
         in_time(op, access, timeout, work).await
     }
+}
+
+fn is_duplicate(error: &Error) -> bool {
+    matches!(
+        error.kind.as_ref(),
+        Driver::Write(WriteFailure::WriteError(error)) if error.code == DUPLICATE_KEY
+    )
 }
 
 /// Every document of a cursor, as bytes that nobody has looked into.
