@@ -164,6 +164,14 @@ impl PluginHost {
         self.registry.install(artifact).await
     }
 
+    /// Checks, compiles and tries an artifact as [`PluginHost::install`] does, and leaves everything as it is.
+    ///
+    /// # Errors
+    /// Says what is wrong with the artifact.
+    pub async fn check(&self, artifact: Artifact) -> Result<PluginInfo, InstallError> {
+        self.registry.check(artifact).await
+    }
+
     /// Takes a plugin out of service. False if there is none of that name.
     pub fn remove(&self, name: &str) -> bool {
         self.registry.remove(name)

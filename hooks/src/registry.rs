@@ -120,6 +120,15 @@ struct Record {
     log: Arc<PluginLog>,
 }
 
+impl Record {
+    fn new(name: &str) -> Self {
+        Self {
+            counters: Arc::default(),
+            log: Arc::new(PluginLog::new(&Arc::from(name))),
+        }
+    }
+}
+
 /// See the module.
 pub(crate) struct Registry {
     runtime: Arc<Runtime>,
@@ -149,7 +158,7 @@ impl Registry {
 
     pub(crate) async fn install(&self, artifact: Artifact) -> Result<PluginInfo, InstallError> {
         let name = artifact.name.clone();
-        match self.make(artifact).await {
+        match self.make(artifact, |name| self.record_of(name)).await {
             Ok(entry) => {
                 let info = entry.info.clone();
                 self.write(|entries| entries.insert(name, entry));
@@ -165,6 +174,11 @@ impl Registry {
                 Err(error)
             }
         }
+    }
+
+    /// As [`Registry::install`], but the plugin is dropped, with what it counted and logged.
+    pub(crate) async fn check(&self, artifact: Artifact) -> Result<PluginInfo, InstallError> {
+        Ok(self.make(artifact, Record::new).await?.info)
     }
 
     /// Takes a plugin out of service; calls that have begun end as they would. False if there is none.
@@ -244,7 +258,11 @@ impl Registry {
         })
     }
 
-    async fn make(&self, artifact: Artifact) -> Result<Entry, InstallError> {
+    async fn make(
+        &self,
+        artifact: Artifact,
+        record_of: impl FnOnce(&str) -> Record,
+    ) -> Result<Entry, InstallError> {
         let name = artifact.name.clone();
         if !is_plugin_name(&name) {
             return Err(InstallError::Name { name });
@@ -256,7 +274,7 @@ impl Registry {
             .await
             .map_err(|error| host(error.to_string()))?;
         let (runtime, linker) = (Arc::clone(&self.runtime), self.linker.clone());
-        let record = self.record_of(&name);
+        let record = record_of(&name);
         let (answer, answered) = oneshot::channel();
         // A thread of its own: the compiler takes seconds and cannot be interrupted.
         std::thread::Builder::new()
@@ -278,11 +296,8 @@ impl Registry {
 
     fn record_of(&self, name: &str) -> Record {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        let record = records.entry(name.to_owned()).or_insert_with(|| Record {
-            counters: Arc::default(),
-            log: Arc::new(PluginLog::new(&Arc::from(name))),
-        });
-        record.clone()
+        let record = records.entry(name.to_owned());
+        record.or_insert_with(|| Record::new(name)).clone()
     }
 
     fn read<T>(&self, read: impl FnOnce(&BTreeMap<String, Entry>) -> T) -> T {

@@ -1,5 +1,7 @@
 //! `sandclock dev`: everything in one process on one file, for a newcomer and for a single host.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, bail};
 
 use crate::cli::DevArgs;
@@ -63,6 +65,7 @@ async fn run(
         worker: Some(worker),
         chores: Some(chores),
         spool: parts.spool.clone(),
+        rollout: Arc::clone(&parts.rollout),
         away: parts.stores.away.clone(),
     };
     running.serve().await

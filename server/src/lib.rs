@@ -21,6 +21,7 @@ pub mod log;
 pub mod private_file;
 pub mod random;
 pub mod roles;
+pub mod rollout;
 pub mod spool;
 pub mod timetable;
 pub mod wire;

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::front;
 use crate::leader::Chores;
+use crate::rollout::Rollout;
 use crate::spool::Spool;
 use crate::wire::{RunLog, open_later};
 
@@ -40,6 +41,8 @@ pub struct Running {
     pub chores: Option<Chores>,
     /// Where its output waits while the run log is away.
     pub spool: Option<Arc<Spool>>,
+    /// What keeps its plugins as the fleet has them.
+    pub rollout: Arc<Rollout>,
     /// A run log that was away when it started.
     pub away: Option<Arc<RunLog>>,
 }
@@ -59,6 +62,7 @@ impl Running {
         let mut chores = Box::pin(do_chores(self.chores, leaving));
         let mut forwarding = Box::pin(forward(self.spool.as_deref()));
         let mut opening = Box::pin(open(self.away.as_deref()));
+        let mut following = Box::pin(self.rollout.run());
         let mut asked = Some(asked);
         let unfinished = loop {
             tokio::select! {
@@ -79,6 +83,7 @@ impl Running {
                 () = &mut chores => bail!("the chores ended"),
                 () = &mut forwarding => {}
                 () = &mut opening => {}
+                () = &mut following => {}
             }
         };
         if let Some(spool) = &self.spool {

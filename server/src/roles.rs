@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -54,6 +55,7 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
             worker: None,
             chores: Some(parts.chores(&config)?),
             spool: None,
+            rollout: Arc::clone(&parts.rollout),
             away: parts.stores.away.clone(),
         };
         running.serve().await
@@ -123,6 +125,7 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
             worker: Some(worker),
             chores: None,
             spool: parts.spool.clone(),
+            rollout: Arc::clone(&parts.rollout),
             away: parts.stores.away.clone(),
         };
         running.serve().await

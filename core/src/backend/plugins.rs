@@ -164,6 +164,15 @@ pub struct StoredPlugin {
     pub before: Option<String>,
 }
 
+impl StoredPlugin {
+    /// The release that serves, if one does and it can be read.
+    pub fn serving_release(&self) -> Option<&Release> {
+        let serving = self.serving.as_deref()?;
+        let mut releases = self.releases.iter();
+        releases.find(|release| release.version == serving)
+    }
+}
+
 /// The plugins of a fleet, some hundreds at most. A release whose record cannot be read is left out of lists, and so is
 /// a plugin that has no other.
 #[async_trait]

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use sandclock_core::backend::Version;
+use sandclock_core::backend::plugins::MAX_MODULE_BYTES;
 use sandclock_core::job::JobName;
 use sandclock_core::run::RunId;
 use sandclock_core::{BackendError, ErrorKind};
@@ -169,6 +170,9 @@ const MAX_DISCARDED_BYTES: usize = 16 << 20;
 /// How long a client may take to send a body.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long it may take to send a module.
+const MODULE_PATIENCE: Duration = Duration::from_secs(300);
+
 /// The body of a request, at most [`MAX_BODY_BYTES`], all of it within [`BODY_PATIENCE`].
 #[derive(Debug)]
 pub struct Body(pub Bytes);
@@ -177,26 +181,46 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let read = timeout(BODY_PATIENCE, collect(request)).await;
-        read.unwrap_or_else(|_| Err(Problem::too_slow(BODY_PATIENCE)))
+        collect(request, MAX_BODY_BYTES, BODY_PATIENCE)
+            .await
             .map(Self)
     }
 }
 
-async fn collect(request: Request) -> Result<Bytes, Problem> {
+/// A plugin's module, of at most [`MAX_MODULE_BYTES`], all of it within [`MODULE_PATIENCE`].
+#[derive(Debug)]
+pub struct Module(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Module {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        collect(request, MAX_MODULE_BYTES, MODULE_PATIENCE)
+            .await
+            .map(Self)
+    }
+}
+
+/// The body, at most so many bytes of it, and in time.
+async fn collect(request: Request, most: usize, patience: Duration) -> Result<Bytes, Problem> {
+    let read = timeout(patience, collect_all(request, most)).await;
+    read.unwrap_or_else(|_| Err(Problem::too_slow(patience)))
+}
+
+async fn collect_all(request: Request, most: usize) -> Result<Bytes, Problem> {
     let mut parts = request.into_body().into_data_stream();
     let (mut body, mut bytes) = (BytesMut::new(), 0);
     while let Some(part) = parts.next().await {
         let part = part.map_err(|error| Problem::malformed(error.to_string()))?;
         bytes += part.len();
-        if bytes <= MAX_BODY_BYTES {
+        if bytes <= most {
             body.extend_from_slice(&part);
-        } else if bytes > MAX_DISCARDED_BYTES {
+        } else if bytes > most + MAX_DISCARDED_BYTES {
             break;
         }
     }
-    if bytes > MAX_BODY_BYTES {
-        return Err(Problem::too_large(MAX_BODY_BYTES));
+    if bytes > most {
+        return Err(Problem::too_large(most));
     }
     Ok(body.freeze())
 }

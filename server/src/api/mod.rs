@@ -37,6 +37,7 @@ use sandclock_hooks::PluginHost;
 use self::auth::{Role, Tokens};
 use self::problem::Problem;
 use crate::leader::Leads;
+use crate::rollout::Rollout;
 use crate::spool::Spool;
 
 /// The largest request body in bytes.
@@ -54,6 +55,8 @@ pub struct Api {
     pub records: Records,
     /// Plugins.
     pub plugins: Arc<PluginHost>,
+    /// What keeps them as the fleet has them.
+    pub rollout: Arc<Rollout>,
     /// The worker in this process, if it has one.
     pub worker: Option<WorkerHandle>,
     /// Where output waits while the run log is away, if there is a worker and its run log is elsewhere.
@@ -128,7 +131,14 @@ pub fn router(api: Api) -> Router {
         .route("/jobs/{name}/enable", post(jobs::enable))
         .route("/jobs/{name}/disable", post(jobs::disable))
         .route_layer(role(Role::Editor));
-    let v1 = Router::new().merge(viewer).merge(operator).merge(editor);
+    let admin = Router::new()
+        .route(
+            "/plugins/{id}",
+            axum::routing::put(plugins::push).delete(plugins::remove),
+        )
+        .route("/plugins/{id}/rollback", post(plugins::roll_back))
+        .route_layer(role(Role::Admin));
+    let v1 = viewer.merge(operator).merge(editor).merge(admin);
     let go = api.go.clone().map(|master| go::router(api.clone(), master));
     Router::new()
         .nest("/api/v1", v1)

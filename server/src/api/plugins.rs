@@ -1,14 +1,25 @@
-//! The plugins that are loaded, and how they have been doing.
+//! Plugins: which serve, how they have been doing, and how releases come to the fleet.
+//!
+//! A module is checked, compiled and tried here before it is kept: what cannot serve is refused, and nothing changes. What
+//! a change comes to elsewhere each process sees by itself (see [`crate::rollout`]).
 
 use axum::Json;
-use axum::extract::State;
-use sandclock_hooks::{PluginInfo, PluginStatus};
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+use sandclock_core::backend::plugins::is_release_name;
+use sandclock_core::backend::{ModuleDigest, Release, StoredPlugin};
+use sandclock_core::{BackendError, ErrorKind};
+use sandclock_hooks::{Artifact, FailurePolicy, InstallError, PluginInfo, PluginStatus};
 use serde::{Deserialize, Serialize};
 
 use super::Api;
+use super::auth::TokenInfo;
 use super::dto::run::ListDto;
+use super::input::{Id, Module, Query};
+use super::problem::Problem;
+use crate::document::FieldError;
 
-/// A plugin.
+/// A plugin of this server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[expect(
     missing_docs,
@@ -26,15 +37,184 @@ pub struct PluginDto {
     pub status: String,
     /// How the last call that failed did so.
     pub last_failure: Option<String>,
+    /// The version that the fleet serves; none for a standard plugin that nobody has replaced.
+    pub serving: Option<String>,
+    /// The version that served before.
+    pub before: Option<String>,
+    /// All that were pushed, the last one first.
+    pub releases: Vec<ReleaseDto>,
 }
 
-/// `GET /plugins`
-pub async fn list(State(api): State<Api>) -> Json<ListDto<PluginDto>> {
-    let items = api.plugins.list().into_iter().map(dto).collect();
-    Json(ListDto::new(items, None))
+/// A release.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the members are those of the release")]
+pub struct ReleaseDto {
+    pub version: String,
+    pub sha256: String,
+    pub size_bytes: u64,
+    pub pushed_by: String,
+    pub pushed_at: String,
 }
 
-fn dto(info: PluginInfo) -> PluginDto {
+/// The query of `PUT /plugins/{name}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PushQuery {
+    version: String,
+    serve: Option<bool>,
+}
+
+/// The query of `DELETE /plugins/{name}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoveQuery {
+    version: Option<String>,
+}
+
+/// `GET /plugins`: those of this server, by name.
+pub async fn list(State(api): State<Api>) -> Result<Json<ListDto<PluginDto>>, Problem> {
+    let stored = api.records.plugins.list().await?;
+    let items = api.plugins.list().into_iter();
+    let items = items.map(|info| {
+        let mut stored = stored.iter();
+        let stored = stored.find(|stored| stored.name == info.name);
+        dto(info, stored)
+    });
+    Ok(Json(ListDto::new(items.collect(), None)))
+}
+
+/// `PUT /plugins/{name}?version=V`: keeps a module as a release, and lets it serve unless `serve=false`.
+pub async fn push(
+    State(api): State<Api>,
+    Extension(who): Extension<TokenInfo>,
+    Id(name): Id,
+    Query(query): Query<PushQuery>,
+    Module(module): Module,
+) -> Result<Json<PluginDto>, Problem> {
+    if !is_release_name(&query.version) {
+        let accepted = "1 to 64 letters, digits, '.', '_', '-' and '+', first a letter or digit";
+        return Err(FieldError::new("version", query.version, accepted).into());
+    }
+    let artifact = Artifact {
+        name: name.clone(),
+        version: Some(query.version.clone()),
+        bytes: module.to_vec(),
+        policy: FailurePolicy::default(),
+    };
+    let checked = api.plugins.check(artifact).await;
+    let info = checked.map_err(|error| refusal(&name, &error))?;
+    let release = Release {
+        plugin: name.clone(),
+        version: query.version,
+        digest: ModuleDigest::of(&module),
+        bytes: module.len() as u64,
+        pushed_by: who.name,
+        pushed_at: api.clock.now(),
+    };
+    let pushed = api.records.plugins.push(&release, &module).await;
+    pushed.map_err(conflict)?;
+    if query.serve != Some(false) {
+        let from = find(&api, &name).await?.serving;
+        serve(&api, &name, from.as_deref(), Some(&release.version)).await?;
+    }
+    Ok(Json(dto(info, Some(&find(&api, &name).await?))))
+}
+
+/// `POST /plugins/{name}/rollback`: lets serve again what served before.
+pub async fn roll_back(State(api): State<Api>, Id(name): Id) -> Result<StatusCode, Problem> {
+    let plugin = find(&api, &name).await?;
+    let Some(before) = plugin.before else {
+        let why = format!("no release of plugin {name} served before the one that does");
+        return Err(Problem::conflict(why));
+    };
+    serve(&api, &name, plugin.serving.as_deref(), Some(&before)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `DELETE /plugins/{name}`: takes it out of service and forgets its releases; with `version`, that release, which must
+/// not serve.
+pub async fn remove(
+    State(api): State<Api>,
+    Id(name): Id,
+    Query(query): Query<RemoveQuery>,
+) -> Result<StatusCode, Problem> {
+    let plugin = find(&api, &name).await?;
+    let store = &api.records.plugins;
+    if let Some(version) = query.version {
+        if !plugin
+            .releases
+            .iter()
+            .any(|release| release.version == version)
+        {
+            return Err(Problem::not_found(format!(
+                "plugin {name} has no release {version}"
+            )));
+        }
+        let withdrawn = store.withdraw(&name, &version).await;
+        withdrawn.map_err(|error| match error.kind {
+            ErrorKind::Conflict => {
+                let why = format!(
+                    "release {version} of plugin {name} serves: push another one, or roll back"
+                );
+                Problem::conflict(why)
+            }
+            _ => error.into(),
+        })?;
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    if plugin.serving.is_some() {
+        serve(&api, &name, plugin.serving.as_deref(), None).await?;
+    }
+    for release in &plugin.releases {
+        store
+            .withdraw(&name, &release.version)
+            .await
+            .map_err(conflict)?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The plugin in the store.
+async fn find(api: &Api, name: &str) -> Result<StoredPlugin, Problem> {
+    let plugins = api.records.plugins.list().await?;
+    let found = plugins.into_iter().find(|plugin| plugin.name == name);
+    found.ok_or_else(|| Problem::not_found(format!("no release of plugin {name} was pushed")))
+}
+
+/// Changes what serves, here at once and elsewhere soon.
+async fn serve(api: &Api, name: &str, from: Option<&str>, to: Option<&str>) -> Result<(), Problem> {
+    let served = api.records.plugins.serve(name, from, to).await;
+    served.map_err(|error| match error.kind {
+        ErrorKind::Conflict => Problem::conflict(format!(
+            "another release of plugin {name} began to serve meanwhile"
+        )),
+        _ => error.into(),
+    })?;
+    api.rollout.follow().await;
+    Ok(())
+}
+
+/// A conflict in the store's words.
+fn conflict(error: BackendError) -> Problem {
+    match error.kind {
+        ErrorKind::Conflict => Problem::conflict(error.without_op(&error.to_string()).to_owned()),
+        _ => error.into(),
+    }
+}
+
+fn refusal(name: &str, error: &InstallError) -> FieldError {
+    match error {
+        InstallError::Name { .. } => FieldError::new(
+            "name",
+            name,
+            "1 to 64 letters, digits, '.', '_' and '-', first a letter or digit",
+        ),
+        _ => FieldError::new("(the body)", "this module", error.to_string()),
+    }
+}
+
+fn dto(info: PluginInfo, stored: Option<&StoredPlugin>) -> PluginDto {
+    let releases = stored.map_or(&[][..], |stored| &stored.releases);
     PluginDto {
         name: info.name,
         version: info.version,
@@ -51,5 +231,18 @@ fn dto(info: PluginInfo) -> PluginDto {
             PluginStatus::Outdated(why) => format!("a newer version was refused: {why}"),
         },
         last_failure: info.last_failure.map(|failure| failure.to_string()),
+        serving: stored.and_then(|stored| stored.serving.clone()),
+        before: stored.and_then(|stored| stored.before.clone()),
+        releases: releases.iter().map(release_dto).collect(),
+    }
+}
+
+fn release_dto(release: &Release) -> ReleaseDto {
+    ReleaseDto {
+        version: release.version.clone(),
+        sha256: release.digest.to_string(),
+        size_bytes: release.bytes,
+        pushed_by: release.pushed_by.clone(),
+        pushed_at: release.pushed_at.to_string(),
     }
 }

@@ -1,4 +1,4 @@
-//! `sandclock alert` and `plugin`: what was raised, what is loaded.
+//! `sandclock alert`: what was raised, and a person's word on it.
 
 use clap::Subcommand;
 use reqwest::Method;
@@ -30,13 +30,6 @@ pub(super) enum AlertCommand {
         /// The alert's id
         id: String,
     },
-}
-
-/// What to do with plugins.
-#[derive(Debug, Subcommand)]
-pub(super) enum PluginCommand {
-    /// List what is loaded
-    Ls,
 }
 
 /// Runs an alert command.
@@ -89,33 +82,5 @@ async fn act(
         .await?;
     let done = json!({ "alert": id, "outcome": said });
     table::either(output, &done, |_| table::say(&format!("{said} {id}")));
-    Ok(())
-}
-
-/// Runs a plugin command.
-///
-/// # Errors
-/// If the server refuses or does not answer.
-pub(super) async fn plugin(
-    command: PluginCommand,
-    client: &Client,
-    output: Output,
-) -> anyhow::Result<()> {
-    let PluginCommand::Ls = command;
-    let plugins = client.get("/plugins").await?;
-    table::either(output, &plugins, |plugins| {
-        let row = |plugin: &Value| {
-            let hooks = plugin["hooks"].as_array().into_iter().flatten();
-            let hooks: Vec<_> = hooks.filter_map(Value::as_str).collect();
-            let sha: String = text(plugin, "sha256").chars().take(12).collect();
-            vec![
-                text(plugin, "name"),
-                hooks.join(", "),
-                text(plugin, "status"),
-                sha,
-            ]
-        };
-        rows(plugins, &["PLUGIN", "HOOKS", "STATUS", "SHA-256"], row);
-    });
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
-use reqwest::{Method, Response};
+use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 
 use super::{Told, reach};
@@ -80,6 +80,15 @@ impl Client {
         self.json(sent.await?).await
     }
 
+    /// `PUT` of bytes, as JSON.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn put_bytes(&self, path: &str, bytes: Vec<u8>) -> anyhow::Result<Value> {
+        let request = self.request(Method::PUT, path).body(bytes);
+        self.json(self.answer(request).await?).await
+    }
+
     /// All items of a list.
     ///
     /// # Errors
@@ -114,15 +123,22 @@ impl Client {
         body: Option<Value>,
         condition: Option<(HeaderName, String)>,
     ) -> anyhow::Result<Response> {
-        let mut request = self
-            .http
-            .request(method, format!("{}/api/v1{path}", self.url));
+        let mut request = self.request(method, path);
         if let Some(body) = body {
             request = request.json(&body);
         }
         if let Some((name, value)) = condition {
             request = request.header(name, value);
         }
+        self.answer(request).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = format!("{}/api/v1{path}", self.url);
+        self.http.request(method, url)
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> anyhow::Result<Response> {
         let unreached = |error| Told(reach::why_not(&self.url, &error));
         let response = request.send().await.map_err(unreached)?;
         if response.status().is_success() {

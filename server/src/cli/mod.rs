@@ -17,6 +17,7 @@ mod file;
 mod harmless;
 mod job;
 mod out;
+mod plugin;
 mod reach;
 mod run;
 mod schedule;
@@ -106,9 +107,9 @@ enum Command {
     /// Alerts: what was raised, and where it went
     #[command(subcommand)]
     Alert(alert::AlertCommand),
-    /// Plugins: what is loaded
+    /// Plugins: what serves, push, roll back
     #[command(subcommand)]
-    Plugin(alert::PluginCommand),
+    Plugin(plugin::PluginCommand),
     /// Write all jobs into one document, for another store or for safety
     Export(transfer::ExportArgs),
     /// Save the jobs of an exported document
@@ -220,7 +221,7 @@ fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
             Command::Job(command) => job::main(command, &client, target.output).await,
             Command::Run(command) => run::main(command, &client, target.output).await,
             Command::Alert(command) => alert::main(command, &client, target.output).await,
-            Command::Plugin(command) => alert::plugin(command, &client, target.output).await,
+            Command::Plugin(command) => plugin::main(command, &client, target.output).await,
             Command::Worker(args) => match args.command {
                 Some(command) => worker::main(command, &client, target.output).await,
                 None => Ok(()),

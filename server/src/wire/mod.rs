@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use sandclock_core::backend::Candidate;
 use sandclock_core::fleet::{Worker, WorkerConfig, WorkerHandle};
 use sandclock_core::ports::Hooks;
-use sandclock_hooks::{Artifact, FailurePolicy, HooksConfig, KnownSecrets, PluginHost};
+use sandclock_hooks::{HooksConfig, KnownSecrets, PluginHost};
 
 use crate::api::Api;
 use crate::api::auth::Tokens;
@@ -21,6 +21,7 @@ use crate::deliver::Delivery;
 use crate::exec::{JobExecutor, Processes, Spawner, Surroundings, end_unsupervised};
 use crate::leader::{Chores, Leads};
 use crate::random::{self, SystemRandom};
+use crate::rollout::Rollout;
 use crate::spool::{Spool, SpoolConfig};
 
 mod etcd;
@@ -30,22 +31,6 @@ mod stores;
 pub use self::mongodb::{RunLog, open_later};
 pub use stores::{FILE, GoStores, Stores, open as open_stores};
 
-/// The plugins that come with the program, by name.
-const STANDARD_PLUGINS: [(&str, &[u8]); 3] = [
-    (
-        "redact-secrets",
-        include_bytes!("../../../examples/plugins/artifacts/redact-secrets.wasm"),
-    ),
-    (
-        "timeout-ladder",
-        include_bytes!("../../../examples/plugins/artifacts/timeout-ladder.wasm"),
-    ),
-    (
-        "webhook-alert",
-        include_bytes!("../../../examples/plugins/artifacts/webhook-alert.wasm"),
-    ),
-];
-
 /// What every role has.
 #[derive(Debug)]
 pub struct Parts {
@@ -53,6 +38,8 @@ pub struct Parts {
     pub stores: Stores,
     /// Plugins.
     pub plugins: Arc<PluginHost>,
+    /// What keeps them as the fleet has them.
+    pub rollout: Arc<Rollout>,
     /// Whether this process leads.
     leads: Leads,
     /// Where output waits for a run log that is away; `None` if the run log is a file of this process.
@@ -64,27 +51,20 @@ pub struct Parts {
 const LOG_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Parts {
-    /// Loads the standard plugins. What `secrets` knows leaves by no way.
+    /// Loads the standard plugins and those that the fleet serves. What `secrets` knows leaves by no way.
     ///
     /// # Errors
     /// If a standard plugin does not load.
     pub async fn new(stores: Stores, secrets: KnownSecrets) -> anyhow::Result<Self> {
         let plugins = PluginHost::new(HooksConfig::new(secrets, Arc::new(SystemClock)))?;
-        for (name, bytes) in STANDARD_PLUGINS {
-            let artifact = Artifact {
-                name: name.to_owned(),
-                version: Some(crate::VERSION.to_owned()),
-                bytes: bytes.to_vec(),
-                policy: FailurePolicy::default(),
-            };
-            plugins
-                .install(artifact)
-                .await
-                .with_context(|| format!("plugin {name}"))?;
-        }
+        let plugins = Arc::new(plugins);
+        let store = Arc::clone(&stores.records.plugins);
+        let rollout = Rollout::new(store, Arc::clone(&plugins));
+        rollout.begin().await?;
         Ok(Self {
             stores,
-            plugins: Arc::new(plugins),
+            plugins,
+            rollout: Arc::new(rollout),
             leads: Leads::default(),
             spool: None,
         })
@@ -194,6 +174,7 @@ impl Parts {
             coordination: self.stores.coordination.clone(),
             records: self.stores.records.clone(),
             plugins: Arc::clone(&self.plugins),
+            rollout: Arc::clone(&self.rollout),
             worker,
             spool: self.spool.clone(),
             clock: Arc::new(SystemClock),

@@ -43,6 +43,8 @@ mod readme;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod rollout;
+#[cfg(test)]
 mod run_log_away;
 #[cfg(test)]
 mod run_log_late;

@@ -16,6 +16,7 @@ use sandclock_hooks::{HooksConfig, KnownSecrets, PluginHost};
 use sandclock_server::api::auth::{Role, TokenInfo, Tokens};
 use sandclock_server::api::{self, Api};
 use sandclock_server::clock::SystemClock;
+use sandclock_server::rollout::Rollout;
 use sandclock_testkit::conformance::{at, worker};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -56,13 +57,18 @@ impl Stage {
             .create(&home.path().join("tokens.json"), admin)
             .unwrap();
         let hooks = HooksConfig::new(KnownSecrets::new(), Arc::new(SystemClock));
+        let plugins = Arc::new(PluginHost::new(hooks).unwrap());
         let router = api::router(Api {
+            rollout: Arc::new(Rollout::new(
+                Arc::clone(&records.plugins),
+                Arc::clone(&plugins),
+            )),
             go: None,
             alert_targets: std::collections::BTreeSet::new(),
             leads: sandclock_server::leader::Leads::default(),
             coordination: coordination.clone(),
             records: records.clone(),
-            plugins: Arc::new(PluginHost::new(hooks).unwrap()),
+            plugins,
             worker: None,
             spool: None,
             clock: Arc::new(SystemClock),

@@ -1,0 +1,199 @@
+//! Plugins on their way to the processes of a fleet: pushed, swapped, rolled back, removed, and what is refused.
+
+use std::path::PathBuf;
+use std::process::Output;
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::fleet::PATIENCE;
+use crate::product::{Product, wait_for};
+use crate::stores::Stores;
+use crate::worker::Worker;
+
+/// A plugin's artifact as it is in the repository.
+fn artifact(name: &str) -> PathBuf {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    root.join("../examples/plugins/artifacts")
+        .join(name)
+        .with_extension("wasm")
+}
+
+fn told(output: &Output) -> String {
+    let (out, err) = (&output.stdout, &output.stderr);
+    String::from_utf8_lossy(&[out.as_slice(), err].concat()).into_owned()
+}
+
+/// Pushes an artifact of the repository as a release of `hide`.
+fn push(product: &Product, file: &str, version: &str) -> Output {
+    let file = artifact(file);
+    let file = file.to_str().unwrap();
+    product.cli(&[
+        "plugin",
+        "push",
+        file,
+        "--name",
+        "hide",
+        "--version",
+        version,
+    ])
+}
+
+/// A job whose output `hide` is asked about.
+async fn put_job(product: &Product) {
+    let job = json!({
+        "command": "echo the word is $WORD", "env": { "WORD": "xyzzy" },
+        "hooks": [{ "plugin": "hide", "config": { "words": ["xyzzy"] } }],
+    });
+    product.put_job("prints", &job).await;
+}
+
+/// What a run of the job leaves in the run log.
+async fn printed(product: &Product) -> String {
+    let run = product.start_run("prints").await;
+    product.ended(&run).await;
+    product.text(&format!("/runs/{run}/output")).await
+}
+
+async fn plugin(product: &Product, name: &str) -> Option<Value> {
+    let plugins = product.get("/plugins").await;
+    let mut items = plugins["items"].as_array().unwrap().iter();
+    items.find(|plugin| plugin["name"] == name).cloned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pushed_plugin_serves_until_another_does() {
+    let product = Product::start(&["--no-examples"]);
+    let unknown = json!({ "command": "true", "hooks": [{ "plugin": "hide" }] });
+    let refused = product.send(Method::PUT, "/jobs/early", &unknown).await;
+    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
+
+    let pushed = push(&product, "redact-secrets", "1.0.0");
+    assert_eq!(told(&pushed), "serving hide 1.0.0\n");
+    put_job(&product).await;
+    let hidden = printed(&product).await;
+    assert!(
+        hidden.starts_with("the word is ") && !hidden.contains("xyzzy"),
+        "{hidden}"
+    );
+
+    // What only decides on time limits hides nothing.
+    let pushed = push(&product, "timeout-ladder", "2.0.0");
+    assert_eq!(told(&pushed), "serving hide 2.0.0\n");
+    assert_eq!(printed(&product).await, "the word is xyzzy\n");
+    let said = told(&product.cli(&["plugin", "rollback", "hide"]));
+    assert_eq!(said, "rolled back hide\n");
+    assert_eq!(printed(&product).await, hidden);
+
+    let shown = product.on_a_terminal(&["plugin", "ls", "hide"]);
+    assert!(
+        shown.contains("serves") && shown.contains("served before"),
+        "{shown}"
+    );
+    let all = product.on_a_terminal(&["plugin", "ls"]);
+    for line in shown.lines().chain(all.lines()) {
+        assert!(line.trim_end().chars().count() <= 80, "{line}");
+    }
+    // It is there again after a crash, before anything runs.
+    let product = product.restart_after_kill(&["--no-examples"]);
+    assert_eq!(printed(&product).await, hidden);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_serve_is_refused_and_changes_nothing() {
+    let product = Product::start(&["--no-examples"]);
+    push(&product, "redact-secrets", "1.0.0");
+    let before = plugin(&product, "hide").await.unwrap();
+
+    let broken = product.home().join("hide.wasm");
+    std::fs::write(&broken, b"\0asm nothing of the kind").unwrap();
+    let broken = broken.to_str().unwrap();
+    let said = told(&product.cli(&["plugin", "push", broken, "--version", "2.0.0"]));
+    assert!(
+        said.contains("(the body)") && said.contains("wasm"),
+        "{said}"
+    );
+    let said = told(&push(&product, "timeout-ladder", "1.0.0"));
+    assert!(
+        said.contains("1.0.0") && said.contains("never changes"),
+        "{said}"
+    );
+    let said = told(&push(&product, "timeout-ladder", "1/0"));
+    assert!(said.contains("version: 1/0 is not accepted"), "{said}");
+    let said = told(&product.cli(&["plugin", "rm", "hide", "--version", "1.0.0"]));
+    assert!(said.contains("serves"), "{said}");
+    let said = told(&product.cli(&["plugin", "rollback", "hide"]));
+    assert!(
+        said.contains("no release of plugin hide served before"),
+        "{said}"
+    );
+    let said = told(&product.cli(&["plugin", "rm", "nobody"]));
+    assert!(said.contains("no release of plugin nobody"), "{said}");
+    assert_eq!(plugin(&product, "hide").await.unwrap(), before);
+
+    let large = product
+        .request(Method::PUT, "/plugins/hide?version=3")
+        .body(vec![0; (32 << 20) + 1]);
+    let refused = large.send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(plugin(&product, "hide").await.unwrap(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_may_stand_in_for_a_standard_plugin() {
+    let product = Product::start(&["--no-examples"]);
+    let standard = plugin(&product, "redact-secrets").await.unwrap();
+    let file = artifact("timeout-ladder");
+    let file = file.to_str().unwrap();
+    let args = [
+        "plugin",
+        "push",
+        file,
+        "--name",
+        "redact-secrets",
+        "--version",
+        "9",
+    ];
+    assert_eq!(told(&product.cli(&args)), "serving redact-secrets 9\n");
+    let ours = plugin(&product, "redact-secrets").await.unwrap();
+    assert_eq!(
+        (&ours["version"], &ours["serving"]),
+        (&json!("9"), &json!("9"))
+    );
+    assert_ne!(ours["sha256"], standard["sha256"]);
+    let said = told(&product.cli(&["plugin", "rm", "redact-secrets"]));
+    assert_eq!(said, "removed redact-secrets\n");
+    assert_eq!(plugin(&product, "redact-secrets").await.unwrap(), standard);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_process_of_a_fleet_follows() {
+    let stores = Stores::shared();
+    let (server, other) = (
+        Product::server(&stores.toml()),
+        Product::server(&stores.toml()),
+    );
+    let _worker = Worker::start("follows", &stores);
+    push(&server, "redact-secrets", "1.0.0");
+    wait_for("the other server has it", PATIENCE, async || {
+        plugin(&other, "hide").await.is_some()
+    })
+    .await;
+    put_job(&other).await;
+    wait_for("the worker has it", PATIENCE, async || {
+        let text = printed(&server).await;
+        assert!(!text.contains("xyzzy"), "it is withheld or hidden: {text}");
+        text.starts_with("the word is ")
+    })
+    .await;
+    push(&server, "timeout-ladder", "2.0.0");
+    wait_for("the worker has the new one", PATIENCE, async || {
+        printed(&server).await == "the word is xyzzy\n"
+    })
+    .await;
+    told(&other.cli(&["plugin", "rollback", "hide"]));
+    wait_for("the worker has the old one again", PATIENCE, async || {
+        !printed(&server).await.contains("xyzzy")
+    })
+    .await;
+}
