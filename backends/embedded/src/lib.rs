@@ -23,6 +23,7 @@ use std::sync::Arc;
 use sandclock_core::backend::{Coordination, Records, Result, Scope};
 
 mod changes;
+mod docs;
 mod error;
 mod expiry;
 mod facts;
@@ -90,6 +91,7 @@ impl Embedded {
             feed: Arc::<Store>::clone(&self.store),
             kills: Arc::<Store>::clone(&self.store),
             leadership: Arc::<Store>::clone(&self.store),
+            docs: Arc::<Store>::clone(&self.store),
             scope: Scope::SingleProcess,
         }
     }

@@ -39,6 +39,8 @@ pub enum Guard {
     Lock,
     /// Nobody leads.
     Leader,
+    /// A document that is written or deleted is what its writer has seen.
+    Document,
 }
 
 /// Which guards are kept.

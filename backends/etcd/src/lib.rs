@@ -7,7 +7,7 @@
 //! - [`jobs`]: the job store over the Go fleet's keys; [`places`]: under which of its two keys a job stands;
 //!   [`orphans`]: the marks of deleted jobs.
 //! - [`sessions`], [`leases`]: leases, registration; [`kills`]: kill marks, ours and the Go fleet's.
-//! - [`leadership`]: which server does the chores.
+//! - [`leadership`]: which server does the chores. [`docs`]: documents beside the jobs, such as bindings.
 //! - [`fires`]: the claim protocol's writes. [`facts`] is what a step of core is told, [`plan`] and [`tree`] make a
 //!   transaction of it, [`carry`] sends that until there is an answer, [`recall`] spares a read,
 //!   [`ends`] lets ends that come together share a request.
@@ -38,6 +38,7 @@ mod carry;
 mod cleans;
 mod client;
 mod config;
+mod docs;
 mod echoes;
 mod ends;
 mod error;
@@ -105,7 +106,8 @@ fn coordination(store: Store) -> Coordination {
         fires: Arc::<Store>::clone(&store),
         feed: Arc::<Store>::clone(&store),
         kills: Arc::<Store>::clone(&store),
-        leadership: store,
+        leadership: Arc::<Store>::clone(&store),
+        docs: store,
         scope: Scope::Fleet,
     }
 }

@@ -32,6 +32,7 @@ use futures_core::Stream;
 use crate::error::BackendError;
 
 pub mod alerts;
+pub mod docs;
 pub mod fires;
 pub mod go;
 pub mod in_progress;
@@ -48,6 +49,7 @@ pub mod runs;
 pub mod sessions;
 
 pub use alerts::{Alert, AlertId, AlertOutbox, AlertState, ClaimedAlert};
+pub use docs::{Doc, DocKind, Docs};
 pub use fires::{
     Adopt, Adopted, Decide, DecideFate, Decided, End, EndHow, Ended, FireEvent, FireFeed, FireView,
     Fires, Request, Settle, SettleAs, Settled, Take, TakeFrom, Taken, Triggered,
@@ -159,6 +161,8 @@ pub struct Coordination {
     pub kills: Arc<dyn Kills>,
     /// The election of a leader.
     pub leadership: Arc<dyn Leadership>,
+    /// Other documents of the fleet.
+    pub docs: Arc<dyn Docs>,
     /// Who can share it.
     pub scope: Scope,
 }

@@ -27,6 +27,7 @@ pub mod adopt;
 pub mod broken;
 pub mod decide;
 pub mod definitions;
+pub mod docs;
 pub mod end;
 mod events;
 pub mod feed;
@@ -257,6 +258,12 @@ macro_rules! coordination_cases {
                 a_resigned_seat_is_free
                 a_term_runs_out_by_itself
                 a_held_term_outlives_its_lease
+            }
+            docs: {
+                documents_come_back_by_name
+                a_write_needs_what_it_replaces
+                one_of_many_writers_wins
+                a_document_is_bounded
             }
             lockstep: {
                 random_steps_match_the_model

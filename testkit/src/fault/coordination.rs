@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use sandclock_core::backend::{
-    Adopt, Adopted, Candidate, Coordination, Cursor, Decide, Decided, End, Ended, Events, Fence,
-    FireEvent, FireFeed, FireView, Fires, JobEvent, JobSnapshot, JobStore, Kill, Kills, Leadership,
-    Precondition, RecordSeen, Request, Result, Session, SessionEvent, SessionId, Sessions, Settle,
-    Settled, StoredJob, Take, Taken, Triggered, Versioned, WorkerInfo,
+    Adopt, Adopted, Candidate, Coordination, Cursor, Decide, Decided, Doc, DocKind, Docs, End,
+    Ended, Events, Fence, FireEvent, FireFeed, FireView, Fires, JobEvent, JobSnapshot, JobStore,
+    Kill, Kills, Leadership, Precondition, RecordSeen, Request, Result, Session, SessionEvent,
+    SessionId, Sessions, Settle, Settled, StoredJob, Take, Taken, Triggered, Versioned, WorkerInfo,
 };
 use sandclock_core::job::{Job, JobName};
 use sandclock_core::run::RunKey;
@@ -33,7 +34,8 @@ pub(super) fn over(line: &Arc<Line>, inner: Coordination) -> Coordination {
         fires: Arc::<Over>::clone(&over),
         feed: Arc::<Over>::clone(&over),
         kills: Arc::<Over>::clone(&over),
-        leadership: over,
+        leadership: Arc::<Over>::clone(&over),
+        docs: over,
         scope,
     }
 }
@@ -194,5 +196,28 @@ impl Leadership for Over {
     async fn resign(&self, me: &Candidate) -> Result<()> {
         let me = me.clone();
         over_line!(self, "leadership.resign", leadership.resign(&me))
+    }
+}
+
+#[async_trait]
+impl Docs for Over {
+    async fn list(&self, kind: DocKind) -> Result<Vec<Doc>> {
+        over_line!(self, "docs.list", docs.list(kind))
+    }
+
+    async fn put(
+        &self,
+        kind: DocKind,
+        name: &str,
+        body: &Bytes,
+        pre: Precondition,
+    ) -> Result<Versioned<()>> {
+        let (name, body) = (name.to_owned(), body.clone());
+        over_line!(self, "docs.put", docs.put(kind, &name, &body, pre))
+    }
+
+    async fn delete(&self, kind: DocKind, name: &str, pre: Precondition) -> Result<()> {
+        let name = name.to_owned();
+        over_line!(self, "docs.delete", docs.delete(kind, &name, pre))
     }
 }

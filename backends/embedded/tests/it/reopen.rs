@@ -6,8 +6,8 @@ use futures_util::StreamExt;
 use sandclock_backend_embedded::Embedded;
 use sandclock_core::ErrorKind;
 use sandclock_core::backend::{
-    Alert, AlertId, AlertState, Cursor, FireEvent, Kill, OpenState, Precondition, RecordSeen,
-    Request, SessionEvent, Settle, SettleAs, Settled, Triggered,
+    Alert, AlertId, AlertState, Cursor, DocKind, FireEvent, Kill, OpenState, Precondition,
+    RecordSeen, Request, SessionEvent, Settle, SettleAs, Settled, Triggered,
 };
 use sandclock_core::error::WithSources;
 use sandclock_core::ports::AlertDraft;
@@ -67,16 +67,20 @@ fn files_of_others_are_refused() {
 async fn an_older_file_is_upgraded() {
     let home = Home::new();
     planned_job(&home.open().coordination(), "kept").await;
-    let older = rusqlite::Connection::open(home.path()).expect("open");
     let before_plugins = "DROP TABLE plugins; DROP TABLE releases; DROP TABLE modules;
-                          PRAGMA user_version = 1;";
-    older.execute_batch(before_plugins).expect("tables 1");
-    drop(older);
-    for _ in 0..2 {
+                          DROP TABLE docs; PRAGMA user_version = 1;";
+    let before_docs = "DROP TABLE docs; PRAGMA user_version = 2;";
+    for back in [before_plugins, before_docs, ""] {
+        let older = rusqlite::Connection::open(home.path()).expect("open");
+        older.execute_batch(back).expect("an older file");
+        drop(older);
         let store = home.open();
-        let jobs = store.coordination().jobs.snapshot().await;
+        let coordination = store.coordination();
+        let jobs = coordination.jobs.snapshot().await;
         assert_eq!(jobs.expect("snapshot").jobs.len(), 1);
         assert_eq!(store.records().plugins.list().await.expect("list"), []);
+        let docs = coordination.docs.list(DocKind::Binding).await;
+        assert_eq!(docs.expect("list"), []);
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `req/J/<id>` | nothing | a day |
 //! | `jobs/J` | the job, if a Go worker would do something else with it than we do | until it is deleted or moved |
 //! | `side/J` | the job's value as we saved it last | until the job is deleted |
+//! | `doc-K/N` | a document of kind `K`, such as `binding`; `N` is its name, escaped as a job's | until it is deleted |
 //! | `orphan/J` | the lease that times the mark of a deleted job | until the mark goes |
 //!
 //! `J` is the job's name with everything but letters, digits, `.`, `_` and `-` percent-encoded, so that it
@@ -21,7 +22,7 @@ use std::borrow::Cow;
 use std::io::Write;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use sandclock_core::backend::SessionId;
+use sandclock_core::backend::{DocKind, SessionId};
 use sandclock_core::job::JobName;
 use sandclock_core::run::{RunId, RunKey};
 
@@ -141,19 +142,19 @@ impl Keys {
     }
 
     pub(crate) fn mark(&self, job: &JobName) -> Key {
-        self.own("mark", escaped(job))
+        self.own("mark", escaped(job.as_str()))
     }
 
     pub(crate) fn open(&self, job: &JobName, key: &RunKey) -> Key {
-        self.own("open", format_args!("{}/{key}", escaped(job)))
+        self.own("open", format_args!("{}/{key}", escaped(job.as_str())))
     }
 
     pub(crate) fn wait(&self, job: &JobName, key: &RunKey) -> Key {
-        self.own("wait", format_args!("{}/{key}", escaped(job)))
+        self.own("wait", format_args!("{}/{key}", escaped(job.as_str())))
     }
 
     pub(crate) fn done(&self, job: &JobName, key: &RunKey) -> Key {
-        self.own("done", format_args!("{}/{key}", escaped(job)))
+        self.own("done", format_args!("{}/{key}", escaped(job.as_str())))
     }
 
     pub(crate) fn kill(&self, run: &RunId) -> Key {
@@ -161,12 +162,12 @@ impl Keys {
     }
 
     pub(crate) fn request(&self, job: &JobName, id: &str) -> Key {
-        self.own("req", format_args!("{}/{id}", escaped(job)))
+        self.own("req", format_args!("{}/{id}", escaped(job.as_str())))
     }
 
     /// Our key of a job.
     pub(crate) fn job_apart(&self, job: &JobName) -> Key {
-        self.own(APART, escaped(job))
+        self.own(APART, escaped(job.as_str()))
     }
 
     /// Both keys of a job, the Go fleet's first.
@@ -175,22 +176,36 @@ impl Keys {
     }
 
     pub(crate) fn side(&self, job: &JobName) -> Key {
-        self.own("side", escaped(job))
+        self.own("side", escaped(job.as_str()))
     }
 
     pub(crate) fn orphan(&self, job: &JobName) -> Key {
-        self.own("orphan", escaped(job))
+        self.own("orphan", escaped(job.as_str()))
+    }
+
+    /// All documents of a kind.
+    pub(crate) fn docs(&self, kind: DocKind) -> Range {
+        self.all(&doc_kind(kind))
+    }
+
+    pub(crate) fn doc(&self, kind: DocKind, name: &str) -> Key {
+        self.own(&doc_kind(kind), escaped(name))
+    }
+
+    /// The name of the document of this kind that a key stands for.
+    pub(crate) fn doc_of(&self, kind: DocKind, key: &[u8]) -> Option<String> {
+        unescaped(self.rest_of(&doc_kind(kind), key)?)
     }
 
     /// Every open record of a job.
     pub(crate) fn open_of(&self, job: &JobName) -> Range {
-        Range::below(self.own("open", format_args!("{}/", escaped(job))))
+        Range::below(self.own("open", format_args!("{}/", escaped(job.as_str()))))
     }
 
     /// Every waiting tick of a job: run keys of requests begin with a letter, fire times with a digit or, before
     /// 1970, `-`.
     pub(crate) fn waiting_ticks(&self, job: &JobName) -> Range {
-        let below = |end: &str| self.own("wait", format_args!("{}/{end}", escaped(job)));
+        let below = |end: &str| self.own("wait", format_args!("{}/{end}", escaped(job.as_str())));
         Range {
             start: below("-"),
             end: below(":"),
@@ -327,19 +342,28 @@ fn raw(prefix: &str, key: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()
 }
 
-fn escaped(job: &JobName) -> Cow<'_, str> {
-    match job.as_str() {
+/// The word for a kind of documents.
+fn doc_kind(kind: DocKind) -> String {
+    format!("doc-{}", kind.as_str())
+}
+
+fn escaped(name: &str) -> Cow<'_, str> {
+    match name {
         "" => EMPTY.into(),
         name => utf8_percent_encode(name, ESCAPED).into(),
     }
 }
 
-fn name(escaped: &str) -> Option<JobName> {
+fn unescaped(escaped: &str) -> Option<String> {
     if escaped == EMPTY {
-        return Some(JobName::existing(""));
+        return Some(String::new());
     }
     let name = percent_decode_str(escaped).decode_utf8().ok()?;
-    Some(JobName::existing(name))
+    Some(name.into_owned())
+}
+
+fn name(escaped: &str) -> Option<JobName> {
+    Some(JobName::existing(unescaped(escaped)?))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use sandclock_testkit::conformance::{COORDINATION, CoordinationBackend, Coordina
 use crate::fresh::{Fresh, without};
 
 /// The guard, and a case that fails without it.
-const MISSED_BY: [(Guard, &str); 14] = [
+const MISSED_BY: [(Guard, &str); 15] = [
     (Guard::Session, "decide::a_decide_needs_a_live_session"),
     (Guard::Mark, "decide::a_stale_mark_changes_nothing"),
     (Guard::Job, "decide::a_decide_needs_the_jobs_version"),
@@ -24,6 +24,7 @@ const MISSED_BY: [(Guard, &str); 14] = [
     (Guard::Cleaned, "feed::done_stays_until_it_is_cleaned"),
     (Guard::FirstKill, "kills::a_second_kill_changes_nothing"),
     (Guard::Leader, "leadership::one_of_many_leads"),
+    (Guard::Document, "docs::a_write_needs_what_it_replaces"),
 ];
 
 async fn passes(case: &str, env: &CoordinationEnv) -> bool {

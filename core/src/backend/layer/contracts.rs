@@ -10,11 +10,12 @@ use bytes::Bytes;
 use super::{Layer, Layered, Op};
 use crate::backend::{
     Adopt, Adopted, Alert, AlertId, AlertOutbox, AlertState, Candidate, ClaimedAlert, Cursor,
-    Decide, Decided, DoneRecord, End, Ended, Events, Fence, FireEvent, FireFeed, FireView, Fires,
-    JobEvent, JobSnapshot, JobStore, Kill, Kills, Leadership, LogPage, ModuleDigest, OutputChunk,
-    Page, PageToken, PluginStore, Precondition, RecordSeen, Release, Request, Result, RunFilter,
-    RunHeader, RunQuery, RunRecord, RunSink, Session, SessionEvent, SessionId, Sessions, Settle,
-    Settled, StoredJob, StoredPlugin, Take, Taken, Triggered, Versioned, WorkerInfo,
+    Decide, Decided, Doc, DocKind, Docs, DoneRecord, End, Ended, Events, Fence, FireEvent,
+    FireFeed, FireView, Fires, JobEvent, JobSnapshot, JobStore, Kill, Kills, Leadership, LogPage,
+    ModuleDigest, OutputChunk, Page, PageToken, PluginStore, Precondition, RecordSeen, Release,
+    Request, Result, RunFilter, RunHeader, RunQuery, RunRecord, RunSink, Session, SessionEvent,
+    SessionId, Sessions, Settle, Settled, StoredJob, StoredPlugin, Take, Taken, Triggered,
+    Versioned, WorkerInfo,
 };
 use crate::job::{Job, JobName};
 use crate::ports::History;
@@ -193,6 +194,33 @@ impl<L: Layer, T: Leadership + ?Sized> Leadership for Layered<L, T> {
     async fn resign(&self, me: &Candidate) -> Result<()> {
         (self.layer)
             .call(Op::LeadershipResign, || self.inner.resign(me))
+            .await
+    }
+}
+
+#[async_trait]
+impl<L: Layer, T: Docs + ?Sized> Docs for Layered<L, T> {
+    async fn list(&self, kind: DocKind) -> Result<Vec<Doc>> {
+        (self.layer)
+            .call(Op::DocsList, || self.inner.list(kind))
+            .await
+    }
+
+    async fn put(
+        &self,
+        kind: DocKind,
+        name: &str,
+        body: &Bytes,
+        pre: Precondition,
+    ) -> Result<Versioned<()>> {
+        (self.layer)
+            .call(Op::DocsPut, || self.inner.put(kind, name, body, pre))
+            .await
+    }
+
+    async fn delete(&self, kind: DocKind, name: &str, pre: Precondition) -> Result<()> {
+        (self.layer)
+            .call(Op::DocsDelete, || self.inner.delete(kind, name, pre))
             .await
     }
 }

@@ -67,6 +67,7 @@ impl Coordination {
             feed: Layered::new(layer, self.feed),
             kills: Layered::new(layer, self.kills),
             leadership: Layered::new(layer, self.leadership),
+            docs: Layered::new(layer, self.docs),
             scope: self.scope,
         }
     }

@@ -70,6 +70,9 @@ ops! {
     LeadershipCampaign "leadership.campaign" Always
     LeadershipHold "leadership.hold" Always
     LeadershipResign "leadership.resign" Always
+    DocsList "docs.list" Always
+    DocsPut "docs.put" OnlyWithoutEffect
+    DocsDelete "docs.delete" OnlyWithoutEffect
     SinkBegin "sink.begin" Always
     SinkAppend "sink.append" Always
     SinkFinish "sink.finish" Always

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::{Coordination, Records, Scope, SessionId};
 
+mod docs;
 mod fires;
 mod history;
 mod jobs;
@@ -73,7 +74,8 @@ impl MemoryStore {
             fires: Arc::<Self>::clone(&this),
             feed: Arc::<Self>::clone(&this),
             kills: Arc::<Self>::clone(&this),
-            leadership: this,
+            leadership: Arc::<Self>::clone(&this),
+            docs: this,
             scope: Scope::Fleet,
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::docs::Documents;
 use super::history::{Event, History};
 use super::mutant::{Lens, StepOf, StoreMutant};
 use super::outbox::Outbox;
@@ -55,6 +56,7 @@ pub(super) struct State {
     pub(super) done: Records<DoneRecord>,
     pub(super) kills: BTreeMap<RunId, (Kill, Instant)>,
     pub(super) requests: BTreeMap<(JobName, String), Instant>,
+    pub(super) docs: Documents,
     pub(super) runs: RunLog,
     pub(super) outbox: Outbox,
     pub(super) plugins: Plugins,
@@ -78,6 +80,7 @@ impl State {
             done: BTreeMap::new(),
             kills: BTreeMap::new(),
             requests: BTreeMap::new(),
+            docs: Documents::new(),
             runs: RunLog::default(),
             outbox: Outbox::default(),
             plugins: Plugins::default(),
