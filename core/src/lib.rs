@@ -9,9 +9,10 @@
 //! - [`stored`]: the bytes of records, for backends that keep bytes.
 //! - [`go`]: what the older Go fleet reads and writes, for backends that share a cluster with it.
 //!
-//! [`job`], [`schedule`], [`policy`] and [`run`] are the vocabulary.
+//! [`job`], [`schedule`], [`policy`], [`binding`] and [`run`] are the vocabulary.
 
 pub mod backend;
+pub mod binding;
 pub mod error;
 pub mod fleet;
 pub mod go;

@@ -173,6 +173,8 @@ impl fmt::Display for RunState {
 pub struct HookNote {
     /// The plugin's name.
     pub plugin: String,
+    /// Which version of it decided, if it has one.
+    pub version: Option<String>,
     /// The hook: `timeout-policy`, `output-redaction` or `run-end`.
     pub hook: String,
     /// What it decided, or how it failed and what applied instead.

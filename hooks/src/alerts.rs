@@ -81,6 +81,12 @@ pub(crate) async fn drafts(
     }
 }
 
+/// The indices that a plugin's messages take up when it is bound so many times: each time has its own, so that the
+/// messages of one cannot be taken for repeats of another's.
+pub(crate) fn places(times: usize) -> u32 {
+    u32::try_from(times * DELIVERIES).unwrap_or(u32::MAX)
+}
+
 /// The run's end in a plugin's words; cause and tail are masked.
 pub(crate) fn end_of(secrets: &KnownSecrets, done: &DoneRecord, tail: &Bytes) -> End {
     let cause = secrets.mask_text(&done.outcome.cause).into_owned();

@@ -31,12 +31,14 @@ mod text;
 mod threads;
 mod timeout;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use sandclock_core::backend::DoneRecord;
+use sandclock_core::binding::{Binding, hooks_of};
+use sandclock_core::job::Job;
 use sandclock_core::ports::{AlertDraft, Channel, History, Hooks, Redactor, RunPolicy};
 use sandclock_core::run::RunContext;
 use sandclock_core::time::Clock;
@@ -124,6 +126,7 @@ pub struct HostError {
 pub struct PluginHost {
     registry: Registry,
     config: HooksConfig,
+    bindings: RwLock<Arc<[Binding]>>,
     kept: Arc<Semaphore>,
 }
 
@@ -151,6 +154,7 @@ impl PluginHost {
         Ok(Self {
             registry,
             config,
+            bindings: RwLock::new(Arc::from([])),
             kept: Arc::new(Semaphore::new(KEPT_INSTANCES)),
         })
     }
@@ -190,6 +194,33 @@ impl PluginHost {
         self.registry.check_binding(plugin, config).await
     }
 
+    /// From now on runs are asked about with these bindings, which are in their order.
+    pub fn bind(&self, bindings: Vec<Binding>) {
+        let mut bound = self
+            .bindings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *bound = bindings.into();
+    }
+
+    /// The bindings that hold now, in their order.
+    pub fn bindings(&self) -> Arc<[Binding]> {
+        let bound = self.bindings.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&bound)
+    }
+
+    /// Whether a plugin of this name is installed.
+    pub fn has(&self, plugin: &str) -> bool {
+        self.registry.get(plugin).is_some()
+    }
+
+    /// Whether a plugin of the job, by itself or by a binding, is not installed.
+    pub fn lacks_plugin_of(&self, job: &Job) -> bool {
+        let bindings = self.bindings();
+        let mut hooks = hooks_of(job, &bindings).into_iter();
+        hooks.any(|hook| !self.has(&hook.plugin))
+    }
+
     /// What has been counted so far.
     pub fn counters(&self) -> Vec<PluginCounters> {
         self.registry.counters()
@@ -205,7 +236,8 @@ impl Hooks for PluginHost {
         default_limit: Option<Duration>,
     ) -> RunPolicy {
         let mut refining = Refining::new(run, default_limit, self.config.bounds);
-        for binding in &run.job.hooks {
+        let bindings = self.bindings();
+        for binding in hooks_of(&run.job, &bindings) {
             match with_hook(&self.registry, &binding.plugin, Hook::TimeoutPolicy) {
                 Ok(Some(plugin)) => {
                     let scope = scope(&binding.config, &run.worker, &run.id);
@@ -221,7 +253,8 @@ impl Hooks for PluginHost {
     async fn redactor(&self, run: &RunContext, channel: Channel) -> Box<dyn Redactor> {
         let mutation = self.config.mutation();
         let mut stages = Vec::new();
-        for binding in &run.job.hooks {
+        let bindings = self.bindings();
+        for binding in hooks_of(&run.job, &bindings) {
             let found = with_hook(&self.registry, &binding.plugin, Hook::OutputRedaction);
             let plugin = match found {
                 Ok(Some(plugin)) => Some(plugin),
@@ -254,7 +287,9 @@ impl Hooks for PluginHost {
         let info = host::ended_run_info(done, &pinned.job);
         let end = alerts::end_of(secrets, done, tail);
         let mut drafts = Vec::new();
-        for (index, binding) in (0..).zip(&pinned.job.hooks) {
+        let bindings = self.bindings();
+        let hooks = hooks_of(&pinned.job, &bindings);
+        for (index, binding) in (0..).zip(&hooks) {
             let (answer, wanted) = match with_hook(&self.registry, &binding.plugin, Hook::RunEnd) {
                 Ok(None) => continue,
                 Ok(Some(plugin)) => {
@@ -265,7 +300,15 @@ impl Hooks for PluginHost {
                 Err(failure) => (Err(failure), true),
             };
             match answer {
-                Ok(of_plugin) => drafts.extend(of_plugin),
+                Ok(of_plugin) => {
+                    let earlier = hooks.iter().take(index as usize);
+                    let same = earlier.filter(|hook| hook.plugin == binding.plugin);
+                    let before = alerts::places(same.count());
+                    drafts.extend(of_plugin.into_iter().map(|draft| AlertDraft {
+                        index: before + draft.index,
+                        ..draft
+                    }));
+                }
                 Err(failure) if wanted => {
                     let to = (self.config.default_target.as_str(), index);
                     let plugin = &binding.plugin;

@@ -155,6 +155,7 @@ impl HookIndices {
 /// its last stream has ended.
 pub(crate) struct Plugin {
     pub(crate) name: Arc<str>,
+    pub(crate) version: Option<String>,
     pub(crate) pre: InstancePre<HostState>,
     pub(crate) hooks: HookIndices,
     pub(crate) policy: FailurePolicy,

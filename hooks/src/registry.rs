@@ -319,6 +319,7 @@ fn entry(
     let compiled = install::compile(&runtime.engine, linker, &artifact.bytes)?;
     let plugin = Arc::new(Plugin {
         name: Arc::from(artifact.name.as_str()),
+        version: artifact.version.clone(),
         pre: compiled.pre,
         hooks: compiled.hooks,
         policy: artifact.policy,

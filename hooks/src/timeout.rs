@@ -108,13 +108,14 @@ impl<'a> Refining<'a> {
                 true,
             ),
         };
-        self.note(&plugin.name, decision, failed, started.elapsed());
+        let who = (&*plugin.name, plugin.version.as_deref());
+        self.note(who, decision, failed, started.elapsed());
     }
 
     /// A plugin that cannot be asked at all.
     pub(crate) fn cannot_ask(&mut self, name: &str, failure: &Failure) {
         let decision = self.fail(OnTimeoutFailure::Fallback, name, failure);
-        self.note(name, decision, true, Duration::ZERO);
+        self.note((name, None), decision, true, Duration::ZERO);
     }
 
     /// The end of it: what applies to the run.
@@ -183,9 +184,17 @@ impl<'a> Refining<'a> {
         }
     }
 
-    fn note(&mut self, plugin: &str, decision: String, failed: bool, took: Duration) {
+    /// Keeps what a plugin, of a version, has decided.
+    fn note(
+        &mut self,
+        (plugin, version): (&str, Option<&str>),
+        decision: String,
+        failed: bool,
+        took: Duration,
+    ) {
         self.policy.notes.push(HookNote {
             plugin: plugin.to_owned(),
+            version: version.map(str::to_owned),
             hook: Hook::TimeoutPolicy.as_str().to_owned(),
             decision,
             failed,

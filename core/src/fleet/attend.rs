@@ -270,6 +270,7 @@ impl<'a> Attendance<'a> {
         let limit = self.policy.limit.unwrap_or_default();
         self.policy.notes.push(HookNote {
             plugin: "sandclock".to_owned(),
+            version: None,
             hook: "timeout-policy".to_owned(),
             decision: format!("still running; the limit is {}", seconds(limit)),
             failed: false,

@@ -38,7 +38,7 @@ pub struct Unfit {
 }
 
 impl Unfit {
-    fn new(field: &str, value: impl Into<String>, accepted: impl Into<String>) -> Self {
+    pub(crate) fn new(field: &str, value: impl Into<String>, accepted: impl Into<String>) -> Self {
         Self {
             field: field.to_owned(),
             value: value.into(),

@@ -271,7 +271,7 @@ list!(hooks, HookBinding, "HookForm");
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "HookBinding")]
-struct HookForm {
+pub(super) struct HookForm {
     plugin: String,
     config: serde_json::Value,
 }

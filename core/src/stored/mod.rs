@@ -14,8 +14,10 @@
 use serde::{Deserialize, Serialize, Serializer, de};
 use serde_json::{Map, Value};
 
+use crate::binding::Binding;
 use crate::job::{Job, JobName};
 
+mod binding;
 mod fleet;
 mod forms;
 mod job;
@@ -222,6 +224,19 @@ pub fn decode_job(name: &JobName, bytes: &[u8]) -> Result<Job, StoredError> {
     }
     let other = format!("it is the record of job {:?}", job.name.as_str());
     Err(StoredError::malformed::<Job>(de::Error::custom(other)))
+}
+
+/// The binding in `bytes`, which is stored under this name.
+///
+/// # Errors
+/// As [`decode`]; `Malformed` also if it is another binding's.
+pub fn decode_binding(name: &str, bytes: &[u8]) -> Result<Binding, StoredError> {
+    let binding: Binding = decode(bytes)?;
+    if binding.name == name {
+        return Ok(binding);
+    }
+    let other = format!("it is binding {:?}", binding.name);
+    Err(StoredError::malformed::<Binding>(de::Error::custom(other)))
 }
 
 /// Takes a record of form `found` through every later step.

@@ -32,6 +32,8 @@ list!(notes, HookNote, "NoteForm");
 #[serde(remote = "HookNote")]
 struct NoteForm {
     plugin: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
     hook: String,
     decision: String,
     failed: bool,

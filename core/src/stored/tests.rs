@@ -10,6 +10,7 @@ use crate::backend::{
     DoneRecord, Generation, Kill, Mark, Nonce, OpenRecord, OpenState, Pinned, RunRecord, SessionId,
     Span, Version, WaitRecord, WorkerInfo,
 };
+use crate::binding::{Binding, Selector};
 use crate::job::{
     HookBinding, Job, JobName, Leftovers, Limits, OutputMode, Program, ScheduleSpec, SecretSource,
 };
@@ -151,6 +152,7 @@ fn wait() -> WaitRecord {
 fn notes() -> Vec<HookNote> {
     vec![HookNote {
         plugin: "timeout-ladder".to_owned(),
+        version: None,
         hook: "timeout-policy".to_owned(),
         decision: "limit 15 s".to_owned(),
         failed: true,
@@ -216,6 +218,22 @@ fn run_record() -> RunRecord {
     }
 }
 
+fn binding() -> Binding {
+    Binding {
+        name: "data-timeouts".to_owned(),
+        selector: Selector {
+            prefix: Some("data/".to_owned()),
+            labels: [("team".to_owned(), "data".to_owned())].into(),
+        },
+        hook: HookBinding {
+            plugin: "doubler".to_owned(),
+            config: json!({ "factor": 3 }),
+        },
+        order: -5,
+        required: true,
+    }
+}
+
 fn worker() -> WorkerInfo {
     WorkerInfo {
         name: "w1".to_owned(),
@@ -266,6 +284,7 @@ fn form_1_is_written_and_stays_readable() {
     check(&run_record(), include_str!("golden/v1/run.json"));
     check(&worker(), include_str!("golden/v1/worker.json"));
     check(&kill(), include_str!("golden/v1/kill.json"));
+    check(&binding(), include_str!("golden/v1/binding.json"));
 }
 
 /// Before the first release, what is absent was written as `null` or empty.

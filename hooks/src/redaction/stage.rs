@@ -48,6 +48,7 @@ pub(crate) struct Stream {
 #[derive(Debug)]
 pub(crate) struct PluginStage {
     name: String,
+    version: Option<String>,
     /// `None` if it is not installed; then all is withheld.
     plugin: Option<Arc<Plugin>>,
     stream: Arc<Stream>,
@@ -99,6 +100,7 @@ impl PluginStage {
     ) -> Self {
         let mut stage = Self {
             name: name.to_owned(),
+            version: plugin.as_ref().and_then(|plugin| plugin.version.clone()),
             plugin,
             stream,
             window: BytesMut::new(),
@@ -184,6 +186,7 @@ impl PluginStage {
         }
         (!parts.is_empty()).then(|| HookNote {
             plugin: self.name.clone(),
+            version: self.version.clone(),
             hook: Hook::OutputRedaction.as_str().to_owned(),
             decision: parts.join("; "),
             failed: tally.first_failure.is_some(),

@@ -33,6 +33,20 @@ async fn messages_keep_their_order_and_lose_their_secrets() {
     assert!(!format!("{drafts:?}").contains("hunter22"));
 }
 
+/// Job, run, plugin and index are what an alert is recognised by.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_that_is_bound_twice_tells_twice() {
+    let host = host(&KnownSecrets::new());
+    let data = deliveries(2, b"ops", b"it failed", b"X-Key-1");
+    install(&host, "tells", &telling(data)).await;
+    let done = ended(&run(&["tells", "tells"]), RunState::Failed);
+    let drafts = host.after_run(&done, &Bytes::new()).await;
+    let mut indices: Vec<u32> = drafts.iter().map(|draft| draft.index).collect();
+    indices.sort_unstable();
+    indices.dedup();
+    assert_eq!(indices.len(), 4, "{indices:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_plain_alert_is_masked_too() {
     let secrets = KnownSecrets::new();

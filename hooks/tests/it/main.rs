@@ -7,6 +7,7 @@
 )]
 
 mod alerts;
+mod bindings;
 mod encodings;
 mod fixture;
 mod guests;

@@ -1,4 +1,4 @@
-//! Whether a job may bind its plugins, and if not, which member is at fault.
+//! Whether a job or a binding may have its plugins, and if not, which member is at fault.
 //!
 //! A plugin objects in its own words. By contract they begin with the path of the member that they
 //! are about (`config.words[1]: …`); where there is such a member, the refusal is of that field.
@@ -17,10 +17,19 @@ use crate::document::FieldError;
 /// Names the member of the first binding that is not accepted.
 pub async fn check(api: &Api, job: &Job) -> Result<(), Problem> {
     for (at, hook) in job.hooks.iter().enumerate() {
-        let checked = api.plugins.check_binding(&hook.plugin, &hook.config).await;
-        checked.map_err(|error| refusal(at, hook, &error))?;
+        check_one(api, hook, &format!("hooks[{at}].")).await?;
     }
     Ok(())
+}
+
+/// The plugin exists and accepts its configuration.
+///
+/// # Errors
+/// Names the member that is not accepted, after `place`.
+pub async fn check_one(api: &Api, hook: &HookBinding, place: &str) -> Result<(), Problem> {
+    api.rollout.fetch_if(!api.plugins.has(&hook.plugin)).await;
+    let checked = api.plugins.check_binding(&hook.plugin, &hook.config).await;
+    checked.map_err(|error| refusal(place, hook, &error).into())
 }
 
 /// What bindings name that is not there. By convention `target` of a plugin's configuration is where its alerts go;
@@ -40,8 +49,8 @@ pub fn warnings(api: &Api, job: &Job) -> Vec<String> {
     job.hooks.iter().enumerate().filter_map(absent).collect()
 }
 
-fn refusal(at: usize, hook: &HookBinding, error: &BindingError) -> FieldError {
-    let field = |path: &str| format!("hooks[{at}].{path}");
+fn refusal(place: &str, hook: &HookBinding, error: &BindingError) -> FieldError {
+    let field = |path: &str| format!("{place}{path}");
     match error {
         BindingError::Refused { why, .. } => match member(&hook.config, why) {
             Some((path, value, why)) => FieldError::new(field(path), value, why),
@@ -103,7 +112,7 @@ mod tests {
                 config: config.clone(),
             };
             let (name, why) = ("p".to_owned(), why.to_owned());
-            refusal(2, &hook, &BindingError::Refused { name, why }).to_string()
+            refusal("hooks[2].", &hook, &BindingError::Refused { name, why }).to_string()
         };
         for (why, expected) in cases {
             assert_eq!(told(why), format!("hooks[2].{expected}"));

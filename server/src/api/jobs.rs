@@ -10,10 +10,11 @@ use sandclock_core::{BackendError, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 use super::Api;
-use super::bindings;
+use super::bindings::{self, BoundDto};
 use super::broken;
 use super::dto::job::JobDto;
 use super::dto::run::ListDto;
+use super::hooks;
 use super::input::{Body, Expected, Name, Paging, Query, etag, expected};
 use super::problem::Problem;
 use crate::document::{self, FieldError};
@@ -35,6 +36,9 @@ pub struct JobView {
     pub next: Option<String>,
     /// What a person should know about the schedule, as the preview says it, and about the hooks.
     pub warnings: Vec<String>,
+    /// The plugins that bindings give it, in the order in which they are asked, before its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bound: Vec<BoundDto>,
     /// Why it makes no ticks: its record or its schedule cannot be read. Of a record that cannot be read
     /// nothing else is known but name and version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,7 +50,14 @@ impl JobView {
     /// nothing that a person could mean by the members beside the document is lost, since they follow from the rest.
     pub(crate) fn leave_document(view: &mut serde_json::Value) {
         if let Some(members) = view.as_object_mut() {
-            for name in ["version", "schedule_text", "next", "warnings", "broken"] {
+            for name in [
+                "version",
+                "schedule_text",
+                "next",
+                "warnings",
+                "bound",
+                "broken",
+            ] {
                 members.remove(name);
             }
         }
@@ -61,7 +72,7 @@ impl JobView {
         let table = table.as_ref();
         let now = api.clock.now();
         let mut warnings = table.map_or_else(Vec::new, |table| table.warnings(now));
-        warnings.extend(bindings::warnings(api, &stored.job));
+        warnings.extend(hooks::warnings(api, &stored.job));
         let next = table
             .filter(|_| stored.job.enabled)
             .and_then(|table| table.next_after(now));
@@ -71,6 +82,7 @@ impl JobView {
             schedule_text: table.map(|table| table.schedule().describe()),
             next: next.map(|at| at.to_string()),
             warnings,
+            bound: bindings::of(api, &stored.job),
             broken,
         }
     }
@@ -84,6 +96,7 @@ impl JobView {
                 schedule_text: None,
                 next: None,
                 warnings: Vec::new(),
+                bound: Vec::new(),
                 broken: Some(broken.reason.clone()),
             },
         }
@@ -151,7 +164,7 @@ async fn checked(api: &Api, name: Option<&JobName>, body: &[u8]) -> Result<Job, 
     let name = name.map(JobName::as_str).or(dto.name.as_deref());
     let name = name.ok_or_else(|| FieldError::new("name", "nothing", "the job's name"))?;
     let job = dto.to_core(name, &api.default_time_zone)?;
-    bindings::check(api, &job).await?;
+    hooks::check(api, &job).await?;
     Ok(job)
 }
 
@@ -284,7 +297,7 @@ async fn change(
             Expected::Anything | Expected::Present => {}
         }
         let mut job = with(&stored)?;
-        bindings::check(api, &job).await?;
+        hooks::check(api, &job).await?;
         match save(api, &mut job, Expected::At(stored.version)).await {
             Err(problem) if problem.status() == StatusCode::PRECONDITION_FAILED => {}
             answer => return answer,

@@ -11,6 +11,7 @@ pub mod broken;
 pub mod dto;
 pub mod go;
 pub mod health;
+pub mod hooks;
 pub mod input;
 pub mod jobs;
 pub mod lookup;
@@ -109,6 +110,8 @@ pub fn router(api: Api) -> Router {
         .route("/runs/{id}/stream", get(stream::follow))
         .route("/workers", get(workers::list))
         .route("/plugins", get(plugins::list))
+        .route("/bindings", get(bindings::list))
+        .route("/bindings/{id}", get(bindings::get))
         .route("/alerts", get(alerts::list))
         .route_layer(role(Role::Viewer));
     let operator = Router::new()
@@ -137,6 +140,10 @@ pub fn router(api: Api) -> Router {
             axum::routing::put(plugins::push).delete(plugins::remove),
         )
         .route("/plugins/{id}/rollback", post(plugins::roll_back))
+        .route(
+            "/bindings/{id}",
+            axum::routing::put(bindings::put).delete(bindings::delete),
+        )
         .route_layer(role(Role::Admin));
     let v1 = viewer.merge(operator).merge(editor).merge(admin);
     let go = api.go.clone().map(|master| go::router(api.clone(), master));

@@ -3,6 +3,8 @@
 //! A module is checked, compiled and tried here before it is kept: what cannot serve is refused, and nothing changes. What
 //! a change comes to elsewhere each process sees by itself (see [`crate::rollout`]).
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
@@ -19,7 +21,7 @@ use super::input::{Id, Module, Query};
 use super::problem::Problem;
 use crate::document::FieldError;
 
-/// A plugin of this server.
+/// A plugin.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[expect(
     missing_docs,
@@ -33,7 +35,7 @@ pub struct PluginDto {
     pub hooks: Vec<String>,
     pub sha256: String,
     pub size_bytes: usize,
-    /// `ready`, or why a newer version could not be installed.
+    /// `ready`, why a newer version could not be installed, or why none is in service here.
     pub status: String,
     /// How the last call that failed did so.
     pub last_failure: Option<String>,
@@ -71,16 +73,22 @@ pub struct RemoveQuery {
     version: Option<String>,
 }
 
-/// `GET /plugins`: those of this server, by name.
+/// `GET /plugins`: those of this server and those of the fleet that are not in service here, by name.
 pub async fn list(State(api): State<Api>) -> Result<Json<ListDto<PluginDto>>, Problem> {
-    let stored = api.records.plugins.list().await?;
-    let items = api.plugins.list().into_iter();
-    let items = items.map(|info| {
-        let mut stored = stored.iter();
-        let stored = stored.find(|stored| stored.name == info.name);
-        dto(info, stored)
-    });
-    Ok(Json(ListDto::new(items.collect(), None)))
+    let mut stored: BTreeMap<_, _> = (api.records.plugins.list().await?.into_iter())
+        .map(|plugin| (plugin.name.clone(), plugin))
+        .collect();
+    let installed = api.plugins.list().into_iter();
+    let mut items: Vec<_> = installed
+        .map(|info| {
+            let stored = stored.remove(&info.name);
+            dto(info, stored.as_ref())
+        })
+        .collect();
+    let others = stored.values();
+    items.extend(others.map(|plugin| not_here(plugin, api.rollout.refusal(&plugin.name))));
+    items.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(Json(ListDto::new(items, None)))
 }
 
 /// `PUT /plugins/{name}?version=V`: keeps a module as a release, and lets it serve unless `serve=false`.
@@ -234,6 +242,30 @@ fn dto(info: PluginInfo, stored: Option<&StoredPlugin>) -> PluginDto {
         serving: stored.and_then(|stored| stored.serving.clone()),
         before: stored.and_then(|stored| stored.before.clone()),
         releases: releases.iter().map(release_dto).collect(),
+    }
+}
+
+/// A plugin that is not in service here: nobody knows what it has until it is installed.
+fn not_here(stored: &StoredPlugin, refusal: Option<String>) -> PluginDto {
+    let newest = stored.releases.first();
+    PluginDto {
+        name: stored.name.clone(),
+        version: None,
+        api: String::new(),
+        hooks: Vec::new(),
+        sha256: newest.map_or_else(String::new, |release| release.digest.to_string()),
+        size_bytes: newest.map_or(0, |release| {
+            usize::try_from(release.bytes).unwrap_or(usize::MAX)
+        }),
+        status: match (&stored.serving, refusal) {
+            (Some(_), Some(why)) => format!("cannot serve here: {why}"),
+            (Some(_), None) => "about to serve".to_owned(),
+            (None, _) => "not in service".to_owned(),
+        },
+        last_failure: None,
+        serving: stored.serving.clone(),
+        before: stored.before.clone(),
+        releases: stored.releases.iter().map(release_dto).collect(),
     }
 }
 

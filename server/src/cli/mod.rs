@@ -12,6 +12,7 @@
 
 mod alert;
 mod arguments;
+mod binding;
 mod client;
 mod file;
 mod harmless;
@@ -107,7 +108,7 @@ enum Command {
     /// Alerts: what was raised, and where it went
     #[command(subcommand)]
     Alert(alert::AlertCommand),
-    /// Plugins: what serves, push, roll back
+    /// Plugins: what serves, push, bind, roll back
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
     /// Write all jobs into one document, for another store or for safety

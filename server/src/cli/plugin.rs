@@ -8,6 +8,7 @@ use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::binding::{self, BindArgs};
 use super::client::{Client, query, segment};
 use super::table::{self, age, rows, text};
 use super::{Output, Told};
@@ -22,8 +23,9 @@ pub(super) enum PluginCommand {
     },
     /// Give the fleet a release of a plugin
     ///
-    /// It is checked and tried before it is kept. Each server and worker takes it into service within seconds; the one
-    /// before serves until then.
+    /// It is checked and tried before it is kept. Each server and worker takes it
+    /// into service within seconds; the one before serves until then.
+    #[command(verbatim_doc_comment)]
     Push {
         /// The module: a wasm component, as cargo and wasm-tools build it
         file: PathBuf,
@@ -37,6 +39,19 @@ pub(super) enum PluginCommand {
         #[arg(long)]
         no_serve: bool,
     },
+    /// Let many jobs have a plugin, without changing them
+    ///
+    /// Bindings are asked before a job's own hooks. A job that names the
+    /// plugin by itself replaces the binding, unless that is required.
+    #[command(verbatim_doc_comment)]
+    Bind(BindArgs),
+    /// Take a binding away
+    Unbind {
+        /// The binding's name
+        name: String,
+    },
+    /// List which plugins are bound to which jobs
+    Bindings,
     /// Let the release serve again that served before
     Rollback {
         /// The plugin's name
@@ -80,6 +95,9 @@ pub(super) async fn main(
             say(output, &name, Some(&version), outcome);
             Ok(())
         }
+        PluginCommand::Bind(args) => binding::bind(&args, client, output).await,
+        PluginCommand::Unbind { name } => binding::unbind(&name, client, output).await,
+        PluginCommand::Bindings => binding::list(client, output).await,
         PluginCommand::Rollback { name } => {
             let path = format!("/plugins/{}/rollback", segment(&name));
             client.call(Method::POST, &path, None).await?;

@@ -16,7 +16,7 @@ pub(super) struct Refused {
     told: String,
     /// The field at fault, if it is about one.
     pub(super) field: Option<String>,
-    status: StatusCode,
+    pub(super) status: StatusCode,
 }
 
 impl Refused {

@@ -188,6 +188,7 @@ impl Output {
         let from = batch.chunks.first().map_or(0, |chunk| chunk.offset);
         HookNote {
             plugin: "sandclock".to_owned(),
+            version: None,
             hook: "output".to_owned(),
             decision: format!("output from byte {from} on is not stored: {error}"),
             failed: true,

@@ -1,43 +1,35 @@
-//! The plugins that the fleet serves, taken into service by this process.
+//! Which releases serve, and this process's plugins after them.
 //!
-//! Every process asks the plugin store now and then which releases serve, fetches the modules it lacks, and installs
-//! them; the version before goes on serving until the new one is ready, and if it never is. A release may have the name of
-//! a standard plugin and then takes its place; the standard one is back when none serves. While the store is away,
-//! everything stays as it is.
+//! The version before goes on serving until the new one is ready, and if it never is. A release may have the name of a
+//! standard plugin and then takes its place; the standard one is back when none serves.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
-use sandclock_core::backend::{ModuleDigest, PluginStore, Release, StoredPlugin};
+use sandclock_core::backend::{ModuleDigest, PluginStore, Release, Result, StoredPlugin};
 use sandclock_core::error::WithSources;
 use sandclock_hooks::{Artifact, FailurePolicy, PluginHost};
-use tokio::sync::Mutex;
-use tokio::time::sleep;
-
-/// How often the store is asked.
-const POLL: Duration = Duration::from_secs(2);
 
 /// The plugins that come with the program, by name.
-pub const STANDARD: [(&str, &[u8]); 3] = [
+const STANDARD: [(&str, &[u8]); 3] = [
     (
         "redact-secrets",
-        include_bytes!("../../examples/plugins/artifacts/redact-secrets.wasm"),
+        include_bytes!("../../../examples/plugins/artifacts/redact-secrets.wasm"),
     ),
     (
         "timeout-ladder",
-        include_bytes!("../../examples/plugins/artifacts/timeout-ladder.wasm"),
+        include_bytes!("../../../examples/plugins/artifacts/timeout-ladder.wasm"),
     ),
     (
         "webhook-alert",
-        include_bytes!("../../examples/plugins/artifacts/webhook-alert.wasm"),
+        include_bytes!("../../../examples/plugins/artifacts/webhook-alert.wasm"),
     ),
 ];
 
 /// Keeps this process's plugins as the store has them.
 #[derive(Debug)]
-pub struct Rollout {
+pub(super) struct Plugins {
     store: Arc<dyn PluginStore>,
     host: Arc<PluginHost>,
     state: Mutex<State>,
@@ -48,26 +40,39 @@ pub struct Rollout {
 struct State {
     /// Installed.
     installed: BTreeMap<String, ModuleDigest>,
-    /// Could not be installed, and would not the next time either.
-    refused: BTreeMap<String, ModuleDigest>,
-    /// Whether the store answered the last time.
-    away: bool,
+    /// Could not be installed, would not be the next time either, and why.
+    refused: BTreeMap<String, (ModuleDigest, String)>,
+}
+
+impl State {
+    fn has_dealt_with(&self, release: &Release) -> bool {
+        let refused = self.refused.get(&release.plugin);
+        let known = [
+            self.installed.get(&release.plugin),
+            refused.map(|(digest, _)| digest),
+        ];
+        known.contains(&Some(&release.digest))
+    }
 }
 
 /// A standard plugin as an artifact.
 fn standard(name: &str) -> Option<Artifact> {
     let (name, bytes) = STANDARD.into_iter().find(|(known, _)| *known == name)?;
-    Some(Artifact {
-        name: name.to_owned(),
-        version: Some(crate::VERSION.to_owned()),
-        bytes: bytes.to_vec(),
-        policy: FailurePolicy::default(),
-    })
+    Some(artifact(name, crate::VERSION, bytes.to_vec()))
 }
 
-impl Rollout {
+fn artifact(name: &str, version: &str, bytes: Vec<u8>) -> Artifact {
+    Artifact {
+        name: name.to_owned(),
+        version: Some(version.to_owned()),
+        bytes,
+        policy: FailurePolicy::default(),
+    }
+}
+
+impl Plugins {
     /// With nothing installed yet.
-    pub fn new(store: Arc<dyn PluginStore>, host: Arc<PluginHost>) -> Self {
+    pub(super) fn new(store: Arc<dyn PluginStore>, host: Arc<PluginHost>) -> Self {
         Self {
             store,
             host,
@@ -75,108 +80,103 @@ impl Rollout {
         }
     }
 
-    /// Installs the standard plugins, and what the store has if it answers.
+    /// Installs the standard plugins.
     ///
     /// # Errors
-    /// If a standard plugin does not load.
-    pub async fn begin(&self) -> anyhow::Result<()> {
+    /// If one does not load.
+    pub(super) async fn begin(&self) -> anyhow::Result<()> {
         for artifact in STANDARD.iter().filter_map(|(name, _)| standard(name)) {
             let name = artifact.name.clone();
             let installed = self.host.install(artifact).await;
             installed.with_context(|| format!("plugin {name}"))?;
         }
-        self.follow().await;
         Ok(())
     }
 
-    /// Follows the store for ever.
-    pub async fn run(&self) {
-        loop {
-            self.follow().await;
-            sleep(POLL).await;
-        }
+    /// Why the release of the plugin that should serve does not, if that is so.
+    pub(super) fn refusal(&self, plugin: &str) -> Option<String> {
+        let state = self.state();
+        let (_, why) = state.refused.get(plugin)?;
+        Some(why.clone())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does now what the store asks for.
-    pub async fn follow(&self) {
-        let mut state = self.state.lock().await;
-        match self.store.list().await {
-            Ok(plugins) => {
-                if std::mem::take(&mut state.away) {
-                    tracing::info!("the plugin store answers again");
-                }
-                self.take_over(&mut state, &plugins).await;
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut state.away, true) {
-                    let error = WithSources(&error);
-                    tracing::warn!(%error, "the plugin store does not answer; plugins stay as they are");
-                }
-            }
-        }
-    }
-
-    async fn take_over(&self, state: &mut State, plugins: &[StoredPlugin]) {
+    ///
+    /// # Errors
+    /// If the store does not answer; what was done by then stays.
+    pub(super) async fn follow(&self) -> Result<()> {
+        let plugins = self.store.list().await?;
         let serving: BTreeMap<&str, &Release> = plugins
             .iter()
             .filter_map(|plugin| Some((plugin.name.as_str(), plugin.serving_release()?)))
             .collect();
-        for (name, release) in &serving {
-            let is = |known: Option<&ModuleDigest>| known == Some(&release.digest);
-            if !is(state.installed.get(*name)) && !is(state.refused.get(*name)) {
-                self.install(state, release).await;
+        for release in serving.values() {
+            if !self.state().has_dealt_with(release) {
+                self.install(release).await?;
             }
         }
-        let named =
-            |plugin: &StoredPlugin, name: &str| plugin.name == name && plugin.serving.is_some();
-        let gone: Vec<String> = (state.installed.keys())
-            .filter(|name| !plugins.iter().any(|plugin| named(plugin, name)))
-            .cloned()
-            .collect();
-        for name in gone {
-            self.retire(state, &name).await;
+        for name in self.out_of_service(&plugins) {
+            self.retire(&name).await;
         }
-        state
-            .refused
-            .retain(|name, _| serving.contains_key(name.as_str()));
+        let serves = |name: &String| serving.contains_key(name.as_str());
+        self.state().refused.retain(|name, _| serves(name));
+        Ok(())
     }
 
-    async fn install(&self, state: &mut State, release: &Release) {
-        let name = &release.plugin;
-        let version = &release.version;
-        let bytes = match self.store.module(&release.digest).await {
-            Ok(bytes) => bytes,
+    /// What is installed although no release of it shall serve.
+    fn out_of_service(&self, plugins: &[StoredPlugin]) -> Vec<String> {
+        let serves = |name: &str| {
+            let mut plugins = plugins.iter();
+            plugins.any(|plugin| plugin.name == name && plugin.serving.is_some())
+        };
+        let state = self.state();
+        let gone = state.installed.keys().filter(|name| !serves(name));
+        gone.cloned().collect()
+    }
+
+    /// # Errors
+    /// If the store does not answer now. That the release cannot serve is none.
+    async fn install(&self, release: &Release) -> Result<()> {
+        let (plugin, version) = (&release.plugin, &release.version);
+        let refuse = |why: String| {
+            tracing::error!(
+                plugin,
+                version,
+                why,
+                "the plugin cannot serve; what was there before does"
+            );
+            let refused = (release.digest.clone(), why);
+            self.state().refused.insert(plugin.clone(), refused);
+        };
+        let module = match self.store.module(&release.digest).await {
+            Err(error) if error.is_transient() => return Err(error),
             Err(error) => {
-                let again = error.is_transient();
-                let error = WithSources(&error);
-                tracing::error!(plugin = name, version, %error, again, "the module cannot be read");
-                if !again {
-                    state.refused.insert(name.clone(), release.digest.clone());
-                }
-                return;
+                refuse(WithSources(&error).to_string());
+                return Ok(());
             }
+            Ok(module) => module,
         };
-        let artifact = Artifact {
-            name: name.clone(),
-            version: Some(version.clone()),
-            bytes: bytes.to_vec(),
-            policy: FailurePolicy::default(),
-        };
+        let artifact = artifact(plugin, version, module.to_vec());
         match self.host.install(artifact).await {
+            Err(error) => refuse(error.to_string()),
             Ok(_) => {
-                tracing::info!(plugin = name, version, "the plugin serves");
-                state.refused.remove(name);
-                state.installed.insert(name.clone(), release.digest.clone());
-            }
-            Err(error) => {
-                tracing::error!(plugin = name, version, %error, "the plugin cannot serve; what was there before does");
-                state.refused.insert(name.clone(), release.digest.clone());
+                tracing::info!(plugin, version, "the plugin serves");
+                let mut state = self.state();
+                state.refused.remove(plugin);
+                state
+                    .installed
+                    .insert(plugin.clone(), release.digest.clone());
             }
         }
+        Ok(())
     }
 
     /// No release of the plugin serves any more.
-    async fn retire(&self, state: &mut State, name: &str) {
+    async fn retire(&self, name: &str) {
         match standard(name) {
             None => {
                 self.host.remove(name);
@@ -190,6 +190,6 @@ impl Rollout {
                 }
             },
         }
-        state.installed.remove(name);
+        self.state().installed.remove(name);
     }
 }

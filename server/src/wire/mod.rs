@@ -59,7 +59,8 @@ impl Parts {
         let plugins = PluginHost::new(HooksConfig::new(secrets, Arc::new(SystemClock)))?;
         let plugins = Arc::new(plugins);
         let store = Arc::clone(&stores.records.plugins);
-        let rollout = Rollout::new(store, Arc::clone(&plugins));
+        let docs = Arc::clone(&stores.coordination.docs);
+        let rollout = Rollout::new(store, docs, Arc::clone(&plugins));
         rollout.begin().await?;
         Ok(Self {
             stores,
@@ -94,7 +95,7 @@ impl Parts {
         secrets: KnownSecrets,
         spawner: Spawner,
     ) -> anyhow::Result<Worker> {
-        let hooks: Arc<dyn Hooks> = Arc::clone(&self.plugins) as _;
+        let hooks: Arc<dyn Hooks> = Arc::clone(&self.rollout) as _;
         let Stores {
             coordination,
             mut records,

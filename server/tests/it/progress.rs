@@ -61,6 +61,7 @@ impl Stage {
         let router = api::router(Api {
             rollout: Arc::new(Rollout::new(
                 Arc::clone(&records.plugins),
+                Arc::clone(&coordination.docs),
                 Arc::clone(&plugins),
             )),
             go: None,

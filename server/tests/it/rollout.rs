@@ -140,6 +140,36 @@ async fn what_cannot_serve_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_release_may_be_kept_for_later() {
+    let product = Product::start(&["--no-examples"]);
+    let file = artifact("redact-secrets");
+    let file = file.to_str().unwrap();
+    let said = product.cli(&[
+        "plugin",
+        "push",
+        file,
+        "--name",
+        "hide",
+        "--version",
+        "1.0.0",
+        "--no-serve",
+    ]);
+    assert_eq!(told(&said), "kept hide 1.0.0\n");
+    let kept = plugin(&product, "hide").await.unwrap();
+    assert_eq!(kept["status"], "not in service");
+    assert_eq!(kept["releases"][0]["version"], "1.0.0");
+    let refused = json!({ "command": "true", "hooks": [{ "plugin": "hide" }] });
+    let refused = product.send(Method::PUT, "/jobs/early", &refused).await;
+    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    // A push of what is there lets it serve.
+    assert_eq!(
+        told(&push(&product, "redact-secrets", "1.0.0")),
+        "serving hide 1.0.0\n"
+    );
+    assert_eq!(plugin(&product, "hide").await.unwrap()["status"], "ready");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_release_may_stand_in_for_a_standard_plugin() {
     let product = Product::start(&["--no-examples"]);
     let standard = plugin(&product, "redact-secrets").await.unwrap();

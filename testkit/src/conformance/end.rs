@@ -91,6 +91,7 @@ pub async fn an_end_is_recorded_as_it_was(env: &CoordinationEnv) {
         },
         notes: vec![HookNote {
             plugin: "timeout-ladder".to_owned(),
+            version: None,
             hook: "timeout-policy".to_owned(),
             decision: "5 s".to_owned(),
             failed: false,

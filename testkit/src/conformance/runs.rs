@@ -136,6 +136,7 @@ pub async fn a_record_comes_back_as_it_was(env: &RecordsEnv) {
         notes: vec![
             HookNote {
                 plugin: "timeout-ladder".to_owned(),
+                version: Some("1.2.0+ci".to_owned()),
                 hook: "timeout-policy".to_owned(),
                 decision: "5 s".to_owned(),
                 failed: false,
@@ -143,6 +144,7 @@ pub async fn a_record_comes_back_as_it_was(env: &RecordsEnv) {
             },
             HookNote {
                 plugin: "redact-secrets".to_owned(),
+                version: None,
                 hook: "output-redaction".to_owned(),
                 decision: "trapped; 12 bytes withheld".to_owned(),
                 failed: true,

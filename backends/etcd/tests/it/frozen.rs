@@ -9,7 +9,8 @@ use sandclock_core::backend::{
     Precondition, RecordSeen, Request, SessionId, Settle, SettleAs, Settled, Take, TakeFrom, Taken,
     Versioned, WaitRecord,
 };
-use sandclock_core::job::{Job, JobName, ScheduleSpec};
+use sandclock_core::binding::{self, Binding, Selector};
+use sandclock_core::job::{HookBinding, Job, JobName, ScheduleSpec};
 use sandclock_core::policy::ConcurrencyPolicy;
 use sandclock_core::run::{RunId, RunKey, RunState};
 use serde_json::{Value, json};
@@ -79,7 +80,20 @@ async fn hold(scene: &Scene, session: &SessionId, claim: &Decide) -> Fence {
     held.into_iter().next().expect("one claim")
 }
 
-/// Leaves a run between attempts, one that is over, a mark without a job, and a leader.
+fn binding() -> Binding {
+    Binding {
+        name: "data-timeouts".to_owned(),
+        selector: Selector::default(),
+        hook: HookBinding {
+            plugin: "doubler".to_owned(),
+            config: json!({ "factor": 3 }),
+        },
+        order: 7,
+        required: true,
+    }
+}
+
+/// Leaves a run between attempts, one that is over, a mark without a job, a leader, and a binding.
 async fn write_ends(scene: &Scene, session: &SessionId) {
     let store = &scene.store;
     let retried = scene.planned_as(job("retried")).await;
@@ -120,6 +134,8 @@ async fn write_ends(scene: &Scene, session: &SessionId) {
         .campaign(&server, ttl)
         .await
         .expect("it leads");
+    let put = binding::put(&*store.docs, &binding(), Precondition::Absent).await;
+    put.expect("a binding");
 }
 
 /// What is below the fleet's prefixes, as lines of the frozen form.
@@ -310,6 +326,31 @@ async fn form_1_is_read_and_acted_upon() {
     for form in [V1, EXPLICIT] {
         is_acted_upon(&Box::pin(frozen(form, false)).await).await;
     }
+}
+
+#[tokio::test]
+async fn what_a_later_program_added_to_a_binding_is_kept() {
+    let scene = Box::pin(frozen(V1, true)).await;
+    let docs = &*scene.store.docs;
+    let found = binding::list(docs).await.expect("list");
+    let [stored] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert_eq!(*stored.binding.as_ref().expect("readable"), binding());
+    let edited = Binding {
+        order: 8,
+        ..binding()
+    };
+    let put = binding::put(docs, &edited, Precondition::Matches(stored.version)).await;
+    put.expect("put");
+    let text = scene
+        .text(&scene.own_key("doc-binding/data-timeouts"))
+        .await;
+    let text: Value = serde_json::from_str(&text.expect("the binding")).expect("JSON");
+    assert_eq!(
+        (&text["order"], &text[LATER]["said"]),
+        (&json!(8), &json!("so"))
+    );
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! Nothing from core is serialised directly (A3): a wire type may stay as it is while core changes, and
 //! the other way round. Unknown members are refused by every type that is read.
 
+pub mod binding;
 pub mod job;
 pub mod policy;
 pub mod run;

@@ -102,6 +102,7 @@ impl RunDto {
 #[expect(missing_docs, reason = "the members are those of the note")]
 pub struct HookNoteDto {
     pub plugin: String,
+    pub version: Option<String>,
     pub hook: String,
     pub decision: String,
     pub failed: bool,
@@ -113,6 +114,7 @@ impl HookNoteDto {
     pub fn from_core(note: HookNote) -> Self {
         Self {
             plugin: note.plugin,
+            version: note.version,
             hook: note.hook,
             decision: note.decision,
             failed: note.failed,

@@ -1,0 +1,178 @@
+//! Bindings: plugins for many jobs at once.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use sandclock_core::backend::{DocKind, Precondition, Version};
+use sandclock_core::binding::{self, StoredBinding, bound_to};
+use sandclock_core::job::Job;
+use sandclock_core::{BackendError, ErrorKind};
+use serde::{Deserialize, Serialize};
+
+use super::Api;
+use super::dto::binding::BindingDto;
+use super::dto::run::ListDto;
+use super::hooks;
+use super::input::{Body, Expected, Id, etag, expected};
+use super::problem::Problem;
+use crate::document;
+
+/// A binding as it is shown.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BindingView {
+    /// The document, as `PUT` takes it; of one that cannot be read only the name.
+    #[serde(flatten)]
+    pub binding: BindingDto,
+    /// Its version, as the ETag shows it.
+    pub version: u64,
+    /// Why it cannot be read; the last readable one holds where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
+}
+
+impl BindingView {
+    fn of(stored: &StoredBinding) -> Self {
+        let (binding, broken) = match &stored.binding {
+            Ok(binding) => (BindingDto::from_core(binding), None),
+            Err(error) => (BindingDto::named(&stored.name), Some(error.reason())),
+        };
+        Self {
+            binding,
+            version: stored.version.0,
+            broken,
+        }
+    }
+}
+
+/// A plugin that a job has by a binding.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BoundDto {
+    /// The binding.
+    pub binding: String,
+    /// The plugin.
+    pub plugin: String,
+}
+
+/// The plugins that bindings give a job, in the order in which they are asked.
+pub fn of(api: &Api, job: &Job) -> Vec<BoundDto> {
+    let bindings = api.plugins.bindings();
+    let bound = bound_to(job, &bindings);
+    bound
+        .map(|binding| BoundDto {
+            binding: binding.name.clone(),
+            plugin: binding.hook.plugin.clone(),
+        })
+        .collect()
+}
+
+/// `GET /bindings`: in the order in which they are asked.
+pub async fn list(State(api): State<Api>) -> Result<Json<ListDto<BindingView>>, Problem> {
+    let stored = binding::list(&*api.coordination.docs).await?;
+    let items = stored.iter().map(BindingView::of).collect();
+    Ok(Json(ListDto::new(items, None)))
+}
+
+/// `GET /bindings/{name}`
+pub async fn get(State(api): State<Api>, Id(name): Id) -> Result<Response, Problem> {
+    let stored = find(&api, &name).await?.ok_or_else(|| no_binding(&name))?;
+    Ok(shown(StatusCode::OK, &stored))
+}
+
+/// `PUT /bindings/{name}`: creates or replaces. Takes what `GET` shows, too.
+pub async fn put(
+    State(api): State<Api>,
+    Id(name): Id,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<Response, Problem> {
+    let mut document = document::parse_json(&body)?;
+    if let Some(members) = document.as_object_mut() {
+        for filled_in in ["version", "broken"] {
+            members.remove(filled_in);
+        }
+    }
+    let dto: BindingDto = document::read(&document)?;
+    let binding = dto.to_core(&name)?;
+    hooks::check_one(&api, &binding.hook, "").await?;
+    let old = find(&api, &name).await?;
+    let pre = precondition(&name, expected(&headers)?, old.as_ref())?;
+    let put = binding::put(&*api.coordination.docs, &binding, pre).await;
+    let put = put.map_err(|error| refusal(&name, error))?;
+    api.rollout.follow().await;
+    let status = match old {
+        Some(_) => StatusCode::OK,
+        None => StatusCode::CREATED,
+    };
+    let stored = StoredBinding {
+        name,
+        version: put.version,
+        binding: Ok(binding),
+    };
+    Ok(shown(status, &stored))
+}
+
+/// `DELETE /bindings/{name}`
+pub async fn delete(
+    State(api): State<Api>,
+    Id(name): Id,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    let old = find(&api, &name).await?;
+    let pre = precondition(&name, expected(&headers)?, old.as_ref())?;
+    if old.is_none() {
+        return Err(no_binding(&name));
+    }
+    let deleted = (api.coordination.docs)
+        .delete(DocKind::Binding, &name, pre)
+        .await;
+    deleted.map_err(|error| refusal(&name, error))?;
+    api.rollout.follow().await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn find(api: &Api, name: &str) -> Result<Option<StoredBinding>, Problem> {
+    let stored = binding::list(&*api.coordination.docs).await?;
+    Ok(stored.into_iter().find(|stored| stored.name == name))
+}
+
+/// What a write asks of the store, so that it replaces nothing that its sender has not heard of.
+fn precondition(
+    name: &str,
+    expected: Expected,
+    old: Option<&StoredBinding>,
+) -> Result<Precondition, Problem> {
+    match (expected, old.map(|old| old.version)) {
+        (Expected::Anything, None) | (Expected::Absent, None) => Ok(Precondition::Absent),
+        (Expected::Anything | Expected::Present, Some(at)) => Ok(Precondition::Matches(at)),
+        (Expected::At(version), Some(at)) if version == at => Ok(Precondition::Matches(at)),
+        (Expected::Absent | Expected::At(_), Some(at)) => Err(changed(name, at)),
+        (Expected::Present | Expected::At(_), None) => {
+            let why = format!("there is no binding {name}, and If-Match asks for one");
+            Err(Problem::precondition(why))
+        }
+    }
+}
+
+fn changed(name: &str, version: Version) -> Problem {
+    Problem::precondition(format!("binding {name} is at version {} now", version.0))
+}
+
+fn refusal(name: &str, error: BackendError) -> Problem {
+    match error.kind {
+        ErrorKind::Conflict => Problem::precondition(format!(
+            "binding {name} was changed by somebody else meanwhile; read it again"
+        )),
+        ErrorKind::NotFound => no_binding(name),
+        _ => error.into(),
+    }
+}
+
+fn no_binding(name: &str) -> Problem {
+    Problem::not_found(format!("there is no binding {name}"))
+}
+
+fn shown(status: StatusCode, stored: &StoredBinding) -> Response {
+    let view = BindingView::of(stored);
+    (status, [(header::ETAG, etag(stored.version))], Json(view)).into_response()
+}
