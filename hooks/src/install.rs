@@ -6,6 +6,7 @@
 //! themselves: loading one is running it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use sandclock_core::backend::plugins::MAX_MODULE_BYTES;
 use wasmtime::Engine;
@@ -15,7 +16,7 @@ use wit_component::ComponentEncoder;
 use crate::failure::{Failure, FailureCode};
 use crate::host::{self, GRANTED, HostState, PACKAGE, VERSION};
 use crate::instance::{Instance, Scope};
-use crate::plugin::{Hook, HookIndices, Plugin};
+use crate::plugin::{Hook, HookIndices, Plugin, Runtime};
 
 /// Why an artifact cannot serve. What was installed under the name before goes on serving.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -101,10 +102,11 @@ pub(crate) struct Compiled {
 /// # Errors
 /// If it cannot serve, for any reason but a failing start.
 pub(crate) fn compile(
-    engine: &Engine,
+    runtime: &Runtime,
     linker: &Linker<HostState>,
     bytes: &[u8],
 ) -> Result<Compiled, InstallError> {
+    let engine = &runtime.engine;
     if bytes.len() > MAX_MODULE_BYTES {
         return Err(InstallError::TooLarge { bytes: bytes.len() });
     }
@@ -112,8 +114,7 @@ pub(crate) fn compile(
         return Err(InstallError::Precompiled);
     }
     let component = componentize(bytes)?;
-    let component = Component::from_binary(engine, &component)
-        .map_err(|error| malformed(format!("{error:#}")))?;
+    let component = compiled(runtime, &component)?;
     check_imports(engine, &component)?;
     check_exports(engine, &component)?;
     let pre = linker
@@ -129,6 +130,21 @@ pub(crate) fn compile(
         tracing::debug!(%error, "a plugin starts without a memory image");
     }
     Ok(Compiled { pre, hooks })
+}
+
+/// The component as machine code: as it is kept, or compiled now.
+fn compiled(runtime: &Runtime, bytes: &[u8]) -> Result<Component, InstallError> {
+    let (engine, cache) = (&runtime.engine, runtime.cache.as_ref());
+    if let Some(kept) = cache.and_then(|cache| cache.load(engine, bytes, runtime.mutation)) {
+        return Ok(kept);
+    }
+    runtime.compilations.fetch_add(1, Ordering::Relaxed);
+    let compiled =
+        Component::from_binary(engine, bytes).map_err(|error| malformed(format!("{error:#}")))?;
+    if let Some(cache) = cache {
+        cache.keep(engine, bytes, &compiled);
+    }
+    Ok(compiled)
 }
 
 /// Starts an instance, loads each hook, and asks for an opinion on the empty configuration.

@@ -7,13 +7,14 @@
 //! | file | subject |
 //! |---|---|
 //! | `secrets` | what is known to be secret, and the mask over streams and texts |
-//! | `registry`, `install`, `plugin` | from artifacts to plugins |
+//! | `registry`, `install`, `cache`, `plugin` | from artifacts to plugins |
 //! | `engine`, `threads`, `instance`, `limits` | how and where a call runs, and what it may use |
 //! | `host`, `log` | what a plugin may import; the only file that sees generated bindings |
 //! | `timeout`, `redaction`, `alerts` | the three hooks |
 //! | `failure`, `counters` | how calls fail, and how often |
 
 mod alerts;
+mod cache;
 mod counters;
 mod engine;
 mod failure;
@@ -31,6 +32,7 @@ mod text;
 mod threads;
 mod timeout;
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -46,6 +48,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 pub use self::alerts::BUILT_IN;
+pub use self::cache::CompileCache;
 pub use self::counters::{CallCount, PluginCounters};
 pub use self::failure::{Failure, FailureCode};
 pub use self::install::InstallError;
@@ -82,6 +85,8 @@ pub struct HooksConfig {
     pub threads: usize,
     /// What calls may use.
     pub limits: HookLimits,
+    /// Where compiled plugins are kept; `None` compiles each at every start.
+    pub cache: Option<CompileCache>,
     /// A mistake to make on purpose.
     #[cfg(feature = "mutants")]
     pub mutant: Option<mutants::Mutant>,
@@ -97,6 +102,7 @@ impl HooksConfig {
             default_target: "default".to_owned(),
             threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             limits: HookLimits::default(),
+            cache: None,
             #[cfg(feature = "mutants")]
             mutant: None,
         }
@@ -148,6 +154,9 @@ impl PluginHost {
             secrets: config.secrets.clone(),
             clock: Arc::clone(&config.clock),
             limits: config.limits,
+            cache: config.cache.clone(),
+            mutation: config.mutation(),
+            compilations: AtomicU64::new(0),
         };
         let registry =
             Registry::new(Arc::new(runtime)).map_err(|error| failed(format!("{error:#}")))?;
@@ -219,6 +228,11 @@ impl PluginHost {
         let bindings = self.bindings();
         let mut hooks = hooks_of(job, &bindings).into_iter();
         hooks.any(|hook| !self.has(&hook.plugin))
+    }
+
+    /// How many artifacts have been compiled so far, rather than found compiled.
+    pub fn compilations(&self) -> u64 {
+        self.registry.compilations()
     }
 
     /// What has been counted so far.

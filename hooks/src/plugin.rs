@@ -1,6 +1,7 @@
 //! An installed plugin: its compiled form, its hooks, and what is known of how it does.
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 use wasmtime::Engine;
 use wasmtime::component::InstancePre;
 
+use crate::cache::CompileCache;
 use crate::counters::Counters;
 use crate::engine::Ticker;
 use crate::failure::{Failure, FailureCode};
@@ -16,6 +18,7 @@ use crate::host::{HostState, lifecycle, output_redaction, run_end, timeout_polic
 use crate::instance::{Instance, Scope};
 use crate::limits::{CallLimits, HookLimits, TEXT_BYTES};
 use crate::log::PluginLog;
+use crate::mutants::Mutation;
 use crate::secrets::KnownSecrets;
 use crate::text;
 use crate::threads::{CallThreads, Lane};
@@ -113,6 +116,10 @@ pub(crate) struct Runtime {
     pub(crate) secrets: KnownSecrets,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: HookLimits,
+    pub(crate) cache: Option<CompileCache>,
+    pub(crate) mutation: Mutation,
+    /// How many artifacts were compiled.
+    pub(crate) compilations: AtomicU64,
 }
 
 impl fmt::Debug for Runtime {

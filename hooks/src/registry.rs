@@ -5,6 +5,7 @@
 //! or a stream of the old one.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use sandclock_core::backend::plugins::{ModuleDigest, is_plugin_name};
@@ -203,6 +204,10 @@ impl Registry {
         })
     }
 
+    pub(crate) fn compilations(&self) -> u64 {
+        self.runtime.compilations.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn counters(&self) -> Vec<PluginCounters> {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         records
@@ -316,7 +321,7 @@ fn entry(
     linker: &Linker<HostState>,
     record: Record,
 ) -> Result<Entry, InstallError> {
-    let compiled = install::compile(&runtime.engine, linker, &artifact.bytes)?;
+    let compiled = install::compile(&runtime, linker, &artifact.bytes)?;
     let plugin = Arc::new(Plugin {
         name: Arc::from(artifact.name.as_str()),
         version: artifact.version.clone(),

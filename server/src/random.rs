@@ -25,7 +25,8 @@ fn number() -> u64 {
     u64::from_le_bytes(raw)
 }
 
-fn fill(raw: &mut [u8]) {
+/// Fills `raw` with random bytes, or ends the process, as [`token_hex`] does.
+pub(crate) fn fill(raw: &mut [u8]) {
     if let Err(error) = getrandom::fill(raw) {
         tracing::error!(%error, "the system's random generator failed");
         std::process::abort();

@@ -8,6 +8,7 @@
 
 mod alerts;
 mod bindings;
+mod cache;
 mod encodings;
 mod fixture;
 mod guests;

@@ -148,6 +148,9 @@ fn waiting(spool: &SpoolStatus, page: &mut Page) {
 }
 
 fn plugins(api: &Api, page: &mut Page) {
+    let help = "Plugins compiled, rather than found compiled";
+    let compiled = api.plugins.compilations();
+    page.counter("sandclock_plugin_compilations_total", help, &[], compiled);
     for plugin in api.plugins.counters() {
         let name = ("plugin", plugin.plugin.as_str());
         for call in &plugin.calls {

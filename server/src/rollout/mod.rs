@@ -2,9 +2,10 @@
 //! ([`plugins`]), and which jobs they are bound to ([`bindings`]).
 //!
 //! Every process asks the stores now and then, fetches what it lacks and swaps when that is ready. While a store is away,
-//! everything stays as it is. A run that needs a plugin which this process lacks asks at once: it may have come a moment
+//! everything stays as it is, over restarts too ([`kept`]). A run that needs a plugin which this process lacks asks at once: it may have come a moment
 //! ago.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
 mod bindings;
+mod kept;
 mod plugins;
 
 use self::bindings::Bindings;
@@ -45,10 +47,15 @@ pub struct Rollout {
 }
 
 impl Rollout {
-    /// With nothing installed yet.
-    pub fn new(store: Arc<dyn PluginStore>, docs: Arc<dyn Docs>, host: Arc<PluginHost>) -> Self {
+    /// With nothing installed yet. `folder` is for what shall be there at the next start.
+    pub fn new(
+        store: Arc<dyn PluginStore>,
+        docs: Arc<dyn Docs>,
+        host: Arc<PluginHost>,
+        folder: PathBuf,
+    ) -> Self {
         Self {
-            plugins: Plugins::new(store, Arc::clone(&host)),
+            plugins: Plugins::new(store, Arc::clone(&host), folder),
             bindings: Bindings::new(docs, Arc::clone(&host)),
             host,
             away: Default::default(),
@@ -56,8 +63,8 @@ impl Rollout {
         }
     }
 
-    /// Installs the standard plugins, those of the store if it answers, and the bindings. No run may start before: what
-    /// is bound to it may hide something.
+    /// Installs the standard plugins, those of the store or, if it does not answer, those that it had, and the bindings.
+    /// No run may start before: what is bound to it may hide something.
     ///
     /// # Errors
     /// If a standard plugin does not load, or the bindings cannot be asked for.
@@ -65,6 +72,10 @@ impl Rollout {
         self.plugins.begin().await?;
         self.bindings.follow().await.context("read the bindings")?;
         self.follow().await;
+        let [plugins_away, _] = &self.away;
+        if plugins_away.load(Ordering::Relaxed) {
+            self.plugins.as_last().await;
+        }
         Ok(())
     }
 

@@ -4,12 +4,15 @@
 //! standard plugin and then takes its place; the standard one is back when none serves.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
-use sandclock_core::backend::{ModuleDigest, PluginStore, Release, Result, StoredPlugin};
+use sandclock_core::backend::{PluginStore, Result, StoredPlugin};
 use sandclock_core::error::WithSources;
 use sandclock_hooks::{Artifact, FailurePolicy, PluginHost};
+
+use super::kept::{Kept, Served};
 
 /// The plugins that come with the program, by name.
 const STANDARD: [(&str, &[u8]); 3] = [
@@ -32,6 +35,7 @@ const STANDARD: [(&str, &[u8]); 3] = [
 pub(super) struct Plugins {
     store: Arc<dyn PluginStore>,
     host: Arc<PluginHost>,
+    kept: Kept,
     state: Mutex<State>,
 }
 
@@ -39,19 +43,21 @@ pub(super) struct Plugins {
 #[derive(Debug, Default)]
 struct State {
     /// Installed.
-    installed: BTreeMap<String, ModuleDigest>,
+    installed: BTreeMap<String, Served>,
     /// Could not be installed, would not be the next time either, and why.
-    refused: BTreeMap<String, (ModuleDigest, String)>,
+    refused: BTreeMap<String, (Served, String)>,
+    /// What is remembered on disk.
+    remembered: Vec<Served>,
 }
 
 impl State {
-    fn has_dealt_with(&self, release: &Release) -> bool {
+    fn has_dealt_with(&self, release: &Served) -> bool {
         let refused = self.refused.get(&release.plugin);
         let known = [
             self.installed.get(&release.plugin),
-            refused.map(|(digest, _)| digest),
+            refused.map(|(release, _)| release),
         ];
-        known.contains(&Some(&release.digest))
+        known.contains(&Some(release))
     }
 }
 
@@ -71,11 +77,12 @@ fn artifact(name: &str, version: &str, bytes: Vec<u8>) -> Artifact {
 }
 
 impl Plugins {
-    /// With nothing installed yet.
-    pub(super) fn new(store: Arc<dyn PluginStore>, host: Arc<PluginHost>) -> Self {
+    /// With nothing installed yet. `folder` is for what shall be there at the next start.
+    pub(super) fn new(store: Arc<dyn PluginStore>, host: Arc<PluginHost>, folder: PathBuf) -> Self {
         Self {
             store,
             host,
+            kept: Kept::new(folder),
             state: Mutex::default(),
         }
     }
@@ -91,6 +98,15 @@ impl Plugins {
             installed.with_context(|| format!("plugin {name}"))?;
         }
         Ok(())
+    }
+
+    /// Installs what the fleet served last, as far as this host knows it.
+    pub(super) async fn as_last(&self) {
+        for served in self.kept.served() {
+            if let Some(module) = self.kept.module(&served.digest) {
+                self.install(&served, &module).await;
+            }
+        }
     }
 
     /// Why the release of the plugin that should serve does not, if that is so.
@@ -110,20 +126,19 @@ impl Plugins {
     /// If the store does not answer; what was done by then stays.
     pub(super) async fn follow(&self) -> Result<()> {
         let plugins = self.store.list().await?;
-        let serving: BTreeMap<&str, &Release> = plugins
-            .iter()
-            .filter_map(|plugin| Some((plugin.name.as_str(), plugin.serving_release()?)))
-            .collect();
-        for release in serving.values() {
+        let serving = plugins.iter().filter_map(StoredPlugin::serving_release);
+        let serving: Vec<Served> = serving.map(Served::of).collect();
+        for release in &serving {
             if !self.state().has_dealt_with(release) {
-                self.install(release).await?;
+                self.take_over(release).await?;
             }
         }
         for name in self.out_of_service(&plugins) {
             self.retire(&name).await;
         }
-        let serves = |name: &String| serving.contains_key(name.as_str());
+        let serves = |name: &String| serving.iter().any(|release| release.plugin == *name);
         self.state().refused.retain(|name, _| serves(name));
+        self.remember(serving);
         Ok(())
     }
 
@@ -138,41 +153,73 @@ impl Plugins {
         gone.cloned().collect()
     }
 
+    /// For the next start. If it cannot be written, that start needs the store.
+    fn remember(&self, serving: Vec<Served>) {
+        if self.state().remembered == serving {
+            return;
+        }
+        if let Err(error) = self.kept.remember(&serving) {
+            let error = format!("{error:#}");
+            tracing::warn!(
+                error,
+                "what the fleet serves is not kept for the next start"
+            );
+        }
+        self.state().remembered = serving;
+    }
+
     /// # Errors
     /// If the store does not answer now. That the release cannot serve is none.
-    async fn install(&self, release: &Release) -> Result<()> {
-        let (plugin, version) = (&release.plugin, &release.version);
-        let refuse = |why: String| {
-            tracing::error!(
-                plugin,
-                version,
-                why,
-                "the plugin cannot serve; what was there before does"
-            );
-            let refused = (release.digest.clone(), why);
-            self.state().refused.insert(plugin.clone(), refused);
-        };
-        let module = match self.store.module(&release.digest).await {
+    async fn take_over(&self, release: &Served) -> Result<()> {
+        let digest = &release.digest;
+        if let Some(module) = self.kept.module(digest) {
+            self.install(release, &module).await;
+            return Ok(());
+        }
+        let module = match self.store.module(digest).await {
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => {
-                refuse(WithSources(&error).to_string());
+                self.refuse(release, WithSources(&error).to_string());
                 return Ok(());
             }
             Ok(module) => module,
         };
+        if let Err(error) = self.kept.keep(digest, &module) {
+            let error = format!("{error:#}");
+            tracing::warn!(
+                plugin = release.plugin,
+                error,
+                "the module is not kept for the next start"
+            );
+        }
+        self.install(release, &module).await;
+        Ok(())
+    }
+
+    async fn install(&self, release: &Served, module: &[u8]) {
+        let (plugin, version) = (&release.plugin, &release.version);
         let artifact = artifact(plugin, version, module.to_vec());
         match self.host.install(artifact).await {
-            Err(error) => refuse(error.to_string()),
+            Err(error) => self.refuse(release, error.to_string()),
             Ok(_) => {
                 tracing::info!(plugin, version, "the plugin serves");
                 let mut state = self.state();
                 state.refused.remove(plugin);
-                state
-                    .installed
-                    .insert(plugin.clone(), release.digest.clone());
+                state.installed.insert(plugin.clone(), release.clone());
             }
         }
-        Ok(())
+    }
+
+    fn refuse(&self, release: &Served, why: String) {
+        let (plugin, version) = (&release.plugin, &release.version);
+        tracing::error!(
+            plugin,
+            version,
+            why,
+            "the plugin cannot serve; what was there before does"
+        );
+        let refused = (release.clone(), why);
+        self.state().refused.insert(plugin.clone(), refused);
     }
 
     /// No release of the plugin serves any more.

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use sandclock_core::backend::Candidate;
 use sandclock_core::fleet::{Worker, WorkerConfig, WorkerHandle};
 use sandclock_core::ports::Hooks;
-use sandclock_hooks::{HooksConfig, KnownSecrets, PluginHost};
+use sandclock_hooks::{KnownSecrets, PluginHost};
 
 use crate::api::Api;
 use crate::api::auth::Tokens;
@@ -26,6 +26,7 @@ use crate::spool::{Spool, SpoolConfig};
 
 mod etcd;
 mod mongodb;
+mod plugins;
 mod stores;
 
 pub use self::mongodb::{RunLog, open_later};
@@ -51,16 +52,21 @@ pub struct Parts {
 const LOG_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Parts {
-    /// Loads the standard plugins and those that the fleet serves. What `secrets` knows leaves by no way.
+    /// Loads the standard plugins and those that the fleet serves. What `secrets` knows leaves by no way. What the next
+    /// start shall have is kept in `data`.
     ///
     /// # Errors
-    /// If a standard plugin does not load.
-    pub async fn new(stores: Stores, secrets: KnownSecrets) -> anyhow::Result<Self> {
-        let plugins = PluginHost::new(HooksConfig::new(secrets, Arc::new(SystemClock)))?;
-        let plugins = Arc::new(plugins);
+    /// If a standard plugin does not load, or bindings cannot be read.
+    pub async fn new(stores: Stores, secrets: KnownSecrets, data: &Path) -> anyhow::Result<Self> {
+        let plugins = Arc::new(plugins::open(secrets, data)?);
         let store = Arc::clone(&stores.records.plugins);
         let docs = Arc::clone(&stores.coordination.docs);
-        let rollout = Rollout::new(store, docs, Arc::clone(&plugins));
+        let rollout = Rollout::new(
+            store,
+            docs,
+            Arc::clone(&plugins),
+            data.join(plugins::MODULES),
+        );
         rollout.begin().await?;
         Ok(Self {
             stores,

@@ -63,6 +63,7 @@ impl Stage {
                 Arc::clone(&records.plugins),
                 Arc::clone(&coordination.docs),
                 Arc::clone(&plugins),
+                home.path().join("plugins"),
             )),
             go: None,
             alert_targets: std::collections::BTreeSet::new(),

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::process::Output;
 
 use reqwest::{Method, StatusCode};
+use sandclock_testkit::services::{Etcd, Proxy};
 use serde_json::{Value, json};
 
 use crate::fleet::PATIENCE;
 use crate::product::{Product, wait_for};
-use crate::stores::Stores;
+use crate::stores::{Evidence, Stores};
 use crate::worker::Worker;
 
 /// A plugin's artifact as it is in the repository.
@@ -94,9 +95,16 @@ async fn a_pushed_plugin_serves_until_another_does() {
     for line in shown.lines().chain(all.lines()) {
         assert!(line.trim_end().chars().count() <= 80, "{line}");
     }
-    // It is there again after a crash, before anything runs.
+    // It is there again after a crash, before anything runs, and nothing was compiled for it.
     let product = product.restart_after_kill(&["--no-examples"]);
     assert_eq!(printed(&product).await, hidden);
+    let metrics = product.bare(Method::GET, "/metrics");
+    let metrics = metrics.bearer_auth(&product.token).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    assert!(
+        metrics.contains("sandclock_plugin_compilations_total 0\n"),
+        "{metrics}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,6 +232,45 @@ async fn every_process_of_a_fleet_follows() {
     told(&other.cli(&["plugin", "rollback", "hide"]));
     wait_for("the worker has the old one again", PATIENCE, async || {
         !printed(&server).await.contains("xyzzy")
+    })
+    .await;
+}
+
+/// A worker that starts while the plugin store is away has what it had.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_starts_without_the_plugin_store() {
+    let shared = Stores::shared();
+    let mongo = shared.mongo.strip_prefix("mongodb://").unwrap();
+    let mongo = Proxy::to(mongo.split('/').next().unwrap()).await;
+    let uri = format!("mongodb://{}/?directConnection=true", mongo.address());
+    let stores = Stores::of(Etcd::shared().address, &uri);
+    let server = Product::server(&stores.toml());
+    push(&server, "redact-secrets", "1.0.0");
+    put_job(&server).await;
+    let mut worker = Worker::start("starts", &stores);
+    let hidden = printed(&server).await;
+    assert!(!hidden.contains("xyzzy"), "{hidden}");
+    let evidence = Evidence::new();
+    let job = json!({ "command": format!("{}; echo the word is $WORD", evidence.says("ran")) });
+    let changed = server.send(Method::PATCH, "/jobs/prints", &job).await;
+    assert_eq!(changed.status(), StatusCode::OK);
+
+    worker.stop().await;
+    mongo.refuse();
+    let worker = worker.restart();
+    wait_for("it says so", PATIENCE, async || {
+        worker
+            .log()
+            .contains("the store of plugins does not answer")
+    })
+    .await;
+    let run = server.start_run("prints").await;
+    wait_for("it has run", PATIENCE, async || evidence.lines() == ["ran"]).await;
+    mongo.cut();
+    server.ended(&run).await;
+    let output = format!("/runs/{run}/output");
+    wait_for("its output is there", PATIENCE, async || {
+        server.text(&output).await == hidden
     })
     .await;
 }
