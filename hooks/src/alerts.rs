@@ -54,7 +54,7 @@ pub(crate) async fn drafts(
     run: &RunInfo,
     end: &End,
 ) -> Result<Vec<AlertDraft>, Failure> {
-    let limits = plugin.runtime.limits.run_end;
+    let limits = plugin.limits.run_end;
     let mut tries = 0;
     loop {
         tries += 1;

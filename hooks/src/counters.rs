@@ -16,6 +16,8 @@ pub(crate) struct Counters {
     hidden_bytes: AtomicU64,
     withheld_bytes: AtomicU64,
     breakers_opened: AtomicU64,
+    fuel: AtomicU64,
+    memory_peak: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +53,22 @@ impl Counters {
         );
     }
 
+    pub(crate) fn count_used(&self, fuel: u64, memory_bytes: usize) {
+        add(&self.fuel, fuel);
+        let bytes = u64::try_from(memory_bytes).unwrap_or(u64::MAX);
+        self.memory_peak.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    /// All fuel used so far.
+    pub(crate) fn fuel(&self) -> u64 {
+        self.fuel.load(Ordering::Relaxed)
+    }
+
+    /// The most memory that an instance had, in bytes.
+    pub(crate) fn memory_peak(&self) -> u64 {
+        self.memory_peak.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn count_breaker(&self) {
         add(&self.breakers_opened, 1);
     }
@@ -83,6 +101,8 @@ impl Counters {
             hidden_bytes: get(&self.hidden_bytes),
             withheld_bytes: get(&self.withheld_bytes),
             breakers_opened: get(&self.breakers_opened),
+            fuel: get(&self.fuel),
+            memory_peak_bytes: get(&self.memory_peak),
             dropped_log_lines,
         }
     }
@@ -113,6 +133,10 @@ pub struct PluginCounters {
     pub withheld_bytes: u64,
     /// Streams that were withheld to their end because it failed too often.
     pub breakers_opened: u64,
+    /// Fuel used, where it is counted and not time.
+    pub fuel: u64,
+    /// The most memory that one instance had.
+    pub memory_peak_bytes: u64,
     /// Lines of its log that were over a limit.
     pub dropped_log_lines: u64,
 }

@@ -13,6 +13,7 @@ use wasmtime::{
 };
 
 use crate::limits;
+use crate::meter::Meter;
 
 /// The resolution of processor deadlines.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
@@ -25,16 +26,16 @@ pub(crate) const INSTANCES: u32 = 160;
 ///
 /// # Errors
 /// If this machine cannot compile wasm at all.
-pub(crate) fn open() -> Result<Engine, wasmtime::Error> {
-    let mut config = settings();
+pub(crate) fn open(meter: Meter) -> Result<Engine, wasmtime::Error> {
+    let mut config = settings(meter);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
     Engine::new(&config).or_else(|error| {
         tracing::info!(%error, "plugin instances are not pooled");
-        Engine::new(&settings())
+        Engine::new(&settings(meter))
     })
 }
 
-fn settings() -> Config {
+fn settings(meter: Meter) -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
@@ -44,7 +45,10 @@ fn settings() -> Config {
         .max_wasm_stack(limits::STACK_BYTES)
         .wasm_memory64(false)
         .wasm_relaxed_simd(false)
-        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        // Where the same has to come out everywhere, a NaN has the same bits everywhere.
+        .consume_fuel(meter == Meter::Fuel)
+        .cranelift_nan_canonicalization(meter == Meter::Fuel);
     config
 }
 

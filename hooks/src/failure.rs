@@ -111,7 +111,7 @@ impl Failure {
             return Self::invalid(format!("the answer cannot be read: {}", error.root_cause()));
         };
         match trap {
-            Trap::Interrupt => Self::new(
+            Trap::Interrupt | Trap::OutOfFuel => Self::new(
                 FailureCode::Deadline,
                 "it used more processor time than its hook allows",
             ),

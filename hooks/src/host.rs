@@ -35,6 +35,11 @@ pub(crate) use bindings::sandclock::plugin::types::RunInfo;
 pub(crate) const PACKAGE: &str = "sandclock:plugin/";
 /// The version of the contract that this host speaks. Plugins of the same track (`0.1.x`) work.
 pub(crate) const VERSION: &str = "0.1.0";
+/// Before 1.0 the minor number is the track: whatever shares it fits.
+pub(crate) fn track() -> &'static str {
+    VERSION.rsplit_once('.').map_or(VERSION, |(track, _)| track)
+}
+
 /// The interfaces that every plugin may import.
 pub(crate) const GRANTED: [&str; 5] = ["types", "host", "log", "config", "clock"];
 

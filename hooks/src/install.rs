@@ -75,6 +75,12 @@ pub enum InstallError {
     /// It failed the first time it was called.
     #[error("the plugin fails when it is started: {0}")]
     DryRun(#[source] Failure),
+    /// What its author says of it cannot be, or is not so.
+    #[error("the plugin's manifest is not accepted: {why}")]
+    Manifest {
+        /// What is wrong.
+        why: String,
+    },
     /// It takes too long to compile.
     #[error("the plugin takes more than {seconds} s to compile")]
     TooSlow {
@@ -152,7 +158,7 @@ fn compiled(runtime: &Runtime, bytes: &[u8]) -> Result<Component, InstallError> 
 /// # Errors
 /// If the plugin does not get through. An opinion that the configuration lacks something is no error.
 pub(crate) fn dry_run(plugin: &Arc<Plugin>) -> Result<(), InstallError> {
-    let limits = plugin.runtime.limits.lifecycle;
+    let limits = plugin.limits.lifecycle;
     let scope = Scope {
         config: Arc::new(serde_json::json!({})),
         worker: Arc::from(""),
@@ -174,7 +180,10 @@ pub(crate) fn dry_run(plugin: &Arc<Plugin>) -> Result<(), InstallError> {
 }
 
 /// A module that carries the metadata of its bindings becomes a component; a component stays.
-fn componentize(bytes: &[u8]) -> Result<Vec<u8>, InstallError> {
+///
+/// # Errors
+/// If it is neither.
+pub(crate) fn componentize(bytes: &[u8]) -> Result<Vec<u8>, InstallError> {
     // The layer field of the preamble tells modules (0) and components (1) apart.
     match bytes.get(..8) {
         Some([0, b'a', b's', b'm', _, _, 1, 0]) => Ok(bytes.to_vec()),

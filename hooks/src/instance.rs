@@ -17,6 +17,7 @@ use crate::failure::{Failure, FailureCode};
 use crate::host::{self, HostState, RunInfo, output_redaction, run_end};
 use crate::limits::{self, CallLimits, Limiter};
 use crate::log::CallLog;
+use crate::meter::Meter;
 use crate::plugin::Plugin;
 
 /// What a call is about, beside its arguments.
@@ -39,9 +40,9 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    fn starting_now(limits: CallLimits) -> Self {
+    fn starting_now(meter: Meter, limits: CallLimits) -> Self {
         Self {
-            cpu_end: thread_cpu().saturating_add(limits.cpu),
+            cpu_end: thread_cpu().saturating_add(meter.cpu(limits)),
             wall_end: Instant::now() + limits.wall,
         }
     }
@@ -61,7 +62,7 @@ impl Budget {
 
 /// Processor time of this thread. Should the system not say, it stands still and the limit on the
 /// wall holds.
-fn thread_cpu() -> Duration {
+pub(crate) fn thread_cpu() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
@@ -90,9 +91,9 @@ impl Instance {
     ) -> Result<Self, Failure> {
         let runtime = &plugin.runtime;
         let _ticking = runtime.ticker.running();
-        let budget = Budget::starting_now(limits);
+        let budget = Budget::starting_now(runtime.meter, limits);
         let state = HostState {
-            limiter: Limiter::new(runtime.limits.memory_bytes),
+            limiter: Limiter::new(plugin.limits.memory_bytes),
             budget,
             log: CallLog::new(&plugin.log, &runtime.secrets, &scope.run),
             config: Arc::clone(&scope.config),
@@ -109,13 +110,12 @@ impl Instance {
                 None => UpdateDeadline::Interrupt,
             })
         });
-        let instance = plugin
-            .pre
-            .instantiate(&mut store)
-            .map_err(|error| of_start(&error))?;
+        runtime.meter.fill(&mut store, limits);
+        let instance = plugin.pre.instantiate(&mut store);
+        used(plugin, &store, limits);
         Ok(Self {
+            instance: instance.map_err(|error| of_start(&error))?,
             store,
-            instance,
             plugin: Arc::clone(plugin),
         })
     }
@@ -217,14 +217,17 @@ impl Instance {
     ) -> Result<T, Failure> {
         let runtime = &self.plugin.runtime;
         let _ticking = runtime.ticker.running();
-        let budget = Budget::starting_now(limits);
+        let budget = Budget::starting_now(runtime.meter, limits);
         let state = self.store.data_mut();
         state.budget = budget;
         state.now = runtime.clock.now();
         state.log.next_call();
         self.store
             .set_epoch_deadline(budget.ticks_left().unwrap_or(1));
-        match call(&self.plugin, &mut self.store, &self.instance) {
+        runtime.meter.fill(&mut self.store, limits);
+        let answer = call(&self.plugin, &mut self.store, &self.instance);
+        used(&self.plugin, &self.store, limits);
+        match answer {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(text)) => Err(Failure::new(FailureCode::PluginError, text)),
             Err(error) => Err(error
@@ -232,6 +235,13 @@ impl Instance {
                 .unwrap_or_else(|error| Failure::of_call(&error))),
         }
     }
+}
+
+/// Counts what a call has used.
+fn used(plugin: &Plugin, store: &Store<HostState>, limits: CallLimits) {
+    let fuel = plugin.runtime.meter.used(store, limits);
+    let memory = store.data().limiter.memory_bytes();
+    plugin.counters.count_used(fuel, memory);
 }
 
 fn missing() -> wasmtime::Error {

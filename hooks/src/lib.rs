@@ -7,11 +7,12 @@
 //! | file | subject |
 //! |---|---|
 //! | `secrets` | what is known to be secret, and the mask over streams and texts |
-//! | `registry`, `install`, `cache`, `plugin` | from artifacts to plugins |
-//! | `engine`, `threads`, `instance`, `limits` | how and where a call runs, and what it may use |
+//! | `registry`, `install`, `manifest`, `outline`, `cache`, `plugin` | from artifacts to plugins |
+//! | `engine`, `threads`, `instance`, `meter`, `limits` | how and where a call runs, and what it may use |
 //! | `host`, `log` | what a plugin may import; the only file that sees generated bindings |
 //! | `timeout`, `redaction`, `alerts` | the three hooks |
 //! | `failure`, `counters` | how calls fail, and how often |
+//! | `workbench` | the host as authors try their plugins on it |
 
 mod alerts;
 mod cache;
@@ -23,7 +24,10 @@ mod install;
 mod instance;
 pub mod limits;
 mod log;
+pub mod manifest;
+mod meter;
 pub mod mutants;
+mod outline;
 mod plugin;
 mod redaction;
 mod registry;
@@ -31,6 +35,7 @@ pub mod secrets;
 mod text;
 mod threads;
 mod timeout;
+pub mod workbench;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -54,6 +59,9 @@ pub use self::failure::{Failure, FailureCode};
 pub use self::install::InstallError;
 pub use self::limits::{CallLimits, HookLimits};
 pub use self::log::{Level, LogLine};
+pub use self::manifest::Manifest;
+pub use self::meter::{FUEL_PER_MS, Meter};
+pub use self::outline::Outline;
 pub use self::plugin::{FailurePolicy, Hook, OnAlertFailure, OnRedactionFailure, OnTimeoutFailure};
 pub use self::registry::{Artifact, BindingError, PluginInfo, PluginStatus};
 pub use self::secrets::KnownSecrets;
@@ -142,13 +150,24 @@ impl PluginHost {
     /// # Errors
     /// If there is no wasm compiler for this machine, or no thread left.
     pub fn new(config: HooksConfig) -> Result<Self, HostError> {
+        Ok(Self {
+            registry: Self::registry(&config, Meter::Time)?,
+            config,
+            bindings: RwLock::new(Arc::from([])),
+            kept: Arc::new(Semaphore::new(KEPT_INSTANCES)),
+        })
+    }
+
+    /// A place for plugins, with an engine and threads of its own.
+    fn registry(config: &HooksConfig, meter: Meter) -> Result<Registry, HostError> {
         let failed = |why: String| HostError { why };
-        let engine = engine::open().map_err(|error| failed(format!("{error:#}")))?;
+        let engine = engine::open(meter).map_err(|error| failed(format!("{error:#}")))?;
         let ticker = Ticker::start(&engine).map_err(|error| failed(error.to_string()))?;
         let threads =
             CallThreads::start(config.threads).map_err(|error| failed(error.to_string()))?;
         let runtime = Runtime {
             engine,
+            meter,
             ticker,
             threads,
             secrets: config.secrets.clone(),
@@ -158,14 +177,7 @@ impl PluginHost {
             mutation: config.mutation(),
             compilations: AtomicU64::new(0),
         };
-        let registry =
-            Registry::new(Arc::new(runtime)).map_err(|error| failed(format!("{error:#}")))?;
-        Ok(Self {
-            registry,
-            config,
-            bindings: RwLock::new(Arc::from([])),
-            kept: Arc::new(Semaphore::new(KEPT_INSTANCES)),
-        })
+        Registry::new(Arc::new(runtime)).map_err(|error| failed(format!("{error:#}")))
     }
 
     /// Checks, compiles and tries an artifact, and takes it into service. Until then, and if it

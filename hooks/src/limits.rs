@@ -89,6 +89,25 @@ impl Default for HookLimits {
     }
 }
 
+impl HookLimits {
+    /// The same, with less processor time for every call and less memory where that is less.
+    pub(crate) fn lowered(self, cpu_ms: Option<u32>, memory_bytes: Option<usize>) -> Self {
+        let most = cpu_ms.map_or(Duration::MAX, |ms| Duration::from_millis(u64::from(ms)));
+        let lowered = |limits: CallLimits| CallLimits {
+            cpu: limits.cpu.min(most),
+            ..limits
+        };
+        Self {
+            timeout_policy: lowered(self.timeout_policy),
+            redaction_begin: lowered(self.redaction_begin),
+            redaction_scan: lowered(self.redaction_scan),
+            run_end: lowered(self.run_end),
+            lifecycle: lowered(self.lifecycle),
+            memory_bytes: self.memory_bytes.min(memory_bytes.unwrap_or(usize::MAX)),
+        }
+    }
+}
+
 /// A guest asked for more than it may have.
 #[derive(Debug, thiserror::Error)]
 #[error("it asked for {wanted} {what}, and {allowed} are allowed")]
@@ -139,6 +158,11 @@ impl Limiter {
             memory: account("bytes of memory", memory_bytes),
             tables: account("table elements", TABLE_ELEMENTS),
         }
+    }
+
+    /// What the memories have together; it never gets less.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory.used
     }
 }
 

@@ -94,6 +94,13 @@ impl PluginLog {
         self.state().lines.iter().cloned().collect()
     }
 
+    /// Forgets its lines, and what they have taken of the allowance.
+    pub(crate) fn start_afresh(&self) {
+        let mut state = self.state();
+        state.lines.clear();
+        state.allowance = BURST_LINES;
+    }
+
     /// Lines that were over a limit.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)

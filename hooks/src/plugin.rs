@@ -18,6 +18,7 @@ use crate::host::{HostState, lifecycle, output_redaction, run_end, timeout_polic
 use crate::instance::{Instance, Scope};
 use crate::limits::{CallLimits, HookLimits, TEXT_BYTES};
 use crate::log::PluginLog;
+use crate::meter::Meter;
 use crate::mutants::Mutation;
 use crate::secrets::KnownSecrets;
 use crate::text;
@@ -111,6 +112,7 @@ pub enum OnAlertFailure {
 /// What all plugins share.
 pub(crate) struct Runtime {
     pub(crate) engine: Engine,
+    pub(crate) meter: Meter,
     pub(crate) ticker: Ticker,
     pub(crate) threads: CallThreads,
     pub(crate) secrets: KnownSecrets,
@@ -166,6 +168,8 @@ pub(crate) struct Plugin {
     pub(crate) pre: InstancePre<HostState>,
     pub(crate) hooks: HookIndices,
     pub(crate) policy: FailurePolicy,
+    /// The operator's, or lower ones of its own.
+    pub(crate) limits: HookLimits,
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) log: Arc<PluginLog>,
     pub(crate) counters: Arc<Counters>,

@@ -19,8 +19,9 @@ use crate::failure::{Failure, FailureCode};
 use crate::host::{self, HostState};
 use crate::install::{self, InstallError};
 use crate::instance::Scope;
-use crate::limits::MAX_COMPILE_TIME;
+use crate::limits::{HookLimits, MAX_COMPILE_TIME};
 use crate::log::{LogLine, PluginLog};
+use crate::manifest::Manifest;
 use crate::plugin::{FailurePolicy, Hook, Plugin, Runtime, not_installed};
 
 /// An artifact to install.
@@ -41,8 +42,12 @@ pub struct Artifact {
 pub struct PluginInfo {
     /// Its name.
     pub name: String,
-    /// As it was given at installation.
+    /// As it was given at installation, or as its manifest says.
     pub version: Option<String>,
+    /// What its manifest says that it is for.
+    pub description: Option<String>,
+    /// What its calls may use: the operator's limits, or the manifest's where those are lower.
+    pub limits: HookLimits,
     /// The version of the contract that its host speaks.
     pub api: &'static str,
     /// The hooks it has.
@@ -242,7 +247,7 @@ impl Registry {
         if !plugin.hooks.has(Hook::Lifecycle) {
             return Ok(());
         }
-        let limits = self.runtime.limits.lifecycle;
+        let limits = plugin.limits.lifecycle;
         let scope = Scope {
             config: Arc::new(config.clone()),
             worker: Arc::from(""),
@@ -321,13 +326,24 @@ fn entry(
     linker: &Linker<HostState>,
     record: Record,
 ) -> Result<Entry, InstallError> {
+    let manifest = Manifest::of(&artifact.bytes)?;
     let compiled = install::compile(&runtime, linker, &artifact.bytes)?;
+    let mut limits = runtime.limits;
+    if let Some(manifest) = &manifest {
+        let version = artifact.version.as_deref();
+        manifest.check(&artifact.name, version, |hook| compiled.hooks.has(hook))?;
+        limits = manifest.limits(limits);
+    }
+    let about = manifest.map(|manifest| manifest.plugin);
+    let its_own = || Some(about.as_ref()?.version.clone());
+    let version = artifact.version.or_else(its_own);
     let plugin = Arc::new(Plugin {
         name: Arc::from(artifact.name.as_str()),
-        version: artifact.version.clone(),
+        version: version.clone(),
         pre: compiled.pre,
         hooks: compiled.hooks,
         policy: artifact.policy,
+        limits,
         runtime,
         log: record.log,
         counters: record.counters,
@@ -340,7 +356,9 @@ fn entry(
         sha256: ModuleDigest::of(&artifact.bytes).to_string(),
         bytes: artifact.bytes.len(),
         name: artifact.name,
-        version: artifact.version,
+        version,
+        description: about.and_then(|about| about.description),
+        limits,
         api: host::VERSION,
         policy: artifact.policy,
         status: PluginStatus::Ready,

@@ -12,7 +12,9 @@ use sandclock_core::run::{HookNote, RunContext};
 use tokio::time::Instant;
 
 use crate::failure::Failure;
-use crate::host::{self, timeout_policy::Decision};
+use crate::host::timeout_policy::Decision;
+use crate::host::{self, RunInfo};
+use crate::instance::Scope;
 use crate::limits::TEXT_BYTES;
 use crate::plugin::{Hook, OnTimeoutFailure, Plugin};
 use crate::text;
@@ -36,6 +38,25 @@ impl Default for LimitBounds {
             max_grace: Duration::from_secs(600),
         }
     }
+}
+
+/// What a plugin says of a run, as it says it.
+///
+/// # Errors
+/// How the call failed.
+pub(crate) async fn decision(
+    plugin: &Arc<Plugin>,
+    scope: Scope,
+    run: RunInfo,
+    declared_ms: Option<u32>,
+    past: History,
+) -> Result<Option<Decision>, Failure> {
+    let limits = plugin.limits.timeout_policy;
+    plugin
+        .call_fresh(Hook::TimeoutPolicy, limits, scope, move |instance| {
+            instance.decide(limits, &run, declared_ms, &past)
+        })
+        .await
 }
 
 /// The limits of a run while its plugins are asked.
@@ -83,23 +104,12 @@ impl<'a> Refining<'a> {
     }
 
     /// Asks one plugin.
-    pub(crate) async fn ask(
-        &mut self,
-        plugin: &Arc<Plugin>,
-        scope: crate::instance::Scope,
-        past: &History,
-    ) {
-        let limits = plugin.runtime.limits.timeout_policy;
+    pub(crate) async fn ask(&mut self, plugin: &Arc<Plugin>, scope: Scope, past: &History) {
         let decided = self.policy.notes.iter().any(|note| !note.failed);
         let declared_ms = self.declared_ms(decided);
         let info = host::run_info(self.run, plugin.runtime.clock.now());
-        let past = *past;
         let started = Instant::now();
-        let answer = plugin
-            .call_fresh(Hook::TimeoutPolicy, limits, scope, move |instance| {
-                instance.decide(limits, &info, declared_ms, &past)
-            })
-            .await;
+        let answer = decision(plugin, scope, info, declared_ms, *past).await;
         let (decision, failed) = match answer {
             Ok(None) => ("keeps what holds".to_owned(), false),
             Ok(Some(decision)) => (self.apply(plugin, &decision), false),

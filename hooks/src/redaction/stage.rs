@@ -217,7 +217,7 @@ impl PluginStage {
 
     /// One call, on the kept instance if there is one.
     async fn scan(&mut self, plugin: &Arc<Plugin>, flush: Flush) -> Result<Verdict, Failure> {
-        let limits = plugin.runtime.limits;
+        let limits = plugin.limits;
         let stream = Arc::clone(&self.stream);
         let window = self.window.clone().freeze();
         let fresh_from = u32::try_from(self.seen).unwrap_or(u32::MAX);
@@ -353,7 +353,7 @@ impl Unasked {
 
 /// An instance that is ready to scan.
 fn begin(plugin: &Arc<Plugin>, stream: &Stream) -> Result<Instance, Failure> {
-    let limits = plugin.runtime.limits.redaction_begin;
+    let limits = plugin.limits.redaction_begin;
     let mut instance = Instance::start(plugin, &stream.scope, limits)?;
     instance.begin(limits, &stream.run, stream.channel)?;
     Ok(instance)

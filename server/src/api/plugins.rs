@@ -30,6 +30,8 @@ use crate::document::FieldError;
 pub struct PluginDto {
     pub name: String,
     pub version: Option<String>,
+    /// What the module's manifest says that it is for.
+    pub description: Option<String>,
     /// The version of the plugin contract.
     pub api: String,
     pub hooks: Vec<String>,
@@ -62,7 +64,8 @@ pub struct ReleaseDto {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PushQuery {
-    version: String,
+    /// What people call the release; by default what the module's manifest says.
+    version: Option<String>,
     serve: Option<bool>,
 }
 
@@ -91,7 +94,8 @@ pub async fn list(State(api): State<Api>) -> Result<Json<ListDto<PluginDto>>, Pr
     Ok(Json(ListDto::new(items, None)))
 }
 
-/// `PUT /plugins/{name}?version=V`: keeps a module as a release, and lets it serve unless `serve=false`.
+/// `PUT /plugins/{name}?version=V`: keeps a module as a release, and lets it serve unless `serve=false`. What the module's
+/// manifest says of name and version must be the same; the version need not be given then.
 pub async fn push(
     State(api): State<Api>,
     Extension(who): Extension<TokenInfo>,
@@ -99,21 +103,25 @@ pub async fn push(
     Query(query): Query<PushQuery>,
     Module(module): Module,
 ) -> Result<Json<PluginDto>, Problem> {
-    if !is_release_name(&query.version) {
+    if let Some(version) = query.version.as_ref().filter(|name| !is_release_name(name)) {
         let accepted = "1 to 64 letters, digits, '.', '_', '-' and '+', first a letter or digit";
-        return Err(FieldError::new("version", query.version, accepted).into());
+        return Err(FieldError::new("version", version, accepted).into());
     }
     let artifact = Artifact {
         name: name.clone(),
-        version: Some(query.version.clone()),
+        version: query.version,
         bytes: module.to_vec(),
         policy: FailurePolicy::default(),
     };
     let checked = api.plugins.check(artifact).await;
     let info = checked.map_err(|error| refusal(&name, &error))?;
+    let version = info.version.clone().ok_or_else(|| {
+        let accepted = "it must be given: the module has no manifest that names one";
+        FieldError::new("version", "nothing", accepted)
+    })?;
     let release = Release {
         plugin: name.clone(),
-        version: query.version,
+        version,
         digest: ModuleDigest::of(&module),
         bytes: module.len() as u64,
         pushed_by: who.name,
@@ -226,6 +234,7 @@ fn dto(info: PluginInfo, stored: Option<&StoredPlugin>) -> PluginDto {
     PluginDto {
         name: info.name,
         version: info.version,
+        description: info.description,
         api: info.api.to_owned(),
         hooks: info
             .hooks

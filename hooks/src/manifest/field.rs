@@ -1,0 +1,108 @@
+//! What the fields of a manifest may hold. A complaint is what would be accepted; who reads adds the field and its value.
+
+use std::fmt;
+
+use sandclock_core::backend::plugins::{is_plugin_name, is_release_name};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::host;
+use crate::limits::TEXT_BYTES;
+use crate::text;
+
+/// A page of wasm's memory, of which every instance has at least one.
+const PAGE: usize = 64 << 10;
+
+fn text_that<'de, D: Deserializer<'de>>(
+    from: D,
+    holds: impl FnOnce(&str) -> bool,
+    accepted: &str,
+) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    if holds(&text) {
+        Ok(text)
+    } else {
+        Err(D::Error::custom(accepted))
+    }
+}
+
+pub(super) fn name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let accepted = "1 to 64 letters, digits, '.', '_' and '-', first a letter or digit";
+    text_that(from, is_plugin_name, accepted)
+}
+
+pub(super) fn version<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let accepted = "1 to 64 letters, digits, '.', '_', '-' and '+', first a letter or digit";
+    text_that(from, is_release_name, accepted)
+}
+
+pub(super) fn api<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let track = host::track();
+    let accepted = format!("{track}, the track of the contract that this host speaks");
+    text_that(from, |api| api == track, &accepted).map(Some)
+}
+
+pub(super) fn line<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let holds = |line: &str| !line.is_empty() && line.len() <= TEXT_BYTES && text::is_plain(line);
+    text_that(from, holds, "one line of plain text, up to 1 KiB").map(Some)
+}
+
+pub(super) fn no_kv<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    if bool::deserialize(from)? {
+        return Err(D::Error::custom(
+            "false: this host gives no plugin values that outlive a call",
+        ));
+    }
+    Ok(false)
+}
+
+pub(super) fn no_http<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let targets = Vec::<String>::deserialize(from)?;
+    if targets.is_empty() {
+        return Ok(targets);
+    }
+    Err(D::Error::custom(
+        "an empty list: this host lets no plugin call a target; return deliveries instead",
+    ))
+}
+
+pub(super) fn millis<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    match u32::deserialize(from)? {
+        0 => Err(D::Error::custom("at least 1 ms")),
+        millis => Ok(Some(millis)),
+    }
+}
+
+pub(super) fn memory<'de, D: Deserializer<'de>>(from: D) -> Result<Option<usize>, D::Error> {
+    let bytes = from.deserialize_any(Size)?;
+    if bytes < PAGE {
+        return Err(D::Error::custom("at least 64 KiB"));
+    }
+    Ok(Some(bytes))
+}
+
+/// A number of bytes, or a text such as `32MiB`.
+struct Size;
+
+impl Visitor<'_> for Size {
+    type Value = usize;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number of bytes, or a text such as \"32MiB\" with KiB or MiB")
+    }
+
+    fn visit_u64<E: Error>(self, bytes: u64) -> Result<usize, E> {
+        usize::try_from(bytes).map_err(|_| E::custom("fewer bytes"))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<usize, E> {
+        let units = [("KiB", 1_usize << 10), ("MiB", 1 << 20)];
+        let mut sizes = units.into_iter().filter_map(|(unit, bytes)| {
+            let number: usize = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+            number.checked_mul(bytes)
+        });
+        sizes
+            .next()
+            .ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+    }
+}
