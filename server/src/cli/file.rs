@@ -1,4 +1,4 @@
-//! Files of jobs, JSON or TOML, and where in them a job or a field stands.
+//! Files that people write, JSON or TOML, such as jobs, and where in them a job or a field stands.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -6,13 +6,14 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::document::{self, FieldError, Lines};
 
 /// A file as it was read.
 #[derive(Debug)]
-pub(super) struct JobFile {
+pub(super) struct Written {
     /// As it is named in messages.
     pub(super) shown: String,
     tree: Value,
@@ -29,7 +30,7 @@ pub(super) struct JobInFile {
     pub(super) document: Value,
 }
 
-impl JobFile {
+impl Written {
     /// Reads a file; `-` is JSON on standard input.
     ///
     /// # Errors
@@ -57,6 +58,22 @@ impl JobFile {
             }
         })?;
         Ok(Self { shown, tree, lines })
+    }
+
+    /// All of it as one value.
+    ///
+    /// # Errors
+    /// Names the line and the field that is not accepted.
+    pub(super) fn whole<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
+        document::read(&self.tree).map_err(|error| self.refused(error))
+    }
+
+    /// Takes a member out; null if it is not there.
+    pub(super) fn take(&mut self, member: &str) -> Value {
+        let members = self.tree.as_object_mut();
+        members
+            .and_then(|members| members.shift_remove(member))
+            .unwrap_or_default()
     }
 
     /// Its jobs.
@@ -115,7 +132,8 @@ impl JobFile {
         }
     }
 
-    fn refused(&self, error: FieldError) -> anyhow::Error {
+    /// A field's fault with the line on which it stands.
+    pub(super) fn refused(&self, error: FieldError) -> anyhow::Error {
         anyhow!("{}: {error}", self.place("", Some(&error.field)))
     }
 

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::client::{Client, segment};
-use super::file::JobFile;
+use super::file::Written;
 use super::reach::Refused;
 use super::table::{self, short_instant, text};
 use super::{Output, watch};
@@ -185,7 +185,7 @@ async fn apply(
     output: Output,
     saved: &mut Vec<Value>,
 ) -> anyhow::Result<()> {
-    let file = JobFile::read(path)?;
+    let file = Written::read(path)?;
     let jobs = file.jobs()?;
     if jobs.is_empty() && output == Output::Table {
         table::say(&format!("{} holds no jobs: nothing was saved", file.shown));

@@ -12,7 +12,6 @@
 
 mod alert;
 mod arguments;
-mod binding;
 mod client;
 mod file;
 mod harmless;
@@ -108,7 +107,7 @@ enum Command {
     /// Alerts: what was raised, and where it went
     #[command(subcommand)]
     Alert(alert::AlertCommand),
-    /// Plugins: what serves, push, bind, roll back
+    /// Plugins: write, build and test them; push, bind, list, roll back
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
     /// Write all jobs into one document, for another store or for safety
@@ -215,6 +214,9 @@ fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
         match &command {
             Command::Export(args) => return transfer::export(args, target).await,
             Command::Import(args) => return transfer::import(args, target).await,
+            Command::Plugin(plugin::PluginCommand::Author(command)) => {
+                return plugin::author(command, target.output).await;
+            }
             _ => {}
         }
         let client = Client::new(&target.url, target.token.as_deref())?;

@@ -18,6 +18,26 @@ const GAP: u16 = 2;
 /// Prints rows under a header, one line each. A terminal gets what fits its width, with an ellipsis where
 /// something is cut; a pipe or a file gets everything. The first column is what people copy, so it is cut last.
 pub(super) fn print(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+    say(&laid_out(header, rows));
+}
+
+/// The same with some rows to look at, which a terminal shows in red.
+pub(super) fn print_marked(header: &[&str], rows: impl IntoIterator<Item = (Vec<String>, bool)>) {
+    let (rows, marked): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+    let terminal = std::io::stdout().is_terminal();
+    let marked = std::iter::once(false).chain(marked);
+    for (line, marked) in laid_out(header, rows).lines().zip(marked) {
+        if marked && terminal {
+            let line = harmless::line(line, true);
+            out::write(format!("\x1b[31m{line}\x1b[0m\n").as_bytes());
+        } else {
+            say(line);
+        }
+    }
+}
+
+/// One line for the header and for each row.
+fn laid_out(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let one_line = |cell: String| cell.replace(|c: char| c.is_control(), " ");
     let rows: Vec<Vec<_>> = rows
         .into_iter()
@@ -45,7 +65,7 @@ pub(super) fn print(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
             column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(kept + GAP)));
         }
     }
-    say(&table.trim_fmt());
+    table.trim_fmt()
 }
 
 /// How much each column keeps of its content so that a line fits: all but the first at least [`LEAST`], then
@@ -136,6 +156,27 @@ pub(super) fn short_instant(value: &Value, member: &str) -> String {
         }
         (Some(day), Some(time), _) => format!("{day} {time}"),
         _ => full,
+    }
+}
+
+/// A number of bytes: `640 B`, `12.5 KiB`, `1.0 MiB`.
+pub(super) fn size(bytes: usize) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
+    size_of(bytes as f64)
+}
+
+/// The same of a figure.
+pub(super) fn size_of(bytes: f64) -> String {
+    let in_units = |unit: f64, name: &str| match bytes / unit {
+        whole if whole.fract() == 0.0 => format!("{whole:.0} {name}"),
+        part => format!("{part:.1} {name}"),
+    };
+    if bytes < 1024.0 {
+        format!("{bytes:.0} B")
+    } else if bytes < 1024.0 * 1024.0 {
+        in_units(1024.0, "KiB")
+    } else {
+        in_units(1024.0 * 1024.0, "MiB")
     }
 }
 

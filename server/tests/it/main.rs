@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod author;
+#[cfg(test)]
 mod bindings;
 #[cfg(test)]
 mod broken;

@@ -1,21 +1,20 @@
-//! `sandclock plugin`: what serves, and how releases come to the fleet.
+//! What serves, and how releases come to the fleet.
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::binding::{self, BindArgs};
-use super::client::{Client, query, segment};
-use super::table::{self, age, rows, text};
-use super::{Output, Told};
+use super::project;
+use crate::cli::client::{Client, query, segment};
+use crate::cli::table::{self, age, rows, text};
+use crate::cli::{Output, Told};
 
 /// What to do with plugins.
 #[derive(Debug, Subcommand)]
-pub(super) enum PluginCommand {
+pub(in crate::cli) enum FleetCommand {
     /// List what serves; with a name, that plugin's releases
     Ls {
         /// The plugin's name
@@ -23,16 +22,16 @@ pub(super) enum PluginCommand {
     },
     /// Give the fleet a release of a plugin
     ///
-    /// It is checked and tried before it is kept. Each server and worker takes it
-    /// into service within seconds; the one before serves until then.
-    #[command(verbatim_doc_comment)]
+    /// It is tried before it is kept, and serves everywhere within seconds.
+    ///
+    /// The release before it serves until then.
     Push {
-        /// The module: a wasm component, as cargo and wasm-tools build it
+        /// The file, as sandclock plugin build makes it; any wasm component
         file: PathBuf,
-        /// What people call this release; never given twice
+        /// What people call it, never given twice [default: the manifest's]
         #[arg(long)]
-        version: String,
-        /// The plugin's name [default: the file's, without its ending]
+        version: Option<String>,
+        /// Its name [default: the manifest's, or the file's without its ending]
         #[arg(long)]
         name: Option<String>,
         /// Keep it without letting it serve
@@ -72,39 +71,45 @@ pub(super) enum PluginCommand {
 /// # Errors
 /// If the server refuses or does not answer.
 pub(super) async fn main(
-    command: PluginCommand,
+    command: FleetCommand,
     client: &Client,
     output: Output,
 ) -> anyhow::Result<()> {
     match command {
-        PluginCommand::Ls { name } => list(client, name.as_deref(), output).await,
-        PluginCommand::Push {
+        FleetCommand::Ls { name } => list(client, name.as_deref(), output).await,
+        FleetCommand::Push {
             file,
             version,
             name,
             no_serve,
         } => {
-            let name = name.map_or_else(|| stem(&file), Ok)?;
-            let module = std::fs::read(&file);
-            let module = module.with_context(|| format!("read {}", file.display()))?;
+            let artifact = project::artifact(&file)?;
+            let name = name.unwrap_or(artifact.name);
+            let told = || {
+                Told(format!(
+                    "{} has no manifest that names a version: say --version",
+                    file.display()
+                ))
+            };
+            let version = version.or(artifact.version).ok_or_else(told)?;
             let serve = no_serve.then(|| "false".to_owned());
             let members = [("version", Some(version.clone())), ("serve", serve)];
             let path = format!("/plugins/{}{}", segment(&name), query(&members));
-            client.put_bytes(&path, module).await?;
+            client.put_bytes(&path, artifact.bytes).await?;
             let outcome = if no_serve { "kept" } else { "serving" };
             say(output, &name, Some(&version), outcome);
             Ok(())
         }
-        PluginCommand::Bind(args) => binding::bind(&args, client, output).await,
-        PluginCommand::Unbind { name } => binding::unbind(&name, client, output).await,
-        PluginCommand::Bindings => binding::list(client, output).await,
-        PluginCommand::Rollback { name } => {
+        FleetCommand::Bind(args) => binding::bind(&args, client, output).await,
+        FleetCommand::Unbind { name } => binding::unbind(&name, client, output).await,
+        FleetCommand::Bindings => binding::list(client, output).await,
+        FleetCommand::Rollback { name } => {
             let path = format!("/plugins/{}/rollback", segment(&name));
             client.call(Method::POST, &path, None).await?;
             say(output, &name, None, "rolled back");
             Ok(())
         }
-        PluginCommand::Rm { name, version } => {
+        FleetCommand::Rm { name, version } => {
             let members = query(&[("version", version.clone())]);
             let path = format!("/plugins/{}{members}", segment(&name));
             client.call(Method::DELETE, &path, None).await?;
@@ -112,13 +117,6 @@ pub(super) async fn main(
             Ok(())
         }
     }
-}
-
-/// The name that a file gives its plugin.
-fn stem(file: &Path) -> anyhow::Result<String> {
-    let stem = file.file_stem().and_then(OsStr::to_str);
-    let told = || Told(format!("{} names no plugin: say --name", file.display()));
-    Ok(stem.map(str::to_owned).ok_or_else(told)?)
 }
 
 fn say(output: Output, name: &str, version: Option<&str>, outcome: &str) {

@@ -5,17 +5,17 @@ use reqwest::Method;
 use reqwest::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::client::{Client, segment};
-use super::reach::Refused;
-use super::table::{self, rows, text};
-use super::{Output, Told};
+use crate::cli::client::{Client, segment};
+use crate::cli::reach::Refused;
+use crate::cli::table::{self, rows, text};
+use crate::cli::{Output, Told};
 use crate::document;
 
 /// What to bind, and to which jobs.
 #[derive(Debug, Args)]
 #[command(override_usage = "sandclock plugin bind [OPTIONS] <--all|--prefix|--label> <PLUGIN>")]
 #[command(group = ArgGroup::new("jobs").required(true).multiple(true).args(["all", "prefix", "label"]))]
-pub(super) struct BindArgs {
+pub(in crate::cli) struct BindArgs {
     /// The plugin
     plugin: String,
     /// To all jobs

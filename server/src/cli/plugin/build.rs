@@ -1,0 +1,98 @@
+//! `sandclock plugin build`: from sources to the one file that is pushed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use sandclock_core::backend::plugins::MAX_MODULE_BYTES;
+use sandclock_hooks::{Artifact, FailurePolicy, PluginInfo};
+use serde_json::json;
+
+use super::project::Project;
+use super::{check, rust};
+use crate::cli::table::{self, size};
+use crate::cli::{Output, Told};
+
+/// What to build.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct BuildArgs {
+    /// The plugin's folder
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+}
+
+/// Builds the plugin of a folder.
+///
+/// # Errors
+/// If a tool is missing, the sources do not compile, or the result could not be installed.
+pub(super) async fn run(args: &BuildArgs, output: Output) -> anyhow::Result<()> {
+    let project = Project::read(&args.dir)?;
+    let module = compile(&project.folder)?;
+    let module = fs::read(&module).with_context(|| format!("read {}", module.display()))?;
+    let manifest = &project.manifest;
+    let bytes = manifest.embed(&module)?;
+    let artifact = Artifact {
+        name: manifest.plugin.name.clone(),
+        version: Some(manifest.plugin.version.clone()),
+        bytes: bytes.clone(),
+        policy: FailurePolicy::default(),
+    };
+    let info = check::host()?.check(artifact).await?;
+    let file = project.built();
+    replace(&file, &bytes)?;
+    report(&file, &info, output);
+    Ok(())
+}
+
+/// The module that the folder's own tools make. Another language is told by another file of its tools.
+fn compile(folder: &Path) -> anyhow::Result<PathBuf> {
+    if folder.join("Cargo.toml").exists() {
+        return rust::compile(folder);
+    }
+    let told = format!(
+        "{} holds no sources that can be built: Cargo.toml is looked for",
+        folder.display()
+    );
+    Err(Told(told).into())
+}
+
+/// Writes the file at once, for whoever watches it.
+fn replace(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let beside = file.with_extension("wasm.new");
+    fs::write(&beside, bytes)
+        .and_then(|()| fs::rename(&beside, file))
+        .with_context(|| format!("write {}", file.display()))
+}
+
+fn report(file: &Path, info: &PluginInfo, output: Output) {
+    let hooks: Vec<_> = info.hooks.iter().map(|hook| hook.as_str()).collect();
+    let done = json!({
+        "file": file,
+        "plugin": info.name,
+        "version": info.version,
+        "hooks": hooks,
+        "size_bytes": info.bytes,
+        "max_bytes": MAX_MODULE_BYTES,
+        "sha256": info.sha256,
+    });
+    table::either(output, &done, |done| {
+        let header = ["built", &file.display().to_string()];
+        let rows = [
+            (
+                "plugin",
+                format!("{} {}", info.name, table::text(done, "version")),
+            ),
+            ("hooks", hooks.join(", ")),
+            (
+                "size",
+                format!("{} of at most {}", size(info.bytes), size(MAX_MODULE_BYTES)),
+            ),
+            ("sha256", info.sha256.clone()),
+        ];
+        table::print(
+            &header,
+            rows.map(|(what, text)| vec![what.to_owned(), text]),
+        );
+    });
+}

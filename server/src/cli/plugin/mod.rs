@@ -1,0 +1,79 @@
+//! `sandclock plugin`: what authors do with a plugin on their own machine, and what the fleet does with its releases.
+
+mod bench;
+mod binding;
+mod build;
+mod check;
+mod fleet;
+mod new;
+mod project;
+mod rust;
+mod templates;
+mod test;
+mod vendor;
+
+use clap::Subcommand;
+
+use super::Output;
+use super::client::Client;
+
+/// What to do with plugins.
+#[derive(Debug, Subcommand)]
+pub(super) enum PluginCommand {
+    #[command(flatten)]
+    Author(AuthorCommand),
+    #[command(flatten)]
+    Fleet(fleet::FleetCommand),
+}
+
+/// What needs no server.
+#[derive(Debug, Subcommand)]
+pub(super) enum AuthorCommand {
+    /// Write a new plugin: sources, manifest, test cases, CI
+    New(new::NewArgs),
+    /// Make the one file of a plugin, with its manifest inside
+    ///
+    /// Drives the tools of its language: cargo, for a folder with a Cargo.toml.
+    Build(build::BuildArgs),
+    /// Say what a file is, what it may do, and whether it installs
+    Check(check::CheckArgs),
+    /// Run a plugin's cases on its built file
+    ///
+    /// Each case is a file cases/*.toml, with the same outcome on every machine.
+    ///
+    /// A redactor's input is cut in all ways, too.
+    Test(test::TestArgs),
+    /// Measure what a plugin costs a worker
+    ///
+    /// Each hook is measured on its first case that expects no error.
+    Bench(bench::BenchArgs),
+}
+
+/// Runs a command that needs no server.
+///
+/// # Errors
+/// What it was asked for failed.
+pub(super) async fn author(command: &AuthorCommand, output: Output) -> anyhow::Result<()> {
+    match command {
+        AuthorCommand::New(args) => new::run(args, output),
+        AuthorCommand::Build(args) => build::run(args, output).await,
+        AuthorCommand::Check(args) => check::run(args, output).await,
+        AuthorCommand::Test(args) => test::run(args, output).await,
+        AuthorCommand::Bench(args) => bench::run(args, output).await,
+    }
+}
+
+/// Runs a plugin command.
+///
+/// # Errors
+/// What it was asked for failed, or the server does not answer.
+pub(super) async fn main(
+    command: PluginCommand,
+    client: &Client,
+    output: Output,
+) -> anyhow::Result<()> {
+    match command {
+        PluginCommand::Author(command) => author(&command, output).await,
+        PluginCommand::Fleet(command) => fleet::main(command, client, output).await,
+    }
+}

@@ -1,0 +1,109 @@
+//! A plugin's folder as its author keeps it: `plugin.toml`, the sources, the cases, and the file that is built of them.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use sandclock_hooks::{Artifact, FailurePolicy, Manifest};
+
+use crate::cli::Told;
+use crate::cli::file::Written;
+
+/// The manifest's file.
+const MANIFEST: &str = "plugin.toml";
+
+/// A folder with a manifest.
+#[derive(Debug)]
+pub(super) struct Project {
+    pub(super) folder: PathBuf,
+    pub(super) manifest: Manifest,
+}
+
+impl Project {
+    /// Reads the folder's manifest.
+    ///
+    /// # Errors
+    /// If there is none, or names the line and the field that is not accepted.
+    pub(super) fn read(folder: &Path) -> anyhow::Result<Self> {
+        let path = folder.join(MANIFEST);
+        if !path.exists() {
+            let told = format!(
+                "{} has no {MANIFEST}: name the plugin's folder, or make one with sandclock plugin new",
+                folder.display()
+            );
+            return Err(Told(told).into());
+        }
+        Ok(Self {
+            manifest: Written::read(&path)?.whole()?,
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// Where the built file is.
+    pub(super) fn built(&self) -> PathBuf {
+        self.folder
+            .join(format!("{}.wasm", self.manifest.plugin.name))
+    }
+}
+
+/// A built plugin, and where its cases are.
+#[derive(Debug)]
+pub(super) struct Built {
+    pub(super) file: PathBuf,
+    pub(super) artifact: Artifact,
+    pub(super) cases: PathBuf,
+}
+
+impl Built {
+    /// Reads what is at `path`: a folder's built file, or a file.
+    ///
+    /// # Errors
+    /// If it is not there, or has a manifest that is not accepted.
+    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+        if !path.is_dir() {
+            let folder = path.parent().unwrap_or_else(|| Path::new(""));
+            return Ok(Self {
+                artifact: artifact(path)?,
+                cases: folder.join("cases"),
+                file: path.to_owned(),
+            });
+        }
+        let file = Project::read(path)?.built();
+        if !file.exists() {
+            let told = format!(
+                "{} is not built: sandclock plugin build {} does that",
+                file.display(),
+                path.display()
+            );
+            return Err(Told(told).into());
+        }
+        Ok(Self {
+            artifact: artifact(&file)?,
+            cases: path.join("cases"),
+            file,
+        })
+    }
+}
+
+/// A file as an artifact, under the name that its manifest gives it, or else its own.
+///
+/// # Errors
+/// If it cannot be read, or has a manifest that is not accepted.
+pub(super) fn artifact(file: &Path) -> anyhow::Result<Artifact> {
+    let bytes = std::fs::read(file).with_context(|| format!("read {}", file.display()))?;
+    let manifest = Manifest::of(&bytes).with_context(|| file.display().to_string())?;
+    let (name, version) = match manifest {
+        Some(Manifest { plugin, .. }) => (Some(plugin.name), Some(plugin.version)),
+        None => (
+            file.file_stem().and_then(OsStr::to_str).map(str::to_owned),
+            None,
+        ),
+    };
+    let told = || Told(format!("{} names no plugin: say --name", file.display()));
+    Ok(Artifact {
+        name: name.ok_or_else(told)?,
+        version,
+        bytes,
+        policy: FailurePolicy::default(),
+    })
+}

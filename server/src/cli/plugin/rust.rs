@@ -1,0 +1,83 @@
+//! Rust's tools, as a build drives them.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use crate::cli::Told;
+
+/// What plugins are compiled for: no files, no sockets, no environment.
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Compiles the crate in `folder` and says where its module is. What the compiler says goes to standard error.
+///
+/// # Errors
+/// If cargo or the target is missing, with what mends that; or the sources do not compile.
+pub(super) fn compile(folder: &Path) -> anyhow::Result<PathBuf> {
+    target_is_there(folder)?;
+    let format = "--message-format=json-render-diagnostics";
+    let mut cargo = program("cargo", folder);
+    cargo.args(["build", "--release", "--target", TARGET, format]);
+    let built = output(cargo.stderr(Stdio::inherit()), "cargo")?;
+    if !built.status.success() {
+        let told = format!("cargo cannot build {}: it says above why", folder.display());
+        return Err(Told(told).into());
+    }
+    module(&String::from_utf8_lossy(&built.stdout)).context("what cargo built")
+}
+
+fn target_is_there(folder: &Path) -> anyhow::Result<()> {
+    let mut rustc = program("rustc", folder);
+    let found = output(
+        rustc.args(["--print", "target-libdir", "--target", TARGET]),
+        "rustc",
+    )?;
+    let libraries = String::from_utf8_lossy(&found.stdout);
+    if found.status.success() && Path::new(libraries.trim()).is_dir() {
+        return Ok(());
+    }
+    let told = format!("Rust's target {TARGET} is not installed: rustup target add {TARGET}");
+    Err(Told(told).into())
+}
+
+/// The module among cargo's messages: of the last package that it built, which is the plugin's.
+fn module(messages: &str) -> anyhow::Result<PathBuf> {
+    let messages = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let modules = messages.flat_map(|message| {
+        let files = message["filenames"].as_array().cloned().unwrap_or_default();
+        let files = files
+            .into_iter()
+            .filter_map(|file| Some(PathBuf::from(file.as_str()?)));
+        files
+            .filter(|file| file.extension().is_some_and(|ending| ending == "wasm"))
+            .collect::<Vec<_>>()
+    });
+    let told =
+        || Told("no wasm module: Cargo.toml needs [lib] with crate-type = [\"cdylib\"]".to_owned());
+    Ok(modules.last().ok_or_else(told)?)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an author's compiler is no job: it runs here, on the author's terminal"
+)]
+fn program(name: &str, folder: &Path) -> Command {
+    let mut command = Command::new(name);
+    command.current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+fn output(command: &mut Command, name: &str) -> anyhow::Result<std::process::Output> {
+    command.output().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Told(format!(
+            "{name} is not installed: https://rustup.rs installs it"
+        ))
+        .into(),
+        _ => anyhow::Error::from(error).context(format!("start {name}")),
+    })
+}

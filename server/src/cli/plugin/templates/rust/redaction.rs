@@ -1,0 +1,54 @@
+//! Hides tokens, and words that the job configures, in the output of runs.
+
+use sandclock_plugin_sdk::prelude::*;
+
+/// Shorter words would hide half of any output.
+const MIN_WORD_BYTES: usize = 4;
+
+struct Hide(Rules);
+
+impl Redactor for Hide {
+    fn begin(_: RunInfo, _: Channel) -> Result<Self> {
+        Ok(Self(rules()?))
+    }
+
+    fn scan(&mut self, window: Window<'_>) -> Result<Verdict> {
+        self.0.scan(window)
+    }
+}
+
+impl Lifecycle for Hide {
+    fn validate_config() -> Result<()> {
+        rules().map(drop)
+    }
+}
+
+register!(output_redaction = Hide, lifecycle = Hide);
+
+fn rules() -> Result<Rules> {
+    let mut rules = Rules::builder().pattern("token", "tok_[A-Za-z0-9]{16,64}")?;
+    let words: Vec<String> = config::get_or("words", Vec::new())?;
+    for (at, word) in words.iter().enumerate() {
+        if word.len() < MIN_WORD_BYTES {
+            let why = format!("{} bytes, has to be at least {MIN_WORD_BYTES}", word.len());
+            return Err(config::invalid(format!("words[{at}]"), why));
+        }
+        rules = rules.word("word", word)?;
+    }
+    rules.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use sandclock_plugin_sdk::mock;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn words_are_hidden_however_the_output_is_cut() {
+        let host = mock::Host::new().config(json!({ "words": ["internal"] }));
+        let output = mock::check_chunkings::<Hide>(&host, b"an internal name\n");
+        assert_eq!(output.unwrap(), b"an [redacted:word] name\n");
+    }
+}
