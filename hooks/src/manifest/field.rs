@@ -5,6 +5,8 @@ use std::fmt;
 use sandclock_core::backend::plugins::{is_plugin_name, is_release_name};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use serde_path_to_error::{Path, Segment};
 
 use crate::host;
 use crate::limits::TEXT_BYTES;
@@ -12,6 +14,29 @@ use crate::text;
 
 /// A page of wasm's memory, of which every instance has at least one.
 const PAGE: usize = 64 << 10;
+
+/// The field at fault and its value, or those around it if it is not there.
+pub(super) fn at<'t>(tree: &'t Value, path: &Path) -> (String, &'t Value) {
+    let mut field = String::new();
+    let mut value = tree;
+    for segment in path {
+        let (name, inner) = match segment {
+            Segment::Map { key } => (key.clone(), value.get(key)),
+            Segment::Seq { index } => (format!("[{index}]"), value.get(index)),
+            Segment::Enum { .. } | Segment::Unknown => break,
+        };
+        let Some(inner) = inner else { break };
+        if !field.is_empty() && !name.starts_with('[') {
+            field.push('.');
+        }
+        field.push_str(&name);
+        value = inner;
+    }
+    if field.is_empty() {
+        field.push_str("(the manifest)");
+    }
+    (field, value)
+}
 
 fn text_that<'de, D: Deserializer<'de>>(
     from: D,

@@ -9,6 +9,7 @@ mod section;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::host;
 use crate::install::{self, InstallError};
@@ -124,9 +125,15 @@ impl Manifest {
         let Some(text) = section::find(artifact).map_err(refused)? else {
             return Ok(None);
         };
-        let mut json = serde_json::Deserializer::from_slice(text);
-        let manifest = serde_path_to_error::deserialize(&mut json)
-            .map_err(|error| refused(error.to_string()))?;
+        let tree: Value =
+            serde_json::from_slice(text).map_err(|error| refused(error.to_string()))?;
+        let manifest = serde_path_to_error::deserialize(&tree).map_err(|error| {
+            let (field, value) = field::at(&tree, error.path());
+            refused(format!(
+                "{field}: {value} is not accepted: {}",
+                error.inner()
+            ))
+        })?;
         Ok(Some(manifest))
     }
 

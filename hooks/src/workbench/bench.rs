@@ -13,7 +13,7 @@ use super::{Case, PATIENCE, RedactionCase, Workbench};
 use crate::failure::Failure;
 use crate::host::output_redaction::Flush;
 use crate::instance::{Instance, thread_cpu};
-use crate::limits::WINDOW_BYTES;
+use crate::limits::{CallLimits, WINDOW_BYTES};
 use crate::mutants::Mutation;
 use crate::plugin::{Hook, Plugin};
 use crate::redaction::Stream;
@@ -27,6 +27,8 @@ const CHUNKS: [usize; 3] = [128, 4 << 10, WINDOW_BYTES];
 /// What passes through a redactor for each chunk size at most, in bytes.
 const CORPUS_BYTES: usize = 16 << 20;
 
+/// How many times the limit of a call is measured before it is ended.
+const GENEROUS: u32 = 100;
 /// In how many bytes of output the input of a case comes once.
 const USUAL_BYTES: usize = 4 << 10;
 
@@ -39,8 +41,8 @@ pub struct Bench {
     pub memory_peak_bytes: u64,
     /// The calls of each of its hooks.
     pub hooks: Vec<HookBench>,
-    /// Of a redactor: how fast output passes.
-    pub throughput: Vec<Throughput>,
+    /// Of a redactor: how fast output passes, or why it does not under the limits.
+    pub throughput: Result<Vec<Throughput>, Failure>,
 }
 
 /// What the calls of a hook take, in processor time of their thread, as their limit is.
@@ -89,7 +91,7 @@ impl Workbench {
     /// If a call fails.
     pub async fn bench(&self, cases: &[Case]) -> Result<Bench, Failure> {
         let mut hooks = Vec::new();
-        let mut throughput = Vec::new();
+        let mut throughput = Ok(Vec::new());
         for hook in [Hook::TimeoutPolicy, Hook::OutputRedaction, Hook::RunEnd] {
             if !self.plugin.hooks.has(hook) {
                 continue;
@@ -101,7 +103,7 @@ impl Workbench {
                     let (scope, run) = (scope(&case.config, &case.run), case.run.info());
                     let (declared, past) = (case.declared_ms, case.history.into());
                     self.measure(Hook::TimeoutPolicy, move |plugin| {
-                        let limits = plugin.limits.timeout_policy;
+                        let limits = generous(plugin.limits.timeout_policy);
                         sample(
                             || Instance::start(plugin, &scope, limits),
                             |instance| instance.decide(limits, &run, declared, &past).map(drop),
@@ -113,7 +115,7 @@ impl Workbench {
                     let (scope, run) = (scope(&case.config, &case.run), case.run.info());
                     let end = case.end.end();
                     self.measure(Hook::RunEnd, move |plugin| {
-                        let limits = plugin.limits.run_end;
+                        let limits = generous(plugin.limits.run_end);
                         sample(
                             || Instance::start(plugin, &scope, limits),
                             |instance| instance.on_end(limits, &run, &end).map(drop),
@@ -122,7 +124,7 @@ impl Workbench {
                     .await?
                 }
                 Case::Redaction(case) => {
-                    throughput = self.throughput(case).await?;
+                    throughput = self.throughput(case).await;
                     self.scans(case).await?
                 }
                 Case::Lifecycle(_) => continue,
@@ -143,7 +145,8 @@ impl Workbench {
         let mut window = case.input.clone().into_bytes();
         window.truncate(WINDOW_BYTES);
         self.measure(Hook::OutputRedaction, move |plugin| {
-            let (begin, scan) = (plugin.limits.redaction_begin, plugin.limits.redaction_scan);
+            let begin = generous(plugin.limits.redaction_begin);
+            let scan = generous(plugin.limits.redaction_scan);
             sample(
                 || {
                     let mut instance = Instance::start(plugin, &scope, begin)?;
@@ -228,6 +231,14 @@ fn output(input: &str) -> Bytes {
         text.push_str(LINES);
     }
     text.bytes().cycle().take(WINDOW_BYTES).collect()
+}
+
+/// More time than a call may take, so that one which takes too long is measured, too.
+fn generous(limits: CallLimits) -> CallLimits {
+    CallLimits {
+        cpu: limits.cpu * GENEROUS,
+        wall: PATIENCE,
+    }
 }
 
 fn sample(

@@ -136,22 +136,25 @@ async fn what_cannot_be_is_refused() {
     assert!(told.contains("there are two"), "{told}");
     let cases = [
         ("not JSON", "expected ident"),
-        ("{}", "missing field `plugin`"),
+        (
+            "{}",
+            "(the manifest): {} is not accepted: missing field `plugin`",
+        ),
         (
             r#"{"plugin":{"name":"a b","version":"1"}}"#,
-            "plugin.name: 1 to 64 letters",
+            "plugin.name: \"a b\" is not accepted: 1 to 64 letters",
         ),
         (
             r#"{"plugin":{"name":"p","version":""}}"#,
-            "plugin.version: 1 to 64 letters",
+            "plugin.version: \"\" is not accepted: 1 to 64 letters",
         ),
         (
             r#"{"plugin":{"name":"p","version":"1","api":"0.2"}}"#,
-            "plugin.api: 0.1, the track",
+            "plugin.api: \"0.2\" is not accepted: 0.1, the track",
         ),
         (
             r#"{"plugin":{"name":"p","version":"1"},"odd":1}"#,
-            "unknown field `odd`",
+            "odd: 1 is not accepted: unknown field `odd`",
         ),
     ];
     let kv = r#"{"plugin":{"name":"p","version":"1"},"capabilities":{"kv":true}}"#;
@@ -159,16 +162,19 @@ async fn what_cannot_be_is_refused() {
     let memory = r#"{"plugin":{"name":"p","version":"1"},"limits":{"memory":"9GB"}}"#;
     let cpu = r#"{"plugin":{"name":"p","version":"1"},"limits":{"cpu-ms":0}}"#;
     let more = [
-        (kv, "capabilities.kv: false: this host gives no plugin"),
+        (
+            kv,
+            "capabilities.kv: true is not accepted: false: this host gives no plugin",
+        ),
         (
             http,
-            "capabilities.http: an empty list: this host lets no plugin",
+            "capabilities.http: [\"x\"] is not accepted: an empty list: this host lets no plugin",
         ),
         (
             memory,
-            "limits.memory: invalid value: string \"9GB\", expected a number of bytes",
+            "limits.memory: \"9GB\" is not accepted: invalid value: string \"9GB\", expected a number of bytes",
         ),
-        (cpu, "limits.cpu-ms: at least 1 ms"),
+        (cpu, "limits.cpu-ms: 0 is not accepted: at least 1 ms"),
     ];
     for (text, expected) in cases.into_iter().chain(more) {
         let bytes = with_section(

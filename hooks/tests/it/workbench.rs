@@ -154,6 +154,7 @@ async fn a_bench_has_figures_of_every_hook() {
     let pieces: Vec<_> = bench
         .throughput
         .iter()
+        .flatten()
         .map(|figure| figure.chunk_bytes)
         .collect();
     assert_eq!(pieces, [128, 4096, 65_536]);

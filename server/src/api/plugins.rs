@@ -260,6 +260,7 @@ fn not_here(stored: &StoredPlugin, refusal: Option<String>) -> PluginDto {
     PluginDto {
         name: stored.name.clone(),
         version: None,
+        description: None,
         api: String::new(),
         hooks: Vec::new(),
         sha256: newest.map_or_else(String::new, |release| release.digest.to_string()),

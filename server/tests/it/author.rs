@@ -65,6 +65,59 @@ fn json_of(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
+/// The blocks of the document in this language.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let document = include_str!("../../../docs/plugins.md");
+    let opening = format!("```{language}\n");
+    let blocks = document.split(&opening).skip(1);
+    blocks
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect()
+}
+
+/// The cases that the document shows, and the hooks of the templates that they hold for.
+fn documented_cases() -> Vec<(&'static str, &'static str)> {
+    let hooks = [
+        ("hook = \"timeout-policy\"", "timeout"),
+        ("hook = \"output-redaction\"", "redaction"),
+        ("hook = \"run-end\"", "alert"),
+        ("hook = \"lifecycle\"", "timeout"),
+    ];
+    let case = |block: &'static str| {
+        let mut hooks = hooks.iter();
+        let (_, hook) = hooks.find(|(begin, _)| block.starts_with(begin))?;
+        Some((*hook, block))
+    };
+    let cases: Vec<_> = blocks("toml").into_iter().filter_map(case).collect();
+    assert_eq!(cases.len(), hooks.len());
+    cases
+}
+
+/// Does what the document tells a new author to do; answers where that led.
+fn follow_the_tutorial(place: &Path, product: &Product) -> PathBuf {
+    let mut folder = place.to_owned();
+    let mut done = Vec::new();
+    for line in blocks("sh")[0].lines() {
+        let typed = line.split('#').next().unwrap();
+        let words: Vec<_> = typed.split_whitespace().collect();
+        match words.as_slice() {
+            ["cd", to] => folder = folder.join(to),
+            ["sandclock", args @ ..] => {
+                let mut typed = command(PROGRAM, &folder, args);
+                let typed = typed.env("SANDCLOCK_URL", &product.url);
+                out(&typed
+                    .env("SANDCLOCK_TOKEN", &product.token)
+                    .output()
+                    .unwrap());
+                done.push(args[1]);
+            }
+            _ => panic!("{line}"),
+        }
+    }
+    assert_eq!(done, ["new", "build", "check", "test", "bench", "push"]);
+    folder
+}
+
 /// Makes a new plugin and builds it.
 fn built(place: &Path, name: &str, hook: &str) -> PathBuf {
     out(&author(
@@ -102,14 +155,11 @@ fn checked_and_tested(folder: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn from_an_empty_folder_to_a_job() {
-    let place = empty("whole");
-    let folder = built(&place, "hide-names", "redaction");
-    checked_and_tested(&folder);
     let product = Product::start(&["--no-examples"]);
+    let folder = follow_the_tutorial(&empty("whole"), &product);
+    checked_and_tested(&folder);
     let file = folder.join("hide-names.wasm");
     let file = file.to_str().unwrap();
-    let said = out(&product.cli(&["plugin", "push", file]));
-    assert_eq!(said, "serving hide-names 0.1.0\n");
     let job = json!({
         "command": "echo the internal name and tok_0123456789abcdefABCD",
         "hooks": [{ "plugin": "hide-names", "config": { "words": ["internal"] } }],
@@ -150,12 +200,17 @@ async fn from_an_empty_folder_to_a_job() {
         "{told}"
     );
     let folder = folder.to_str().unwrap();
-    for (what, of) in [("check", file), ("test", folder), ("bench", folder)] {
-        let shown = product.on_a_terminal(&["plugin", what, of]);
-        assert!(!shown.is_empty(), "{what}");
-        for line in shown.lines() {
-            assert!(line.trim_end().chars().count() <= 80, "{line}");
-        }
+    for (what, of) in [("check", file), ("test", folder)] {
+        narrow(&product.on_a_terminal(&["plugin", what, of]));
+    }
+}
+
+/// What a terminal of 80 columns gets.
+fn narrow(shown: &str) {
+    assert!(!shown.is_empty());
+    for line in shown.lines() {
+        let bare = line.replace("\u{1b}[31m", "").replace("\u{1b}[0m", "");
+        assert!(bare.trim_end().chars().count() <= 80, "{line}");
     }
 }
 
@@ -168,8 +223,20 @@ fn every_template_builds_and_its_own_tests_pass() {
         ("alert", "tells"),
     ] {
         let folder = built(&place, name, hook);
+        let mut cases = 3;
+        for (at, (_, case)) in documented_cases()
+            .iter()
+            .enumerate()
+            .filter(|(_, (of, _))| *of == hook)
+        {
+            fs::write(folder.join(format!("cases/documented-{at}.toml")), case).unwrap();
+            cases += 1;
+        }
         let said = out(&author(&folder, &["test"]));
-        assert!(said.ends_with("all 3 cases hold\n"), "{said}");
+        assert!(
+            said.ends_with(&format!("all {cases} cases hold\n")),
+            "{said}"
+        );
         let native = command("cargo", &folder, &["test", "--locked"])
             .output()
             .unwrap();
@@ -177,6 +244,12 @@ fn every_template_builds_and_its_own_tests_pass() {
         assert!(said.contains("test result: ok. 1 passed"), "{said}");
     }
     let folder = place.join("limits");
+    let elsewhere = built(&empty("templates-elsewhere"), "limits", "timeout");
+    let module = |folder: &Path| fs::read(folder.join("limits.wasm")).unwrap();
+    assert!(
+        module(&folder) == module(&elsewhere),
+        "the same sources are the same bytes"
+    );
     let args = ["bench", "--compare", "limits.wasm", "--output", "json"];
     let figures = json_of(&author(&folder, &args));
     let named = |figures: &Value| -> Vec<String> {
@@ -197,6 +270,48 @@ fn every_template_builds_and_its_own_tests_pass() {
     assert_eq!(named(&figures["figures"]), expected);
     assert_eq!(named(&figures["compared"]["figures"]), expected);
     assert_eq!(figures["figures"][3]["limit"], 10_000.0, "the manifest's");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_too_long_fails_its_case_and_is_red_in_its_bench() {
+    let place = empty("slow");
+    let folder = built(&place, "slow", "timeout");
+    let source = folder.join("src/lib.rs");
+    let text = fs::read_to_string(&source).unwrap();
+    let spin = "for turn in 0..50_000_000_u32 { core::hint::black_box(turn); }";
+    let slow = text.replace(
+        "let factor = factor()?;",
+        &format!("{spin}\n        let factor = factor()?;"),
+    );
+    assert_ne!(text, slow);
+    fs::write(&source, slow).unwrap();
+    let stale = author(&folder, &["test"]);
+    assert!(stale.status.success(), "{stale:?}");
+    let told = String::from_utf8(stale.stderr).unwrap();
+    assert!(
+        told.contains("src/lib.rs is newer than ./slow.wasm: sandclock plugin build"),
+        "{told}"
+    );
+
+    out(&author(&folder, &["build"]));
+    let output = author(&folder, &["test"]);
+    refused(&output);
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        shown.contains("history: error\n  expected  nothing\n  found     \"deadline: "),
+        "{shown}"
+    );
+    let product = Product::start(&["--no-examples"]);
+    let folder = folder.to_str().unwrap();
+    let shown = product.on_a_terminal(&["plugin", "bench", folder]);
+    let red = |line: &str| line.starts_with("\u{1b}[31mtimeout-policy cold p50");
+    assert!(shown.lines().any(red), "{shown}");
+    narrow(&shown);
+    let piped = out(&product.cli(&["plugin", "bench", folder]));
+    assert!(
+        !piped.contains('\u{1b}') && piped.contains("timeout-policy cold p50"),
+        "{piped}"
+    );
 }
 
 #[test]
@@ -365,13 +480,13 @@ fn a_missing_tool_is_told_with_what_mends_it() {
     );
     // A compiler without the target's libraries.
     let rustc = tools.join("rustc");
-    fs::write(&rustc, "#!/bin/sh\necho /nowhere/lib\n").unwrap();
+    fs::write(&rustc, "#!/bin/sh\necho /nowhere\necho /nowhere/lib\n").unwrap();
     fs::set_permissions(&rustc, fs::Permissions::from_mode(0o755)).unwrap();
     let told = refused(&build());
     let expected =
         "wasm32-unknown-unknown is not installed: rustup target add wasm32-unknown-unknown";
     assert!(told.contains(expected), "{told}");
-    fs::write(&rustc, "#!/bin/sh\necho /\n").unwrap();
+    fs::write(&rustc, "#!/bin/sh\necho /\necho /\n").unwrap();
     let told = refused(&build());
     assert!(
         told.contains("cargo is not installed: https://rustup.rs"),

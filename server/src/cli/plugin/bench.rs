@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use super::project::{self, Built};
 use super::test;
-use crate::cli::Output;
 use crate::cli::table::{self, size};
+use crate::cli::{Output, Told};
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -38,6 +38,14 @@ struct Figure {
     form: Form,
 }
 
+/// What was measured of a file.
+struct Measured {
+    file: PathBuf,
+    figures: Vec<Figure>,
+    /// Why a redactor's output is withheld, if it is.
+    withheld: Option<String>,
+}
+
 #[derive(Clone, Copy)]
 enum Form {
     Bytes,
@@ -56,22 +64,22 @@ pub(super) async fn run(args: &BenchArgs, output: Output) -> anyhow::Result<()> 
         .into_iter()
         .map(|named| named.case)
         .collect();
-    let figures = measure(&built.file, built.artifact, &cases).await?;
+    let own = measure(&built.file, built.artifact, &cases).await?;
     let other = match &args.compare {
         None => None,
         Some(file) => Some(measure(file, project::artifact(file)?, &cases).await?),
     };
-    let document = json!({
-        "file": built.file,
-        "figures": document(&figures),
-        "compared": args.compare.as_ref().zip(other.as_ref()).map(|(file, figures)| json!({
-            "file": file,
-            "figures": document(figures),
-        })),
-    });
-    table::either(output, &document, |_| {
-        print(&built.file, &figures, other.as_deref())
-    });
+    let mut document = own.document();
+    document["compared"] = json!(other.as_ref().map(Measured::document));
+    table::either(output, &document, |_| print(&own, other.as_ref()));
+    let withheld = [Some(&own), other.as_ref()].into_iter().flatten();
+    let mut withheld =
+        withheld.filter_map(|measured| Some((measured, measured.withheld.as_ref()?)));
+    if let Some((Measured { file, .. }, why)) = withheld.next() {
+        let file = file.display();
+        let told = format!("{file}: no output passes under the limits: {why}");
+        return Err(Told(told).into());
+    }
     Ok(())
 }
 
@@ -79,7 +87,7 @@ async fn measure(
     file: &Path,
     artifact: sandclock_hooks::Artifact,
     cases: &[Case],
-) -> anyhow::Result<Vec<Figure>> {
+) -> anyhow::Result<Measured> {
     let shown = || file.display().to_string();
     let bytes = artifact.bytes.len();
     let workbench = Workbench::open(artifact, Meter::Time)
@@ -87,7 +95,11 @@ async fn measure(
         .with_context(shown)?;
     let memory = workbench.info().limits.memory_bytes;
     let bench = workbench.bench(cases).await.with_context(shown)?;
-    Ok(figures(bytes, memory, &bench))
+    Ok(Measured {
+        file: file.to_owned(),
+        figures: figures(bytes, memory, &bench),
+        withheld: bench.throughput.err().map(|failure| failure.to_string()),
+    })
 }
 
 fn figures(bytes: usize, memory: usize, bench: &Bench) -> Vec<Figure> {
@@ -140,7 +152,7 @@ fn figures(bytes: usize, memory: usize, bench: &Bench) -> Vec<Figure> {
             ));
         }
     }
-    for throughput in &bench.throughput {
+    for throughput in bench.throughput.iter().flatten() {
         let name = format!("throughput, {} pieces", size(throughput.chunk_bytes));
         all.push(figure(
             &name,
@@ -185,21 +197,24 @@ impl Figure {
     }
 }
 
-fn document(figures: &[Figure]) -> Value {
-    let document = |figure: &Figure| {
-        json!({
-            "figure": figure.name,
-            "value": figure.value,
-            "unit": figure.unit(),
-            "limit": figure.limit,
-            "over_limit": figure.is_over(),
-        })
-    };
-    figures.iter().map(document).collect()
+impl Measured {
+    fn document(&self) -> Value {
+        let figure = |figure: &Figure| {
+            json!({
+                "figure": figure.name,
+                "value": figure.value,
+                "unit": figure.unit(),
+                "limit": figure.limit,
+                "over_limit": figure.is_over(),
+            })
+        };
+        let figures: Vec<_> = self.figures.iter().map(figure).collect();
+        json!({ "file": self.file, "figures": figures, "withheld": self.withheld })
+    }
 }
 
-fn print(file: &Path, figures: &[Figure], other: Option<&[Figure]>) {
-    let file = file.display().to_string();
+fn print(own: &Measured, other: Option<&Measured>) {
+    let file = own.file.display().to_string();
     let row = |figure: &Figure| {
         let value = figure.shown(figure.value);
         let limit = figure
@@ -207,7 +222,8 @@ fn print(file: &Path, figures: &[Figure], other: Option<&[Figure]>) {
             .map_or_else(String::new, |limit| figure.shown(limit));
         let mut row = vec![figure.name.clone(), value];
         if let Some(other) = other {
-            let other = other.iter().find(|other| other.name == figure.name);
+            let mut others = other.figures.iter();
+            let other = others.find(|other| other.name == figure.name);
             let change =
                 |other: &Figure| format!("{:+.0} %", (figure.value / other.value - 1.0) * 100.0);
             row.push(other.map_or_else(|| "-".to_owned(), |other| other.shown(other.value)));
@@ -220,5 +236,5 @@ fn print(file: &Path, figures: &[Figure], other: Option<&[Figure]>) {
         None => &[&file, "VALUE", "LIMIT"],
         Some(_) => &[&file, "VALUE", "OTHER", "CHANGE", "LIMIT"],
     };
-    table::print_marked(header, figures.iter().map(row));
+    table::print_marked(header, own.figures.iter().map(row));
 }

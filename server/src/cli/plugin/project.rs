@@ -2,12 +2,13 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use sandclock_hooks::{Artifact, FailurePolicy, Manifest};
 
-use crate::cli::Told;
 use crate::cli::file::Written;
+use crate::cli::{Told, table};
 
 /// The manifest's file.
 const MANIFEST: &str = "plugin.toml";
@@ -77,12 +78,46 @@ impl Built {
             );
             return Err(Told(told).into());
         }
+        if let Some(source) = newer_source(path, modified(&file)) {
+            table::aside(&format!(
+                "sandclock: {} is newer than {}: sandclock plugin build {} builds it anew",
+                source.display(),
+                file.display(),
+                path.display()
+            ));
+        }
         Ok(Self {
             artifact: artifact(&file)?,
             cases: path.join("cases"),
             file,
         })
     }
+}
+
+/// What a build makes or does not look at.
+const NO_SOURCES: [&str; 4] = ["cases", "node_modules", "target", "vendor"];
+
+/// A source that was written after the file that is built of it, which may be no more what the author means.
+fn newer_source(folder: &Path, built: Option<SystemTime>) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?;
+    let mut paths: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
+    paths.sort();
+    paths.into_iter().find_map(|path| {
+        let name = path.file_name()?.to_str()?;
+        if name.starts_with('.') || NO_SOURCES.contains(&name) {
+            return None;
+        }
+        if path.is_dir() {
+            return newer_source(&path, built);
+        }
+        (modified(&path) > built).then_some(path)
+    })
+}
+
+fn modified(file: &Path) -> Option<SystemTime> {
+    file.metadata().ok()?.modified().ok()
 }
 
 /// A file as an artifact, under the name that its manifest gives it, or else its own.

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use crate::cli::Told;
+use crate::config::Environment;
 
 /// What plugins are compiled for: no files, no sockets, no environment.
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -17,10 +18,18 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// # Errors
 /// If cargo or the target is missing, with what mends that; or the sources do not compile.
 pub(super) fn compile(folder: &Path) -> anyhow::Result<PathBuf> {
-    target_is_there(folder)?;
+    let flags = without_places(&sysroot(folder)?);
     let format = "--message-format=json-render-diagnostics";
     let mut cargo = program("cargo", folder);
-    cargo.args(["build", "--release", "--target", TARGET, format]);
+    cargo.args([
+        "build",
+        "--release",
+        "--target",
+        TARGET,
+        format,
+        "--config",
+        &flags,
+    ]);
     let built = output(cargo.stderr(Stdio::inherit()), "cargo")?;
     if !built.status.success() {
         let told = format!("cargo cannot build {}: it says above why", folder.display());
@@ -29,18 +38,40 @@ pub(super) fn compile(folder: &Path) -> anyhow::Result<PathBuf> {
     module(&String::from_utf8_lossy(&built.stdout)).context("what cargo built")
 }
 
-fn target_is_there(folder: &Path) -> anyhow::Result<()> {
-    let mut rustc = program("rustc", folder);
-    let found = output(
-        rustc.args(["--print", "target-libdir", "--target", TARGET]),
-        "rustc",
-    )?;
-    let libraries = String::from_utf8_lossy(&found.stdout);
-    if found.status.success() && Path::new(libraries.trim()).is_dir() {
-        return Ok(());
+/// Where the compiler's own files are, among which the target has to be.
+fn sysroot(folder: &Path) -> anyhow::Result<PathBuf> {
+    let print = [
+        "--print",
+        "sysroot",
+        "--print",
+        "target-libdir",
+        "--target",
+        TARGET,
+    ];
+    let found = output(program("rustc", folder).args(print), "rustc")?;
+    let printed = String::from_utf8_lossy(&found.stdout);
+    if let [sysroot, libraries] = printed.lines().collect::<Vec<_>>().as_slice()
+        && found.status.success()
+        && Path::new(libraries).is_dir()
+    {
+        return Ok(PathBuf::from(sysroot));
     }
     let told = format!("Rust's target {TARGET} is not installed: rustup target add {TARGET}");
     Err(Told(told).into())
+}
+
+/// Cargo's setting that keeps this machine's folders out of the module: the texts of panics name source files, and the same
+/// sources have to become the same bytes elsewhere. What the author sets for the target stays beside it.
+fn without_places(sysroot: &Path) -> String {
+    let environment = Environment::of_process();
+    let variable = |name: &str| environment.variables().get(name).map(PathBuf::from);
+    let home = variable("CARGO_HOME").or_else(|| Some(variable("HOME")?.join(".cargo")));
+    let places = [(Some(sysroot.to_owned()), "/rust"), (home, "/cargo")];
+    let flag = |(from, to): (Option<PathBuf>, &str)| {
+        Some(format!("--remap-path-prefix={}={to}", from?.display()))
+    };
+    let flags: Vec<_> = places.into_iter().filter_map(flag).collect();
+    format!("target.{TARGET}.rustflags={}", toml::Value::from(flags))
 }
 
 /// The module among cargo's messages: of the last package that it built, which is the plugin's.
