@@ -25,6 +25,7 @@ pub(crate) fn test() -> Result<()> {
         python = Some(tools::oracle_python(&place)?);
         Ok(Verdict::Held)
     });
+    report.step("wasm target", || tools::wasm_target().map(held));
     report.step("etcd", || tools::etcd().map(held));
     report.step("faketime", || tools::faketime().map(held));
     report.step("mongod", || tools::mongod(&place).map(held));
@@ -61,6 +62,7 @@ pub(crate) fn tools() -> Result<()> {
     report.step("schedule oracle", || {
         tools::oracle_python(&place).map(|_| Verdict::Held)
     });
+    report.step("wasm target", || tools::wasm_target().map(held));
     report.step("etcd", || tools::etcd().map(held));
     report.step("faketime", || tools::faketime().map(held));
     report.step("mongod", || tools::mongod(&place).map(held));

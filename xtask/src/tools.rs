@@ -45,6 +45,21 @@ pub(crate) fn components(place: &Place) -> Result<()> {
     Ok(())
 }
 
+/// The target of plugins, which tests build as their authors do.
+pub(crate) fn wasm_target() -> Result<()> {
+    const TARGET: &str = "wasm32-unknown-unknown";
+    let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    let libraries = process::output(rustc.args(["--print", "target-libdir", "--target", TARGET]))?;
+    if Path::new(libraries.trim()).is_dir() {
+        return Ok(());
+    }
+    let mut add = Command::new("rustup");
+    add.args(["target", "add", TARGET]);
+    process::run(&mut add).with_context(|| {
+        format!("the target {TARGET} is missing; get it with: rustup target add {TARGET}")
+    })
+}
+
 /// Every crate of the lock files, fetched only when something is missing.
 pub(crate) fn crates(place: &Place, manifests: &[PathBuf]) -> Result<()> {
     for manifest in manifests {
