@@ -237,6 +237,9 @@ fn every_template_builds_and_its_own_tests_pass() {
             said.ends_with(&format!("all {cases} cases hold\n")),
             "{said}"
         );
+        out(&command("cargo", &folder, &["fmt", "--check"])
+            .output()
+            .unwrap());
         let native = command("cargo", &folder, &["test", "--locked"])
             .output()
             .unwrap();
@@ -289,7 +292,7 @@ async fn what_takes_too_long_fails_its_case_and_is_red_in_its_bench() {
     assert!(stale.status.success(), "{stale:?}");
     let told = String::from_utf8(stale.stderr).unwrap();
     assert!(
-        told.contains("src/lib.rs is newer than ./slow.wasm: sandclock plugin build"),
+        told.contains("src/lib.rs is newer than slow.wasm: sandclock plugin build"),
         "{told}"
     );
 

@@ -42,8 +42,11 @@ impl Project {
 
     /// Where the built file is.
     pub(super) fn built(&self) -> PathBuf {
-        self.folder
-            .join(format!("{}.wasm", self.manifest.plugin.name))
+        let file = format!("{}.wasm", self.manifest.plugin.name);
+        match self.folder.to_str() {
+            Some(".") => PathBuf::from(file),
+            _ => self.folder.join(file),
+        }
     }
 }
 

@@ -93,10 +93,7 @@ fn lock() -> anyhow::Result<String> {
         }
     }
     packages.retain(|package| wanted.contains(&name(package)));
-    Ok(format!(
-        "# Written by sandclock plugin new, kept by cargo.\n{}",
-        toml::to_string(&lock)?
-    ))
+    Ok(toml::to_string(&lock)?)
 }
 
 fn name(package: &Value) -> String {

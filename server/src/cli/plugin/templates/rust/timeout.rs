@@ -32,7 +32,10 @@ register!(timeout_policy = Policy, lifecycle = Policy);
 fn factor() -> Result<u32> {
     match config::get_or("factor", 3)? {
         factor @ 1..=100 => Ok(factor),
-        factor => Err(config::invalid("factor", format!("{factor}, has to be 1 to 100"))),
+        factor => Err(config::invalid(
+            "factor",
+            format!("{factor}, has to be 1 to 100"),
+        )),
     }
 }
 
