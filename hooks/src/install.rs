@@ -81,6 +81,12 @@ pub enum InstallError {
         /// What is wrong.
         why: String,
     },
+    /// Nobody who counts vouches for it.
+    #[error("the plugin's signature is not accepted: {why}")]
+    Signature {
+        /// What is wrong.
+        why: String,
+    },
     /// It takes too long to compile.
     #[error("the plugin takes more than {seconds} s to compile")]
     TooSlow {

@@ -7,7 +7,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `secrets` | what is known to be secret, and the mask over streams and texts |
-//! | `registry`, `install`, `manifest`, `outline`, `cache`, `plugin` | from artifacts to plugins |
+//! | `registry`, `install`, `manifest`, `signature`, `outline`, `cache`, `plugin` | from artifacts to plugins |
 //! | `engine`, `threads`, `instance`, `meter`, `limits` | how and where a call runs, and what it may use |
 //! | `host`, `log` | what a plugin may import; the only file that sees generated bindings |
 //! | `timeout`, `redaction`, `alerts` | the three hooks |
@@ -32,6 +32,7 @@ mod plugin;
 mod redaction;
 mod registry;
 pub mod secrets;
+pub mod signature;
 mod text;
 mod threads;
 mod timeout;
@@ -65,13 +66,14 @@ pub use self::outline::Outline;
 pub use self::plugin::{FailurePolicy, Hook, OnAlertFailure, OnRedactionFailure, OnTimeoutFailure};
 pub use self::registry::{Artifact, BindingError, PluginInfo, PluginStatus};
 pub use self::secrets::KnownSecrets;
+pub use self::signature::{PublicKey, Trust};
 pub use self::timeout::LimitBounds;
 
 use self::engine::Ticker;
 use self::mutants::Mutation;
 use self::plugin::Runtime;
 use self::redaction::{PluginStage, Stream, StreamRedactor};
-use self::registry::{Registry, scope, with_hook};
+use self::registry::{Origin, Registry, scope, with_hook};
 use self::threads::CallThreads;
 use self::timeout::Refining;
 
@@ -93,6 +95,8 @@ pub struct HooksConfig {
     pub threads: usize,
     /// What calls may use.
     pub limits: HookLimits,
+    /// Whose signatures of artifacts count.
+    pub trust: Trust,
     /// Where compiled plugins are kept; `None` compiles each at every start.
     pub cache: Option<CompileCache>,
     /// A mistake to make on purpose.
@@ -110,6 +114,7 @@ impl HooksConfig {
             default_target: "default".to_owned(),
             threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             limits: HookLimits::default(),
+            trust: Trust::default(),
             cache: None,
             #[cfg(feature = "mutants")]
             mutant: None,
@@ -173,6 +178,7 @@ impl PluginHost {
             secrets: config.secrets.clone(),
             clock: Arc::clone(&config.clock),
             limits: config.limits,
+            trust: config.trust.clone(),
             cache: config.cache.clone(),
             mutation: config.mutation(),
             compilations: AtomicU64::new(0),
@@ -186,7 +192,15 @@ impl PluginHost {
     /// # Errors
     /// Says what is wrong with the artifact.
     pub async fn install(&self, artifact: Artifact) -> Result<PluginInfo, InstallError> {
-        self.registry.install(artifact).await
+        self.registry.install(artifact, Origin::Elsewhere).await
+    }
+
+    /// Installs a plugin that comes with this program, which needs no signature of its own.
+    ///
+    /// # Errors
+    /// As [`PluginHost::install`].
+    pub async fn install_own(&self, artifact: Artifact) -> Result<PluginInfo, InstallError> {
+        self.registry.install(artifact, Origin::Program).await
     }
 
     /// Checks, compiles and tries an artifact as [`PluginHost::install`] does, and leaves everything as it is.

@@ -21,6 +21,7 @@ use crate::log::PluginLog;
 use crate::meter::Meter;
 use crate::mutants::Mutation;
 use crate::secrets::KnownSecrets;
+use crate::signature::Trust;
 use crate::text;
 use crate::threads::{CallThreads, Lane};
 
@@ -118,6 +119,7 @@ pub(crate) struct Runtime {
     pub(crate) secrets: KnownSecrets,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: HookLimits,
+    pub(crate) trust: Trust,
     pub(crate) cache: Option<CompileCache>,
     pub(crate) mutation: Mutation,
     /// How many artifacts were compiled.

@@ -37,6 +37,15 @@ pub struct Artifact {
     pub policy: FailurePolicy,
 }
 
+/// Where an artifact comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// It is part of this program, and trusted like it.
+    Program,
+    /// From whoever may push.
+    Elsewhere,
+}
+
 /// What is known of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginInfo {
@@ -54,6 +63,8 @@ pub struct PluginInfo {
     pub hooks: Vec<Hook>,
     /// SHA-256 of the artifact, in hexadecimal.
     pub sha256: String,
+    /// The operator's name for the key that has signed it; `None` if no trusted one has.
+    pub signed_by: Option<String>,
     /// Its size in bytes.
     pub bytes: usize,
     /// What happens when it fails.
@@ -162,9 +173,14 @@ impl Registry {
         })
     }
 
-    pub(crate) async fn install(&self, artifact: Artifact) -> Result<PluginInfo, InstallError> {
+    pub(crate) async fn install(
+        &self,
+        artifact: Artifact,
+        origin: Origin,
+    ) -> Result<PluginInfo, InstallError> {
         let name = artifact.name.clone();
-        match self.make(artifact, |name| self.record_of(name)).await {
+        let record_of = |name: &str| self.record_of(name);
+        match self.make(artifact, origin, record_of).await {
             Ok(entry) => {
                 let info = entry.info.clone();
                 self.write(|entries| entries.insert(name, entry));
@@ -184,7 +200,8 @@ impl Registry {
 
     /// As [`Registry::install`], but the plugin is dropped, with what it counted and logged.
     pub(crate) async fn check(&self, artifact: Artifact) -> Result<PluginInfo, InstallError> {
-        Ok(self.make(artifact, Record::new).await?.info)
+        let made = self.make(artifact, Origin::Elsewhere, Record::new).await?;
+        Ok(made.info)
     }
 
     /// Takes a plugin out of service; calls that have begun end as they would. False if there is none.
@@ -271,6 +288,7 @@ impl Registry {
     async fn make(
         &self,
         artifact: Artifact,
+        origin: Origin,
         record_of: impl FnOnce(&str) -> Record,
     ) -> Result<Entry, InstallError> {
         let name = artifact.name.clone();
@@ -290,7 +308,7 @@ impl Registry {
         std::thread::Builder::new()
             .name("plugin-install".to_owned())
             .spawn(move || {
-                let made = entry(artifact, runtime, &linker, record);
+                let made = entry(artifact, origin, runtime, &linker, record);
                 // Whoever waited may have given up.
                 drop(answer.send(made));
             })
@@ -322,11 +340,20 @@ impl Registry {
 /// The slow part of an installation.
 fn entry(
     artifact: Artifact,
+    origin: Origin,
     runtime: Arc<Runtime>,
     linker: &Linker<HostState>,
     record: Record,
 ) -> Result<Entry, InstallError> {
+    let signed_by = match origin {
+        Origin::Program => None,
+        Origin::Elsewhere => runtime.trust.signer(&artifact.bytes)?,
+    };
     let manifest = Manifest::of(&artifact.bytes)?;
+    if runtime.trust.required && origin == Origin::Elsewhere && manifest.is_none() {
+        let why = "it has no manifest, so that nobody has signed its name and version".to_owned();
+        return Err(InstallError::Signature { why });
+    }
     let compiled = install::compile(&runtime, linker, &artifact.bytes)?;
     let mut limits = runtime.limits;
     if let Some(manifest) = &manifest {
@@ -354,6 +381,7 @@ fn entry(
     let info = PluginInfo {
         hooks: hooks.collect(),
         sha256: ModuleDigest::of(&artifact.bytes).to_string(),
+        signed_by,
         bytes: artifact.bytes.len(),
         name: artifact.name,
         version,

@@ -45,7 +45,7 @@ async fn run(
 ) -> anyhow::Result<()> {
     let secrets = roles::log(environment);
     let stores = wire::open_stores(config, &folders.data).await?;
-    let parts = Parts::new(stores, secrets.clone(), &folders.data)
+    let parts = Parts::new(stores, secrets.clone(), config, &folders.data)
         .await?
         .with_spool(config, &folders.data)?;
     let worker = parts.worker(config, environment, secrets, spawner).await?;

@@ -33,7 +33,7 @@ pub use self::report::{Apart, CaseReport, Chunkings};
 
 use crate::limits::CallLimits;
 use crate::plugin::{Plugin, not_installed};
-use crate::registry::{Artifact, PluginInfo, Registry};
+use crate::registry::{Artifact, Origin, PluginInfo, Registry};
 use crate::{HookLimits, HooksConfig, HostError, InstallError, KnownSecrets, Meter, PluginHost};
 
 /// How long anybody waits for a call whose fuel is counted.
@@ -87,7 +87,7 @@ impl Workbench {
         let registry = PluginHost::registry(&config, meter)?;
         let started = Instant::now();
         let name = artifact.name.clone();
-        let info = registry.install(artifact).await?;
+        let info = registry.install(artifact, Origin::Elsewhere).await?;
         let compile_time = started.elapsed();
         let plugin = registry.get(&name).ok_or_else(|| InstallError::Host {
             why: not_installed(&name).text,

@@ -18,6 +18,7 @@ mod logs;
 mod manifest;
 mod masking;
 mod redaction;
+mod signature;
 mod standard;
 mod timeouts;
 mod workbench;

@@ -36,6 +36,8 @@ pub struct PluginDto {
     pub api: String,
     pub hooks: Vec<String>,
     pub sha256: String,
+    /// The operator's name for the key that has signed it, if a trusted one has.
+    pub signed_by: Option<String>,
     pub size_bytes: usize,
     /// `ready`, why a newer version could not be installed, or why none is in service here.
     pub status: String,
@@ -242,6 +244,7 @@ fn dto(info: PluginInfo, stored: Option<&StoredPlugin>) -> PluginDto {
             .map(|hook| hook.as_str().to_owned())
             .collect(),
         sha256: info.sha256,
+        signed_by: info.signed_by,
         size_bytes: info.bytes,
         status: match info.status {
             PluginStatus::Ready => "ready".to_owned(),
@@ -264,6 +267,7 @@ fn not_here(stored: &StoredPlugin, refusal: Option<String>) -> PluginDto {
         api: String::new(),
         hooks: Vec::new(),
         sha256: newest.map_or_else(String::new, |release| release.digest.to_string()),
+        signed_by: None,
         size_bytes: newest.map_or(0, |release| {
             usize::try_from(release.bytes).unwrap_or(usize::MAX)
         }),

@@ -21,12 +21,14 @@ mod go_api;
 mod kinds;
 mod labels;
 mod load;
+mod plugins;
 mod stores;
 
 pub use alerts::{AlertSection, Target, WebhookTarget};
 pub use environment::Environment;
 pub use go::GoFile;
 pub use go_api::GoApiSection;
+pub use plugins::PluginSection;
 pub use stores::{
     CoordinationSection, EtcdSection, EtcdTls, GoSection, MongodbSection, RunLogSection,
 };
@@ -53,6 +55,8 @@ pub struct Config {
     pub worker: WorkerSection,
     /// Alerts.
     pub alerts: AlertSection,
+    /// Whose plugins are taken.
+    pub plugins: PluginSection,
     /// How long records are kept.
     pub retention: RetentionSection,
     /// The routes of a Go fleet's master.
@@ -73,6 +77,7 @@ impl Default for Config {
             run_log: RunLogSection::default(),
             worker: WorkerSection::default(),
             alerts: AlertSection::default(),
+            plugins: PluginSection::default(),
             retention: RetentionSection::default(),
             go_api: GoApiSection::default(),
             from_go: None,
@@ -195,6 +200,7 @@ impl Config {
         if let CoordinationSection::Etcd(etcd) = &self.coordination {
             etcd.check_times()?;
         }
+        self.plugins.trust()?;
         if self.worker.max_concurrent_runs == 0 {
             let accepted = "a number from 1";
             return Err(FieldError::new("worker.max_concurrent_runs", 0, accepted));

@@ -94,7 +94,7 @@ impl Plugins {
     pub(super) async fn begin(&self) -> anyhow::Result<()> {
         for artifact in STANDARD.iter().filter_map(|(name, _)| standard(name)) {
             let name = artifact.name.clone();
-            let installed = self.host.install(artifact).await;
+            let installed = self.host.install_own(artifact).await;
             installed.with_context(|| format!("plugin {name}"))?;
         }
         Ok(())
@@ -229,7 +229,7 @@ impl Plugins {
                 self.host.remove(name);
                 tracing::info!(plugin = name, "the plugin serves no more");
             }
-            Some(artifact) => match self.host.install(artifact).await {
+            Some(artifact) => match self.host.install_own(artifact).await {
                 Ok(_) => tracing::info!(plugin = name, "the standard plugin serves again"),
                 Err(error) => {
                     tracing::error!(plugin = name, %error, "the standard plugin cannot serve");

@@ -57,8 +57,13 @@ impl Parts {
     ///
     /// # Errors
     /// If a standard plugin does not load, or bindings cannot be read.
-    pub async fn new(stores: Stores, secrets: KnownSecrets, data: &Path) -> anyhow::Result<Self> {
-        let plugins = Arc::new(plugins::open(secrets, data)?);
+    pub async fn new(
+        stores: Stores,
+        secrets: KnownSecrets,
+        config: &Config,
+        data: &Path,
+    ) -> anyhow::Result<Self> {
+        let plugins = Arc::new(plugins::open(&config.plugins, secrets, data)?);
         let store = Arc::clone(&stores.records.plugins);
         let docs = Arc::clone(&stores.coordination.docs);
         let rollout = Rollout::new(

@@ -8,6 +8,7 @@ use anyhow::{Context as _, anyhow};
 use sandclock_hooks::{CompileCache, HooksConfig, KnownSecrets, PluginHost};
 
 use crate::clock::SystemClock;
+use crate::config::PluginSection;
 use crate::{private_file, random};
 
 /// The folder of modules and of what served, below the data folder.
@@ -23,8 +24,13 @@ const KEY: &str = "plugin-cache.key";
 ///
 /// # Errors
 /// If this machine cannot run plugins.
-pub(super) fn open(secrets: KnownSecrets, data: &Path) -> anyhow::Result<PluginHost> {
+pub(super) fn open(
+    section: &PluginSection,
+    secrets: KnownSecrets,
+    data: &Path,
+) -> anyhow::Result<PluginHost> {
     let mut config = HooksConfig::new(secrets, Arc::new(SystemClock));
+    config.trust = section.trust()?;
     match cache(data) {
         Ok(cache) => config.cache = Some(cache),
         Err(error) => {

@@ -55,6 +55,8 @@ mod run_log_late;
 #[cfg(test)]
 mod secured;
 #[cfg(test)]
+mod signed;
+#[cfg(test)]
 mod spool;
 #[cfg(test)]
 mod stores;

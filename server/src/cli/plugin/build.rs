@@ -58,7 +58,7 @@ fn compile(folder: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// Writes the file at once, for whoever watches it.
-fn replace(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub(super) fn replace(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let beside = file.with_extension("wasm.new");
     fs::write(&beside, bytes)
         .and_then(|()| fs::rename(&beside, file))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use sandclock_core::backend::ModuleDigest;
 use sandclock_core::backend::plugins::MAX_MODULE_BYTES;
+use sandclock_hooks::signature::signed_by;
 use sandclock_hooks::{
     CallLimits, HookLimits, HooksConfig, HostError, KnownSecrets, Manifest, Outline, PluginHost,
 };
@@ -44,6 +45,7 @@ pub(super) async fn run(args: &CheckArgs, output: Output) -> anyhow::Result<()> 
         "size_bytes": bytes,
         "max_bytes": MAX_MODULE_BYTES,
         "sha256": ModuleDigest::of(&artifact.bytes).to_string(),
+        "signed_by": signed_by(&artifact.bytes).ok().flatten().map(|key| key.to_string()),
         "exports": outline.exports,
         "imports": outline.imports,
         "manifest": manifest.and_then(|manifest| serde_json::to_value(manifest).ok()),
@@ -124,6 +126,11 @@ fn about(found: &Value) -> Vec<(&'static str, String)> {
     let (bytes, most) = (bytes(&found["size_bytes"]), bytes(&found["max_bytes"]));
     rows.push(("size", format!("{bytes} of at most {most}")));
     rows.push(("sha256", table::text(found, "sha256")));
+    let signed_by = match &found["signed_by"] {
+        Value::Null => "nobody".to_owned(),
+        _ => table::text(found, "signed_by"),
+    };
+    rows.push(("signed by", signed_by));
     rows
 }
 

@@ -8,6 +8,7 @@ mod fleet;
 mod new;
 mod project;
 mod rust;
+mod sign;
 mod templates;
 mod test;
 mod vendor;
@@ -37,6 +38,12 @@ pub(super) enum AuthorCommand {
     Build(build::BuildArgs),
     /// Say what a file is, what it may do, and whether it installs
     Check(check::CheckArgs),
+    /// Make a key to sign plugins with
+    Keygen(sign::KeygenArgs),
+    /// Sign a built plugin
+    ///
+    /// The signature is part of the file, and of its manifest's name and version.
+    Sign(sign::SignArgs),
     /// Run a plugin's cases on its built file
     ///
     /// Each case is a file cases/*.toml, with the same outcome on every machine.
@@ -58,6 +65,8 @@ pub(super) async fn author(command: &AuthorCommand, output: Output) -> anyhow::R
         AuthorCommand::New(args) => new::run(args, output),
         AuthorCommand::Build(args) => build::run(args, output).await,
         AuthorCommand::Check(args) => check::run(args, output).await,
+        AuthorCommand::Keygen(args) => sign::keygen(args, output),
+        AuthorCommand::Sign(args) => sign::run(args, output),
         AuthorCommand::Test(args) => test::run(args, output).await,
         AuthorCommand::Bench(args) => bench::run(args, output).await,
     }
