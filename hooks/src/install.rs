@@ -11,8 +11,8 @@ use std::sync::atomic::Ordering;
 use sandclock_core::backend::plugins::MAX_MODULE_BYTES;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
-use wit_component::ComponentEncoder;
 
+use crate::componentize::{WORLDS, componentize};
 use crate::failure::{Failure, FailureCode};
 use crate::host::{self, GRANTED, HostState, PACKAGE, VERSION};
 use crate::instance::{Instance, Scope};
@@ -44,6 +44,17 @@ pub enum InstallError {
     Malformed {
         /// What its parser says.
         why: String,
+    },
+    /// A core module that does not say what it implements.
+    #[error(
+        "the artifact is a core module without the contract: make a plugin of it with `sandclock plugin build`"
+    )]
+    NoContract,
+    /// There is no such world.
+    #[error("the contract has no world {world:?}: there are {}", WORLDS.join(", "))]
+    World {
+        /// The name as given.
+        world: String,
     },
     /// It imports what this host does not give.
     #[error(
@@ -119,13 +130,10 @@ pub(crate) fn compile(
     bytes: &[u8],
 ) -> Result<Compiled, InstallError> {
     let engine = &runtime.engine;
-    if bytes.len() > MAX_MODULE_BYTES {
-        return Err(InstallError::TooLarge { bytes: bytes.len() });
-    }
     if Engine::detect_precompiled(bytes).is_some() {
         return Err(InstallError::Precompiled);
     }
-    let component = componentize(bytes)?;
+    let component = componentize(bytes, None)?;
     let component = compiled(runtime, &component)?;
     check_imports(engine, &component)?;
     check_exports(engine, &component)?;
@@ -183,23 +191,6 @@ pub(crate) fn dry_run(plugin: &Arc<Plugin>) -> Result<(), InstallError> {
         }
     }
     Ok(())
-}
-
-/// A module that carries the metadata of its bindings becomes a component; a component stays.
-///
-/// # Errors
-/// If it is neither.
-pub(crate) fn componentize(bytes: &[u8]) -> Result<Vec<u8>, InstallError> {
-    // The layer field of the preamble tells modules (0) and components (1) apart.
-    match bytes.get(..8) {
-        Some([0, b'a', b's', b'm', _, _, 1, 0]) => Ok(bytes.to_vec()),
-        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => ComponentEncoder::default()
-            .validate(true)
-            .module(bytes)
-            .and_then(|mut encoder| encoder.encode())
-            .map_err(|error| malformed(format!("{error:#}"))),
-        _ => Err(malformed("it is not a wasm binary".to_owned())),
-    }
 }
 
 fn check_imports(engine: &Engine, component: &Component) -> Result<(), InstallError> {

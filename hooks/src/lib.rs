@@ -7,7 +7,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `secrets` | what is known to be secret, and the mask over streams and texts |
-//! | `registry`, `install`, `manifest`, `signature`, `outline`, `cache`, `plugin` | from artifacts to plugins |
+//! | `registry`, `install`, `componentize`, `manifest`, `signature`, `outline`, `cache`, `plugin` | from artifacts to plugins |
 //! | `engine`, `threads`, `instance`, `meter`, `limits` | how and where a call runs, and what it may use |
 //! | `host`, `log` | what a plugin may import; the only file that sees generated bindings |
 //! | `timeout`, `redaction`, `alerts` | the three hooks |
@@ -16,6 +16,7 @@
 
 mod alerts;
 mod cache;
+mod componentize;
 mod counters;
 mod engine;
 mod failure;
@@ -55,6 +56,7 @@ use tokio::sync::Semaphore;
 
 pub use self::alerts::BUILT_IN;
 pub use self::cache::CompileCache;
+pub use self::componentize::{WORLDS, componentize};
 pub use self::counters::{CallCount, PluginCounters};
 pub use self::failure::{Failure, FailureCode};
 pub use self::install::InstallError;

@@ -2,7 +2,8 @@
 
 use wasmparser::{Parser, Payload};
 
-use crate::install::{self, InstallError};
+use crate::componentize::componentize;
+use crate::install::InstallError;
 
 /// The outside of an artifact.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,7 +20,7 @@ impl Outline {
     /// # Errors
     /// If it is neither.
     pub fn of(artifact: &[u8]) -> Result<Self, InstallError> {
-        let component = install::componentize(artifact)?;
+        let component = componentize(artifact, None)?;
         let malformed = |error: wasmparser::BinaryReaderError| InstallError::Malformed {
             why: error.to_string(),
         };

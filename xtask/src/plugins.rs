@@ -1,5 +1,5 @@
 //! `cargo xtask plugins`: builds the standard plugins into `examples/plugins/artifacts`, and shows that what is committed there is
-//! what the sources say.
+//! what the sources say. It also writes what other programs generate for plugins of other languages.
 //!
 //! The artifacts are committed so that nobody needs a wasm target to build the product. What keeps them honest is a
 //! record beside them: the SHA-256 of each artifact and of each file that it is made of. The build takes no path and no time
@@ -60,7 +60,18 @@ pub(crate) fn build() -> Result<()> {
         place.root.join(RECORD),
         Record::of_tree(&place.root)?.to_toml(),
     )?;
-    Ok(())
+    generate(&place)
+}
+
+/// Writes what the host's tests would otherwise compare with what their generators make: the stand-in for WASI, and the bindings of
+/// the examples in other languages.
+fn generate(place: &Place) -> Result<()> {
+    // The whole workspace, so that nothing is compiled with other features than for the tests.
+    let mut command = place.cargo(&["test", "--locked", "--workspace", "--test", "it"]);
+    command
+        .args(["--", "generated::"])
+        .env("SANDCLOCK_GENERATE", "1");
+    process::run(&mut command)
 }
 
 /// What in the tree at `root` is not as recorded.

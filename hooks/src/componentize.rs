@@ -1,0 +1,103 @@
+//! From what a toolchain writes to a component.
+//!
+//! Toolchains end at one of three points. Those of JavaScript and Python write components. Those of Rust write core modules that
+//! carry the contract as metadata of their bindings. Those of C and Go write plain core modules, which need to be told what they
+//! implement: [`componentize`] with a world does so, for `sandclock plugin build`.
+//!
+//! Modules that were made for WASI preview 1 get what they import of it from an adapter of our own (`hooks/wasi/preview1.wat`), which
+//! has nothing to give that the contract does not grant: the host links no WASI.
+
+use std::fmt::Display;
+
+use sandclock_core::backend::plugins::MAX_MODULE_BYTES;
+use wit_component::{ComponentEncoder, LibraryInfo, StringEncoding};
+use wit_parser::Resolve;
+
+use crate::install::InstallError;
+
+/// The contract, as its authors write it.
+const CONTRACT: &str = include_str!("../../plugins-sdk/wit/plugin.wit");
+
+/// What stands in for WASI, made of `preview1.wat` by `cargo xtask plugins`.
+const ADAPTER: &[u8] = include_bytes!("../wasi/preview1.wasm");
+
+/// The module whose functions it has.
+const WASI: &str = "wasi_snapshot_preview1";
+
+/// The world of what the adapter imports.
+const ADAPTER_WORLD: &str = "pure-imports";
+
+/// The worlds that an author can implement; `world` of [`componentize`].
+pub const WORLDS: [&str; 4] = [
+    "timeout-plugin",
+    "redaction-plugin",
+    "alert-plugin",
+    "all-hooks",
+];
+
+/// Makes a component of a core module; a component stays as it is. `world` says what a module without metadata implements, and
+/// is one of [`WORLDS`]; it is not asked for what a module says itself.
+///
+/// # Errors
+/// [`InstallError::NoContract`] for a module without metadata if no world is given, [`InstallError::World`] for one that does not
+/// exist, and [`InstallError::Malformed`] for what cannot be a plugin.
+pub fn componentize(bytes: &[u8], world: Option<&str>) -> Result<Vec<u8>, InstallError> {
+    if bytes.len() > MAX_MODULE_BYTES {
+        return Err(InstallError::TooLarge { bytes: bytes.len() });
+    }
+    // The layer field of the preamble tells modules (0) and components (1) apart.
+    match bytes.get(..8) {
+        Some([0, b'a', b's', b'm', _, _, 1, 0]) => Ok(bytes.to_vec()),
+        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => encode(&described(bytes, world)?),
+        _ => Err(malformed("it is not a wasm binary")),
+    }
+}
+
+/// The module with metadata.
+fn described(module: &[u8], world: Option<&str>) -> Result<Vec<u8>, InstallError> {
+    let (stripped, _) = wit_component::metadata::decode(module).map_err(malformed)?;
+    let mut module = module.to_vec();
+    if stripped.is_none() {
+        embed(&mut module, world.ok_or(InstallError::NoContract)?)?;
+    }
+    Ok(module)
+}
+
+fn embed(module: &mut Vec<u8>, world: &str) -> Result<(), InstallError> {
+    let mut resolve = Resolve::default();
+    let package = resolve
+        .push_str("plugin.wit", CONTRACT)
+        .map_err(malformed)?;
+    let id = resolve
+        .select_world(&[package], Some(world))
+        .map_err(|_| InstallError::World {
+            world: world.to_owned(),
+        })?;
+    wit_component::embed_component_metadata(module, &resolve, id, StringEncoding::UTF8)
+        .map_err(malformed)
+}
+
+fn encode(module: &[u8]) -> Result<Vec<u8>, InstallError> {
+    let mut encoder = ComponentEncoder::default()
+        .validate(true)
+        .module(module)
+        .map_err(malformed)?;
+    // The name in passing costs a module a few milliseconds and gives it nothing that it does not import.
+    if memchr::memmem::find(module, WASI.as_bytes()).is_some() {
+        let mut adapter = ADAPTER.to_vec();
+        embed(&mut adapter, ADAPTER_WORLD)?;
+        // As a library it may have a memory of its own, which what is called an adapter may not.
+        let info = LibraryInfo {
+            instantiate_after_shims: false,
+            arguments: Vec::new(),
+        };
+        encoder = encoder.library(WASI, &adapter, info).map_err(malformed)?;
+    }
+    encoder.encode().map_err(malformed)
+}
+
+fn malformed(why: impl Display) -> InstallError {
+    InstallError::Malformed {
+        why: format!("{why:#}"),
+    }
+}
