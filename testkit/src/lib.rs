@@ -1,4 +1,4 @@
-//! What tests of several crates share: the conformance suite of the backends, faults, and real servers.
+//! What tests of several crates share: the conformance suite of the backends, faults, real servers, and plugins in other languages.
 //!
 //! Nothing here is part of the product; production crates never depend on this one.
 
@@ -11,6 +11,7 @@
 
 pub mod conformance;
 pub mod fault;
+pub mod languages;
 pub mod memory;
 pub mod no_work;
 pub mod services;

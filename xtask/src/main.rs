@@ -10,6 +10,7 @@
 
 mod commands;
 mod deploy;
+mod languages;
 mod place;
 mod plugins;
 mod process;

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::place::Place;
 use crate::process::{self, Tests};
 use crate::report::{Report, Verdict};
-use crate::{deploy, tidy, tools};
+use crate::{deploy, languages, tidy, tools};
 
 /// How long the advisory database may take to answer before its step is given up as not checked.
 const ADVISORY_WAIT: Duration = Duration::from_secs(60);
@@ -30,6 +30,9 @@ pub(crate) fn test() -> Result<()> {
     report.step("faketime", || tools::faketime().map(held));
     report.step("mongod", || tools::mongod(&place).map(held));
     report.step("systemd, nginx and curl", || tools::deployment().map(held));
+    report.step("languages of plugins", || {
+        languages::install(&place).map(held)
+    });
     for manifest in &manifests {
         report.step(&format!("tests of {}", named(&place, manifest)), || {
             let mut command = in_workspace(&place, "test", manifest);
@@ -67,6 +70,9 @@ pub(crate) fn tools() -> Result<()> {
     report.step("faketime", || tools::faketime().map(held));
     report.step("mongod", || tools::mongod(&place).map(held));
     report.step("systemd, nginx and curl", || tools::deployment().map(held));
+    report.step("languages of plugins", || {
+        languages::install(&place).map(held)
+    });
     report.finish()
 }
 

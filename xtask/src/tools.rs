@@ -115,7 +115,7 @@ pub(crate) fn oracle_python(place: &Place) -> Result<PathBuf> {
 }
 
 /// Debian splits `venv` off Python; root may add it, anybody else is told how.
-fn create_venv(venv: &Path) -> Result<()> {
+pub(crate) fn create_venv(venv: &Path) -> Result<()> {
     let create = || {
         let mut command = Command::new("python3");
         command.args(["-m", "venv", "--clear"]).arg(venv);

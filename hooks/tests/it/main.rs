@@ -15,6 +15,7 @@ mod generated;
 mod guests;
 mod hostile;
 mod install;
+mod languages;
 mod logs;
 mod manifest;
 mod masking;
