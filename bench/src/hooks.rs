@@ -73,13 +73,25 @@ impl Clock for SystemClock {
     }
 }
 
+/// What calls of a host are waited for on.
+pub(crate) fn runtime() -> Result<Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_time()
+        .build()?;
+    Ok(runtime)
+}
+
+/// A host without plugins that knows these secrets.
+pub(crate) fn host(secrets: &KnownSecrets) -> Result<PluginHost> {
+    let config = HooksConfig::new(secrets.clone(), Arc::new(SystemClock));
+    Ok(PluginHost::new(config)?)
+}
+
 impl Scene {
     pub(crate) fn new(secrets: &KnownSecrets) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_time()
-            .build()?;
-        let host = PluginHost::new(HooksConfig::new(secrets.clone(), Arc::new(SystemClock)))?;
+        let runtime = runtime()?;
+        let host = host(secrets)?;
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/plugins/artifacts");
         for name in ["timeout-ladder", "redact-secrets", "webhook-alert"] {
             let path = folder.join(name).with_extension("wasm");

@@ -3,6 +3,8 @@
 //! Absolute figures drift from machine to machine and from hour to hour; the ratio of two rates measured in
 //! turns does not drift much. `--check` compares each ratio with its floor in `bench/floors.toml`. To add a
 //! figure: a module with `pub(crate) fn run() -> anyhow::Result<Vec<Figure>>`, a row in [`BENCHES`], a floor.
+//!
+//! `languages` compares with nothing of ours and has no floors: it is run when asked for alone, and prints a table of its own.
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -14,6 +16,7 @@ mod figure;
 mod floors;
 mod herd;
 mod hooks;
+mod languages;
 mod redaction;
 mod schedule;
 mod spawn;
@@ -51,13 +54,17 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &[String]) -> Result<()> {
+    if args == [languages::NAME] {
+        return languages::run();
+    }
     let check = args.iter().any(|arg| arg == "--check");
     let names: Vec<&String> = args.iter().filter(|arg| *arg != "--check").collect();
     if let Some(unknown) = names
         .iter()
         .find(|name| !BENCHES.iter().any(|(known, _)| known == *name))
     {
-        let known: Vec<&str> = BENCHES.iter().map(|(name, _)| *name).collect();
+        let mut known: Vec<&str> = BENCHES.iter().map(|(name, _)| *name).collect();
+        known.push("languages (alone)");
         bail!(
             "no bench is called {unknown}; there are: {}",
             known.join(", ")

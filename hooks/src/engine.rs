@@ -54,9 +54,11 @@ fn settings(meter: Meter) -> Config {
 
 fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
+    // Only a count, and Python has dozens of core instances in one component.
     pool.total_component_instances(INSTANCES)
-        .total_core_instances(INSTANCES * 8)
-        .total_memories(INSTANCES + INSTANCES / 2)
+        .total_core_instances(INSTANCES * 128)
+        // Of a component of QuickJS, which has the most of those that we know.
+        .total_memories(INSTANCES * 3)
         .total_tables(INSTANCES * 4)
         .total_stacks(1)
         .max_memory_size(256 << 20)

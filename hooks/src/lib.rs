@@ -11,7 +11,7 @@
 //! | `engine`, `threads`, `instance`, `meter`, `limits` | how and where a call runs, and what it may use |
 //! | `host`, `log` | what a plugin may import; the only file that sees generated bindings |
 //! | `timeout`, `redaction`, `alerts` | the three hooks |
-//! | `failure`, `counters` | how calls fail, and how often |
+//! | `failure`, `counters`, `timing` | how calls fail, how often, and how long they take |
 //! | `workbench` | the host as authors try their plugins on it |
 
 mod alerts;
@@ -37,6 +37,7 @@ pub mod signature;
 mod text;
 mod threads;
 mod timeout;
+mod timing;
 pub mod workbench;
 
 use std::sync::atomic::AtomicU64;
@@ -70,6 +71,7 @@ pub use self::registry::{Artifact, BindingError, PluginInfo, PluginStatus};
 pub use self::secrets::KnownSecrets;
 pub use self::signature::{PublicKey, Trust};
 pub use self::timeout::LimitBounds;
+pub use self::timing::Timings;
 
 use self::engine::Ticker;
 use self::mutants::Mutation;

@@ -28,12 +28,14 @@ cargo xtask check                         only the quick part: format, clippy, t
 cargo xtask tidy                          only the rules of this repository
 cargo xtask tools                         only installs what test needs, to go offline afterwards
 cargo xtask deploy                        only checks the files in deploy/ with systemd, nginx and Python
-cargo xtask plugins                       builds the standard plugins into examples/plugins/artifacts
+cargo xtask plugins                       builds the standard plugins into examples/plugins/artifacts, and writes what
+                                          else is generated for plugins
 cargo xtask protos                        writes etcd's protocol code into backends/etcd/protos, after an update
 cargo xtask fleet --seeds N [--seed S]    the fleet simulation over N seeds, from seed S
 cargo xtask storm                         ten minutes of 200 jobs on real servers and workers that are killed and stopped
 cargo xtask storm outages                 etcd away for 30 s, MongoDB for three minutes at 20 runs a second, on real ones
 cargo xtask bench [--check] [NAME ...]    figures as ratios; --check compares them with bench/floors.toml
+cargo xtask bench languages               plugins in five languages side by side: size, build, installation, calls
 cargo xtask help                          this text
 
 Exit code: 0 all is well, 1 something failed, 2 wrong usage.";

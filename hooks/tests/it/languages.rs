@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use sandclock_core::policy::Streak;
-use sandclock_core::ports::Hooks;
+use sandclock_core::ports::{Channel, Hooks};
 use sandclock_core::run::RunState;
 use sandclock_hooks::{KnownSecrets, PluginHost, componentize};
 use sandclock_testkit::languages::{Language, decided, recorded};
@@ -80,6 +80,7 @@ async fn javascript_decides_as_recorded_and_has_the_other_hooks() {
     let host = built(Language::JavaScript).await;
     decides_as_recorded(&host, Language::JavaScript).await;
     redacts(&host, "js").await;
+    serves_many(&host, "js").await;
     tells(&host, "js").await;
 }
 
@@ -88,6 +89,7 @@ async fn python_decides_as_recorded_and_has_the_other_hooks() {
     let host = built(Language::Python).await;
     decides_as_recorded(&host, Language::Python).await;
     redacts(&host, "python").await;
+    serves_many(&host, "python").await;
     tells(&host, "python").await;
 }
 
@@ -109,6 +111,23 @@ async fn redacts(host: &PluginHost, plugin: &str) {
     }
     let single = text.as_bytes().chunks(1);
     assert_eq!(redacted(host, &run, single).await.0, expected);
+}
+
+/// More streams at once than the host keeps instances for, each of which takes three memories in JavaScript, and dozens of core
+/// instances in Python.
+async fn serves_many(host: &PluginHost, plugin: &str) {
+    let run = run_with(&[(plugin, json!({}))]);
+    let mut streams = Vec::new();
+    for _ in 0..70 {
+        let mut stream = host.redactor(&run, Channel::Combined).await;
+        let shown = stream.push(Bytes::from("x".repeat(50))).await;
+        assert_eq!(shown.bytes().len(), 11, "{:?}", stream.notes());
+        streams.push(stream);
+    }
+    for mut stream in streams {
+        let rest = stream.finish().await;
+        assert_eq!(rest.bytes().len(), 39, "{:?}", stream.notes());
+    }
 }
 
 /// The first failure and the recovery are told, nothing else.

@@ -173,6 +173,23 @@ async fn there_are_no_files_sockets_arguments_or_variables() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wait_for_the_clock_ends_at_once() {
+    let imports = r#"
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))"#;
+    // Two subscriptions: input, and the clock with 7 as user data. The event says which of them happened.
+    let body = "(i32.store8 (i32.const 264) (i32.const 1))
+        (i64.store (i32.const 304) (i64.const 7))
+        (i32.mul (i32.const 1000)
+          (i32.add
+            (call $poll (i32.const 256) (i32.const 400) (i32.const 2) (i32.const 440))
+            (i32.add
+              (i32.mul (i32.const 10) (i32.load (i32.const 440)))
+              (i32.wrap_i64 (i64.load (i32.const 400))))))";
+    let (limit, _) = decided(&module(imports, body, "")).await;
+    assert_eq!(limit, 17_000, "no error, one event, of the clock");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guest_that_exits_has_failed_and_its_last_words_are_kept() {
     let exit = r#"(import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))"#;
     let body = format!(
