@@ -27,10 +27,7 @@ async fn what_is_not_wasm() {
         InstallError::Malformed { .. }
     ));
     let module = wat::parse_str("(module)").expect("valid");
-    assert!(matches!(
-        refused(module).await,
-        InstallError::Malformed { .. } | InstallError::NoHooks
-    ));
+    assert_eq!(refused(module).await, InstallError::NoContract);
     let component = wat::parse_str("(component)").expect("valid");
     assert_eq!(refused(component).await, InstallError::NoHooks);
     let mut cut = Guest::harmless().build();
