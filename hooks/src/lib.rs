@@ -7,7 +7,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `secrets` | what is known to be secret, and the mask over streams and texts |
-//! | `registry`, `install`, `componentize`, `manifest`, `signature`, `outline`, `cache`, `plugin` | from artifacts to plugins |
+//! | `registry`, `binding`, `install`, `componentize`, `manifest`, `signature`, `outline`, `cache`, `plugin` | from artifacts to plugins |
 //! | `engine`, `threads`, `instance`, `meter`, `limits` | how and where a call runs, and what it may use |
 //! | `host`, `log` | what a plugin may import; the only file that sees generated bindings |
 //! | `timeout`, `redaction`, `alerts` | the three hooks |
@@ -15,6 +15,7 @@
 //! | `workbench` | the host as authors try their plugins on it |
 
 mod alerts;
+mod binding;
 mod cache;
 mod componentize;
 mod counters;
@@ -56,6 +57,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 pub use self::alerts::BUILT_IN;
+pub use self::binding::BindingError;
 pub use self::cache::CompileCache;
 pub use self::componentize::{WORLDS, componentize};
 pub use self::counters::{CallCount, PluginCounters};
@@ -67,7 +69,7 @@ pub use self::manifest::Manifest;
 pub use self::meter::{FUEL_PER_MS, Meter};
 pub use self::outline::Outline;
 pub use self::plugin::{FailurePolicy, Hook, OnAlertFailure, OnRedactionFailure, OnTimeoutFailure};
-pub use self::registry::{Artifact, BindingError, PluginInfo, PluginStatus};
+pub use self::registry::{Artifact, PluginInfo, PluginStatus};
 pub use self::secrets::KnownSecrets;
 pub use self::signature::{PublicKey, Trust};
 pub use self::timeout::LimitBounds;

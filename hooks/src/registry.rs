@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, oneshot};
 use wasmtime::component::Linker;
 
 use crate::counters::{Counters, PluginCounters};
-use crate::failure::{Failure, FailureCode};
+use crate::failure::Failure;
 use crate::host::{self, HostState};
 use crate::install::{self, InstallError};
 use crate::instance::Scope;
@@ -84,44 +84,6 @@ pub enum PluginStatus {
     Ready,
     /// A newer version could not be installed, for this reason; the one before serves.
     Outdated(String),
-}
-
-/// Why a job cannot use a plugin as it wants.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BindingError {
-    /// There is none of that name.
-    #[error("plugin {name:?} is not installed: installed are {installed}")]
-    Unknown {
-        /// The name.
-        name: String,
-        /// The names there are.
-        installed: String,
-    },
-    /// Configurations are JSON objects.
-    #[error("config of plugin {name:?} is {found}: a JSON object is expected")]
-    NotAnObject {
-        /// The plugin.
-        name: String,
-        /// The type of the value.
-        found: &'static str,
-    },
-    /// The plugin says what is wrong.
-    #[error("config of plugin {name:?}: {why}")]
-    Refused {
-        /// The plugin.
-        name: String,
-        /// In its words.
-        why: String,
-    },
-    /// The plugin could not be asked.
-    #[error("plugin {name:?} could not check its config: {failure}")]
-    Failed {
-        /// The plugin.
-        name: String,
-        /// How it failed.
-        failure: Failure,
-    },
 }
 
 #[derive(Debug)]
@@ -213,6 +175,11 @@ impl Registry {
         self.read(|entries| entries.get(name).map(|entry| Arc::clone(&entry.plugin)))
     }
 
+    /// The names of all that is installed.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.read(|entries| entries.keys().cloned().collect())
+    }
+
     pub(crate) fn list(&self) -> Vec<PluginInfo> {
         self.read(|entries| {
             let entries = entries.values();
@@ -236,53 +203,6 @@ impl Registry {
             .iter()
             .map(|(name, record)| record.counters.snapshot(name, record.log.dropped()))
             .collect()
-    }
-
-    pub(crate) async fn check_binding(
-        &self,
-        name: &str,
-        config: &Value,
-    ) -> Result<(), BindingError> {
-        let name_owned = || name.to_owned();
-        let Some(plugin) = self.get(name) else {
-            let names: Vec<String> = self.read(|entries| entries.keys().cloned().collect());
-            let installed = match names.as_slice() {
-                [] => "none".to_owned(),
-                names => names.join(", "),
-            };
-            return Err(BindingError::Unknown {
-                name: name_owned(),
-                installed,
-            });
-        };
-        if !config.is_object() && !config.is_null() {
-            return Err(BindingError::NotAnObject {
-                name: name_owned(),
-                found: type_of(config),
-            });
-        }
-        if !plugin.hooks.has(Hook::Lifecycle) {
-            return Ok(());
-        }
-        let limits = plugin.limits.lifecycle;
-        let scope = Scope {
-            config: Arc::new(config.clone()),
-            worker: Arc::from(""),
-            run: Arc::from(""),
-        };
-        let checked = plugin.call_fresh(Hook::Lifecycle, limits, scope, move |instance| {
-            instance.validate_config(limits)
-        });
-        checked.await.map_err(|failure| match failure.code {
-            FailureCode::PluginError => BindingError::Refused {
-                name: name_owned(),
-                why: failure.text,
-            },
-            _ => BindingError::Failed {
-                name: name_owned(),
-                failure,
-            },
-        })
     }
 
     async fn make(
@@ -394,17 +314,6 @@ fn entry(
         log: Vec::new(),
     };
     Ok(Entry { info, plugin })
-}
-
-fn type_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
 }
 
 /// What a plugin call of this run is about.

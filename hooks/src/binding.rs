@@ -1,0 +1,109 @@
+//! Whether a job may have a plugin with a configuration: the plugin itself is asked.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::failure::{Failure, FailureCode};
+use crate::instance::Scope;
+use crate::plugin::Hook;
+use crate::registry::Registry;
+
+/// Why a job cannot use a plugin as it wants.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindingError {
+    /// There is none of that name.
+    #[error("plugin {name:?} is not installed: installed are {installed}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The names there are.
+        installed: String,
+    },
+    /// Configurations are JSON objects.
+    #[error("config of plugin {name:?} is {found}: a JSON object is expected")]
+    NotAnObject {
+        /// The plugin.
+        name: String,
+        /// The type of the value.
+        found: &'static str,
+    },
+    /// The plugin says what is wrong.
+    #[error("config of plugin {name:?}: {why}")]
+    Refused {
+        /// The plugin.
+        name: String,
+        /// In its words.
+        why: String,
+    },
+    /// The plugin could not be asked.
+    #[error("plugin {name:?} could not check its config: {failure}")]
+    Failed {
+        /// The plugin.
+        name: String,
+        /// How it failed.
+        failure: Failure,
+    },
+}
+
+impl Registry {
+    /// See [`crate::PluginHost::check_binding`].
+    pub(crate) async fn check_binding(
+        &self,
+        name: &str,
+        config: &Value,
+    ) -> Result<(), BindingError> {
+        let name_owned = || name.to_owned();
+        let Some(plugin) = self.get(name) else {
+            let names: Vec<String> = self.names();
+            let installed = match names.as_slice() {
+                [] => "none".to_owned(),
+                names => names.join(", "),
+            };
+            return Err(BindingError::Unknown {
+                name: name_owned(),
+                installed,
+            });
+        };
+        if !config.is_object() && !config.is_null() {
+            return Err(BindingError::NotAnObject {
+                name: name_owned(),
+                found: type_of(config),
+            });
+        }
+        if !plugin.hooks.has(Hook::Lifecycle) {
+            return Ok(());
+        }
+        let limits = plugin.limits.lifecycle;
+        let scope = Scope {
+            config: Arc::new(config.clone()),
+            worker: Arc::from(""),
+            run: Arc::from(""),
+        };
+        let checked = plugin.call_fresh(Hook::Lifecycle, limits, scope, move |instance| {
+            instance.validate_config(limits)
+        });
+        checked.await.map_err(|failure| match failure.code {
+            FailureCode::PluginError => BindingError::Refused {
+                name: name_owned(),
+                why: failure.text,
+            },
+            _ => BindingError::Failed {
+                name: name_owned(),
+                failure,
+            },
+        })
+    }
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
