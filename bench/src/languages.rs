@@ -5,36 +5,33 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use sandclock_hooks::{Artifact, FailurePolicy, KnownSecrets, PluginHost, Timings, componentize};
+use anyhow::{Context, Result};
+use sandclock_hooks::workbench::{Case, Workbench};
+use sandclock_hooks::{Artifact, FailurePolicy, Hook, Meter, componentize};
 use sandclock_testkit::languages::{Language, Recorded, recorded};
-use tokio::runtime::Runtime;
+use serde_json::json;
 
-use crate::hooks::{host, runtime};
+use crate::hooks::runtime;
 
 /// What it is called on the command line.
 pub(crate) const NAME: &str = "languages";
 
-/// Calls of each kind and language.
-const CALLS: usize = 300;
-
 /// Builds, installs, asks and prints the table.
 pub(crate) fn run() -> Result<()> {
     let runtime = runtime()?;
-    let host = host(&KnownSecrets::new())?;
     println!(
         "{:<8} {:>12} {:>9} {:>9} {:>11} {:>11} {:>11} {:>11}",
         "", "bytes", "build", "install", "cold p50", "cold p99", "warm p50", "warm p99"
     );
     for language in Language::ALL {
-        let row = measure(&runtime, &host, language).with_context(|| language.name())?;
-        println!("{row}");
+        let row = runtime.block_on(measure(language));
+        println!("{}", row.with_context(|| language.name())?);
     }
-    println!("{CALLS} cold and {CALLS} warm calls each; Rust is built beforehand");
+    println!("calls in processor time; Rust is built beforehand");
     Ok(())
 }
 
-fn measure(runtime: &Runtime, host: &PluginHost, language: Language) -> Result<String> {
+async fn measure(language: Language) -> Result<String> {
     let name = language.name();
     let started = Instant::now();
     let module = language.build();
@@ -48,37 +45,46 @@ fn measure(runtime: &Runtime, host: &PluginHost, language: Language) -> Result<S
         bytes,
         policy: FailurePolicy::default(),
     };
-    runtime.block_on(host.install(artifact))?;
+    let workbench = Workbench::open(artifact, Meter::Time).await?;
     let install = started.elapsed();
+    let bench = workbench.bench(&[decided(name)?]).await?;
+    let mut hooks = bench.hooks.iter();
+    let asked = hooks.find(|bench| bench.hook == Hook::TimeoutPolicy);
+    let asked = asked.context("it has a timeout policy")?;
+    Ok(format!(
+        "{name:<8} {size:>12} {:>9} {:>9} {:>11} {:>11} {:>11} {:>11}",
+        shown(build),
+        shown(install),
+        shown(asked.cold.p50),
+        shown(asked.cold.p99),
+        shown(asked.warm.p50),
+        shown(asked.warm.p99)
+    ))
+}
 
-    // One that decides, and not one that finds its configuration wrong.
-    let recorded = recorded(name);
+/// A recorded invocation that is decided, and not one that finds its configuration wrong.
+fn decided(plugin: &str) -> Result<Case> {
+    let recorded = recorded(plugin);
     let decided = |one: &&Recorded| {
         let warn = one.decided.get("warn_ms");
         warn.is_some_and(|warn| !warn.is_null())
     };
     let asked = recorded.iter().find(decided);
     let asked = asked.context("an invocation that is decided")?;
-    let timings = runtime.block_on(host.time_limits(&asked.run, &asked.past, CALLS))?;
-    let Timings { cold, warm } = timings;
-    let (cold, warm) = (percentiles(cold)?, percentiles(warm)?);
-    Ok(format!(
-        "{name:<8} {size:>12} {:>9} {:>9} {:>11} {:>11} {:>11} {:>11}",
-        shown(build),
-        shown(install),
-        shown(cold.0),
-        shown(cold.1),
-        shown(warm.0),
-        shown(warm.1)
-    ))
-}
-
-/// The median and the 99th percentile.
-fn percentiles(mut times: Vec<Duration>) -> Result<(Duration, Duration)> {
-    times.sort_unstable();
-    ensure!(!times.is_empty(), "nothing was called");
-    let at = |part: usize| times.get((times.len() - 1) * part / 100).copied();
-    Ok((at(50).unwrap_or_default(), at(99).unwrap_or_default()))
+    let (job, past) = (&asked.run.job, &asked.past);
+    let config = job.hooks.first().map(|hook| &hook.config);
+    let declared = job.timeout.map(|timeout| timeout.as_millis());
+    let case = json!({
+        "config": config,
+        "declared_ms": declared.map(|declared| u32::try_from(declared).unwrap_or(u32::MAX)),
+        "run": { "job": job.name.as_str(), "labels": job.labels },
+        "history": {
+            "runs": past.runs, "failures": past.failures,
+            "p50_ms": past.p50_ms, "p95_ms": past.p95_ms, "p99_ms": past.p99_ms, "max_ms": past.max_ms,
+        },
+        "expect": {},
+    });
+    Ok(Case::Timeout(serde_json::from_value(case)?))
 }
 
 /// In the unit that suits it, to three digits.
@@ -94,14 +100,6 @@ fn shown(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn percentiles_are_of_sorted_times() {
-        let times = (1..=101).rev().map(Duration::from_micros).collect();
-        let (median, tail) = percentiles(times).expect("there are some");
-        assert_eq!((median.as_micros(), tail.as_micros()), (51, 100));
-        assert!(percentiles(Vec::new()).is_err());
-    }
 
     #[test]
     fn times_have_a_unit_that_suits_them() {

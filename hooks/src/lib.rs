@@ -11,7 +11,7 @@
 //! | `engine`, `threads`, `instance`, `meter`, `limits` | how and where a call runs, and what it may use |
 //! | `host`, `log` | what a plugin may import; the only file that sees generated bindings |
 //! | `timeout`, `redaction`, `alerts` | the three hooks |
-//! | `failure`, `counters`, `timing` | how calls fail, how often, and how long they take |
+//! | `failure`, `counters` | how calls fail, and how often |
 //! | `workbench` | the host as authors try their plugins on it |
 
 mod alerts;
@@ -38,7 +38,6 @@ pub mod signature;
 mod text;
 mod threads;
 mod timeout;
-mod timing;
 pub mod workbench;
 
 use std::sync::atomic::AtomicU64;
@@ -73,7 +72,6 @@ pub use self::registry::{Artifact, PluginInfo, PluginStatus};
 pub use self::secrets::KnownSecrets;
 pub use self::signature::{PublicKey, Trust};
 pub use self::timeout::LimitBounds;
-pub use self::timing::Timings;
 
 use self::engine::Ticker;
 use self::mutants::Mutation;

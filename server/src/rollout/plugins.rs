@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use sandclock_core::backend::{PluginStore, Result, StoredPlugin};
 use sandclock_core::error::WithSources;
-use sandclock_hooks::{Artifact, FailurePolicy, PluginHost};
+use sandclock_hooks::{Artifact, FailurePolicy, InstallError, PluginHost};
+use tokio::time::Instant;
 
 use super::kept::{Kept, Served};
 
@@ -30,6 +32,9 @@ const STANDARD: [(&str, &[u8]); 3] = [
     ),
 ];
 
+/// When a release is tried again that this host, and not the release, was to blame for.
+const AGAIN: Duration = Duration::from_secs(300);
+
 /// Keeps this process's plugins as the store has them.
 #[derive(Debug)]
 pub(super) struct Plugins {
@@ -44,18 +49,29 @@ pub(super) struct Plugins {
 struct State {
     /// Installed.
     installed: BTreeMap<String, Served>,
-    /// Could not be installed, would not be the next time either, and why.
-    refused: BTreeMap<String, (Served, String)>,
-    /// What is remembered on disk.
-    remembered: Vec<Served>,
+    /// Could not be installed.
+    refused: BTreeMap<String, Refused>,
+    /// What is remembered on disk, as far as this process has written it.
+    remembered: Option<Vec<Served>>,
+}
+
+/// A release that could not be installed.
+#[derive(Debug)]
+struct Refused {
+    release: Served,
+    why: String,
+    /// When it is worth another try; never for what is wrong with the release itself.
+    again: Option<Instant>,
 }
 
 impl State {
     fn has_dealt_with(&self, release: &Served) -> bool {
+        let is_past = |again: Instant| again <= Instant::now();
         let refused = self.refused.get(&release.plugin);
+        let refused = refused.filter(|refused| !refused.again.is_some_and(is_past));
         let known = [
             self.installed.get(&release.plugin),
-            refused.map(|(release, _)| release),
+            refused.map(|refused| &refused.release),
         ];
         known.contains(&Some(release))
     }
@@ -112,8 +128,8 @@ impl Plugins {
     /// Why the release of the plugin that should serve does not, if that is so.
     pub(super) fn refusal(&self, plugin: &str) -> Option<String> {
         let state = self.state();
-        let (_, why) = state.refused.get(plugin)?;
-        Some(why.clone())
+        let refused = state.refused.get(plugin)?;
+        Some(refused.why.clone())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -155,7 +171,7 @@ impl Plugins {
 
     /// For the next start. If it cannot be written, that start needs the store.
     fn remember(&self, serving: Vec<Served>) {
-        if self.state().remembered == serving {
+        if self.state().remembered.as_ref() == Some(&serving) {
             return;
         }
         if let Err(error) = self.kept.remember(&serving) {
@@ -165,7 +181,7 @@ impl Plugins {
                 "what the fleet serves is not kept for the next start"
             );
         }
-        self.state().remembered = serving;
+        self.state().remembered = Some(serving);
     }
 
     /// # Errors
@@ -179,7 +195,7 @@ impl Plugins {
         let module = match self.store.module(digest).await {
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => {
-                self.refuse(release, WithSources(&error).to_string());
+                self.refuse(release, WithSources(&error).to_string(), None);
                 return Ok(());
             }
             Ok(module) => module,
@@ -200,7 +216,14 @@ impl Plugins {
         let (plugin, version) = (&release.plugin, &release.version);
         let artifact = artifact(plugin, version, module.to_vec());
         match self.host.install(artifact).await {
-            Err(error) => self.refuse(release, error.to_string()),
+            Err(error) => {
+                let may_pass = matches!(
+                    error,
+                    InstallError::TooSlow { .. } | InstallError::Host { .. }
+                );
+                let again = may_pass.then(|| Instant::now() + AGAIN);
+                self.refuse(release, error.to_string(), again);
+            }
             Ok(_) => {
                 tracing::info!(plugin, version, "the plugin serves");
                 let mut state = self.state();
@@ -210,7 +233,7 @@ impl Plugins {
         }
     }
 
-    fn refuse(&self, release: &Served, why: String) {
+    fn refuse(&self, release: &Served, why: String, again: Option<Instant>) {
         let (plugin, version) = (&release.plugin, &release.version);
         tracing::error!(
             plugin,
@@ -218,7 +241,11 @@ impl Plugins {
             why,
             "the plugin cannot serve; what was there before does"
         );
-        let refused = (release.clone(), why);
+        let refused = Refused {
+            release: release.clone(),
+            why,
+            again,
+        };
         self.state().refused.insert(plugin.clone(), refused);
     }
 
@@ -238,5 +265,37 @@ impl Plugins {
             },
         }
         self.state().installed.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sandclock_core::backend::ModuleDigest;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_host_was_to_blame_for_is_tried_again() {
+        let release = Served {
+            plugin: "p".to_owned(),
+            version: "1".to_owned(),
+            digest: ModuleDigest::of(b"module"),
+        };
+        for may_pass in [false, true] {
+            let again = may_pass.then(|| Instant::now() + AGAIN);
+            let refused = Refused {
+                release: release.clone(),
+                why: String::new(),
+                again,
+            };
+            let refused = BTreeMap::from([("p".to_owned(), refused)]);
+            let state = State {
+                refused,
+                ..State::default()
+            };
+            assert!(state.has_dealt_with(&release));
+            tokio::time::advance(AGAIN).await;
+            assert_eq!(state.has_dealt_with(&release), !may_pass);
+        }
     }
 }

@@ -37,6 +37,8 @@ mod outages;
 #[cfg(test)]
 mod partial;
 #[cfg(test)]
+mod plugin_docs;
+#[cfg(test)]
 mod printed;
 #[cfg(test)]
 mod product;

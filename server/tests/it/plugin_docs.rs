@@ -1,0 +1,59 @@
+//! The commands that docs/plugins.md shows to those who run a fleet, as they stand there. What it shows to authors is run by
+//! their own test.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests run commands as a user types them"
+)]
+
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::product::{PROGRAM, Product};
+
+/// The first block of commands below this heading.
+fn block(heading: &str) -> &'static str {
+    let document = include_str!("../../../docs/plugins.md");
+    let (_, section) = document.split_once(heading).expect(heading);
+    let (_, rest) = section.split_once("```sh\n").expect("a block");
+    rest.split("```").next().unwrap()
+}
+
+/// Types the commands into a shell; answers what they print.
+fn typed(commands: &str, folder: &Path, product: &Product) -> String {
+    let programs = Path::new(PROGRAM).parent().unwrap().to_str().unwrap();
+    let path = format!("{programs}:/usr/bin:/bin");
+    let output = Command::new("/bin/sh")
+        .args(["-ec", commands])
+        .current_dir(folder)
+        .env("PATH", path)
+        .env("SANDCLOCK_URL", &product.url)
+        .env("SANDCLOCK_TOKEN", &product.token)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{commands}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_it_tells_operators_works() {
+    let product = Product::start(&["--no-examples"]);
+    let home = TempDir::new().unwrap();
+    let artifacts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/plugins/artifacts");
+    let pager = home.path().join("pager.wasm");
+    std::fs::copy(artifacts.join("webhook-alert.wasm"), pager).unwrap();
+    // There is something to go back to.
+    let before = "sandclock plugin push --version 0.9.0 --name pager pager.wasm";
+    typed(before, home.path(), &product);
+
+    let said = typed(block("\n## To the fleet\n"), home.path(), &product);
+    assert!(said.starts_with("serving pager 1.0.0\n"), "{said}");
+    assert!(said.ends_with("rolled back pager\n"), "{said}");
+    let said = typed(block("\n### Signatures\n"), home.path(), &product);
+    assert!(said.contains("[plugins.trusted_keys]"), "{said}");
+    assert!(said.contains("signed pager.wasm as "), "{said}");
+    let said = typed(block("\n## For many jobs\n"), home.path(), &product);
+    assert!(said.starts_with("bound timeout-ladder to 0 jobs"), "{said}");
+    assert!(said.ends_with("unbound timeout-ladder\n"), "{said}");
+}
