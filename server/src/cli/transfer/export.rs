@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use serde_json::Value;
 
 use super::{Document, FORM, Stores, taken_apart};
 use crate::cli::client::Client;
@@ -63,6 +64,23 @@ pub(super) async fn run(args: &ExportArgs, client: &Client) -> anyhow::Result<()
             save(file, &bytes)?;
             table::aside(&format!("exported {count} jobs to {}", file.display()));
         }
+    }
+    tell_what_stays(client).await
+}
+
+/// Says what the document does not carry, so that nobody takes it for all that there is.
+async fn tell_what_stays(client: &Client) -> anyhow::Result<()> {
+    let bindings = client.all("/bindings").await?.len();
+    let pushed = |plugin: &Value| {
+        let releases = plugin["releases"].as_array();
+        releases.is_some_and(|releases| !releases.is_empty())
+    };
+    let plugins = client.all("/plugins").await?;
+    let plugins = plugins.into_iter().filter(pushed).count();
+    if bindings + plugins > 0 {
+        table::aside(&format!(
+            "not exported: {bindings} bindings and {plugins} plugins that were pushed"
+        ));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! Both are clients of the API, so that an import is checked and saved exactly as a PUT is. Where no server runs
 //! ([`offline`]) the command answers itself, on the stores of a data folder or a configuration.
 //!
-//! What is not carried: marks, runs, alerts and tokens. A mark is a decision of one store about the life of a job
+//! What is not carried: marks, runs, alerts, tokens, bindings and pushed plugins; of the last two an export says so. A mark is a decision of one store about the life of a job
 //! in that store, and the other store may have decided otherwise since; so an imported job begins with the moment
 //! of its import, as every saved job does, and no tick from before it is made up.
 
