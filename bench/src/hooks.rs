@@ -18,7 +18,7 @@ use sandclock_core::policy::Streak;
 use sandclock_core::ports::{Channel, History, Hooks};
 use sandclock_core::run::{Outcome, RunContext, RunId, RunKey, RunState};
 use sandclock_core::time::{Clock, Timestamp};
-use sandclock_hooks::{Artifact, FailurePolicy, HooksConfig, KnownSecrets, PluginHost};
+use sandclock_hooks::{Artifact, HooksConfig, KnownSecrets, PluginHost};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -95,13 +95,8 @@ impl Scene {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/plugins/artifacts");
         for name in ["timeout-ladder", "redact-secrets", "webhook-alert"] {
             let path = folder.join(name).with_extension("wasm");
-            let artifact = Artifact {
-                name: name.to_owned(),
-                version: None,
-                bytes: std::fs::read(&path).with_context(|| path.display().to_string())?,
-                policy: FailurePolicy::default(),
-            };
-            runtime.block_on(host.install(artifact))?;
+            let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+            runtime.block_on(host.install(Artifact::new(name, None, bytes)))?;
         }
         Ok(Self { host, runtime })
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use sandclock_hooks::workbench::{Case, Workbench};
-use sandclock_hooks::{Artifact, FailurePolicy, Hook, Meter, componentize};
+use sandclock_hooks::{Artifact, Hook, Meter, componentize};
 use sandclock_testkit::languages::{Language, Recorded, recorded};
 use serde_json::json;
 
@@ -39,12 +39,7 @@ async fn measure(language: Language) -> Result<String> {
     let started = Instant::now();
     let bytes = componentize(&module, Some("timeout-plugin"))?;
     let size = bytes.len();
-    let artifact = Artifact {
-        name: name.to_owned(),
-        version: None,
-        bytes,
-        policy: FailurePolicy::default(),
-    };
+    let artifact = Artifact::new(name, None, bytes);
     let workbench = Workbench::open(artifact, Meter::Time).await?;
     let install = started.elapsed();
     let bench = workbench.bench(&[decided(name)?]).await?;

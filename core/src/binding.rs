@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::backend::docs::{DocKind, Docs};
-use crate::backend::plugins::is_plugin_name;
+use crate::backend::plugins::{PLUGIN_NAMES, is_plugin_name};
 use crate::backend::{Precondition, Result, Version, Versioned};
 use crate::error::{BackendError, ErrorKind};
 use crate::job::{HookBinding, Job, MAX_HOOK_CONFIG_BYTES, Unfit};
@@ -57,8 +57,8 @@ impl Binding {
     /// Names the first member that stands in the way.
     pub fn check(&self) -> std::result::Result<(), Unfit> {
         if !is_plugin_name(&self.name) {
-            let accepted = "1 to 64 letters, digits, '.', '_' and '-', first a letter or digit";
-            return Err(Unfit::new("name", format!("{:?}", self.name), accepted));
+            let name = format!("{:?}", self.name);
+            return Err(Unfit::new("name", name, PLUGIN_NAMES));
         }
         let bytes = self.hook.config.to_string().len();
         if bytes > MAX_HOOK_CONFIG_BYTES {
@@ -103,7 +103,7 @@ pub async fn list(docs: &dyn Docs) -> Result<Vec<StoredBinding>> {
 /// Creates or replaces a binding. Members that a later program has written stay.
 ///
 /// # Errors
-/// `InvalidConfig` if [`Binding::check`] refuses it, `Conflict` if `pre` does not hold or others are faster all the time,
+/// `InvalidConfig` if [`Binding::check`] refuses it, `Conflict` if `pre` does not hold or somebody else is faster,
 /// `Corrupt` if a later program's form stands there.
 pub async fn put(docs: &dyn Docs, binding: &Binding, pre: Precondition) -> Result<Versioned<()>> {
     binding

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use sandclock_core::backend::plugins::MAX_MODULE_BYTES;
+use sandclock_core::backend::plugins::{MAX_MODULE_BYTES, PLUGIN_NAMES};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
@@ -23,9 +23,7 @@ use crate::plugin::{Hook, HookIndices, Plugin, Runtime};
 #[non_exhaustive]
 pub enum InstallError {
     /// A name that cannot be.
-    #[error(
-        "invalid plugin name {name:?}: use 1 to 64 letters, digits, '.', '_' and '-', first a letter or digit"
-    )]
+    #[error("invalid plugin name {name:?}: use {PLUGIN_NAMES}")]
     Name {
         /// The name as given.
         name: String,

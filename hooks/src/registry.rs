@@ -37,6 +37,18 @@ pub struct Artifact {
     pub policy: FailurePolicy,
 }
 
+impl Artifact {
+    /// With the default of what happens when it fails.
+    pub fn new(name: impl Into<String>, version: Option<String>, bytes: Vec<u8>) -> Self {
+        Self {
+            name: name.into(),
+            version,
+            bytes,
+            policy: FailurePolicy::default(),
+        }
+    }
+}
+
 /// Where an artifact comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {

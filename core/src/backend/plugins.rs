@@ -21,6 +21,13 @@ pub const MAX_MODULE_BYTES: usize = 32 << 20;
 /// The most bytes in the name of a plugin or a release.
 const NAME_BYTES: usize = 64;
 
+/// What [`is_plugin_name`] accepts, for refusals.
+pub const PLUGIN_NAMES: &str = "1 to 64 letters, digits, '.', '_' and '-', first a letter or digit";
+
+/// What [`is_release_name`] accepts, for refusals.
+pub const RELEASE_NAMES: &str =
+    "1 to 64 letters, digits, '.', '_', '-' and '+', first a letter or digit";
+
 /// Whether a plugin can have this name: 1 to 64 letters, digits, `.`, `_` and `-`, the first of them a letter or digit.
 pub fn is_plugin_name(name: &str) -> bool {
     (1..=NAME_BYTES).contains(&name.len())
@@ -102,15 +109,9 @@ impl Release {
     /// one that the release names.
     pub fn check(&self, module: &[u8]) -> Result<()> {
         let wrong = if !is_plugin_name(&self.plugin) {
-            format!(
-                "plugin {:?}: use 1 to 64 letters, digits, '.', '_' and '-', first a letter or digit",
-                self.plugin
-            )
+            format!("plugin {:?}: use {PLUGIN_NAMES}", self.plugin)
         } else if !is_release_name(&self.version) {
-            format!(
-                "version {:?}: use 1 to 64 letters, digits, '.', '_', '-' and '+', first a letter or digit",
-                self.version
-            )
+            format!("version {:?}: use {RELEASE_NAMES}", self.version)
         } else if module.len() > MAX_MODULE_BYTES {
             format!(
                 "the module has {} bytes, at most {MAX_MODULE_BYTES} are allowed",

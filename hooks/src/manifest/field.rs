@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use sandclock_core::backend::plugins::{is_plugin_name, is_release_name};
+use sandclock_core::backend::plugins::{
+    PLUGIN_NAMES, RELEASE_NAMES, is_plugin_name, is_release_name,
+};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -52,13 +54,11 @@ fn text_that<'de, D: Deserializer<'de>>(
 }
 
 pub(super) fn name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    let accepted = "1 to 64 letters, digits, '.', '_' and '-', first a letter or digit";
-    text_that(from, is_plugin_name, accepted)
+    text_that(from, is_plugin_name, PLUGIN_NAMES)
 }
 
 pub(super) fn version<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    let accepted = "1 to 64 letters, digits, '.', '_', '-' and '+', first a letter or digit";
-    text_that(from, is_release_name, accepted)
+    text_that(from, is_release_name, RELEASE_NAMES)
 }
 
 pub(super) fn api<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {

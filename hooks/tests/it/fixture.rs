@@ -45,12 +45,7 @@ pub(crate) async fn install_with(
 }
 
 pub(crate) fn artifact(name: &str, bytes: Vec<u8>) -> Artifact {
-    Artifact {
-        name: name.to_owned(),
-        version: None,
-        bytes,
-        policy: FailurePolicy::default(),
-    }
+    Artifact::new(name, None, bytes)
 }
 
 /// A run of a job that declares 30 s and binds these plugins.

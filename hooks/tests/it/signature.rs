@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sandclock_hooks::signature::{public_key, sign, signed_by};
 use sandclock_hooks::{
-    Artifact, InstallError, KnownSecrets, Manifest, PluginHost, PluginInfo, PluginStatus, Trust,
+    InstallError, KnownSecrets, Manifest, PluginHost, PluginInfo, PluginStatus, Trust,
 };
 use serde_json::json;
 
@@ -101,10 +101,7 @@ async fn where_one_is_needed_only_trusted_signatures_count() {
     assert_eq!(limit, Some(Duration::from_secs(5)));
     let info = host.list().remove(0);
     assert!(matches!(info.status, PluginStatus::Outdated(_)), "{info:?}");
-    let own = Artifact {
-        name: "shipped".to_owned(),
-        ..artifact("shipped", Guest::harmless().build())
-    };
+    let own = artifact("shipped", Guest::harmless().build());
     host.install_own(own).await.expect("it is the program's");
 }
 

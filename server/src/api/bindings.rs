@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sandclock_core::backend::{DocKind, Precondition, Version};
+use sandclock_core::backend::{DocKind, Precondition};
 use sandclock_core::binding::{self, StoredBinding, bound_to};
 use sandclock_core::job::Job;
 use sandclock_core::{BackendError, ErrorKind};
@@ -14,7 +14,7 @@ use super::Api;
 use super::dto::binding::BindingDto;
 use super::dto::run::ListDto;
 use super::hooks;
-use super::input::{Body, Expected, Id, etag, expected};
+use super::input::{Body, Expected, Id, Unmet, etag, expected};
 use super::problem::Problem;
 use crate::document;
 
@@ -142,20 +142,13 @@ fn precondition(
     expected: Expected,
     old: Option<&StoredBinding>,
 ) -> Result<Precondition, Problem> {
-    match (expected, old.map(|old| old.version)) {
-        (Expected::Anything, None) | (Expected::Absent, None) => Ok(Precondition::Absent),
-        (Expected::Anything | Expected::Present, Some(at)) => Ok(Precondition::Matches(at)),
-        (Expected::At(version), Some(at)) if version == at => Ok(Precondition::Matches(at)),
-        (Expected::Absent | Expected::At(_), Some(at)) => Err(changed(name, at)),
-        (Expected::Present | Expected::At(_), None) => {
-            let why = format!("there is no binding {name}, and If-Match asks for one");
-            Err(Problem::precondition(why))
-        }
-    }
-}
-
-fn changed(name: &str, version: Version) -> Problem {
-    Problem::precondition(format!("binding {name} is at version {} now", version.0))
+    let unmet = |unmet| {
+        Problem::precondition(match unmet {
+            Unmet::There(at) => format!("binding {name} is at version {} now", at.0),
+            Unmet::Gone => format!("there is no binding {name}, and If-Match asks for one"),
+        })
+    };
+    expected.over(old.map(|old| old.version)).map_err(unmet)
 }
 
 fn refusal(name: &str, error: BackendError) -> Problem {

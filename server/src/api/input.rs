@@ -7,8 +7,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use sandclock_core::backend::Version;
 use sandclock_core::backend::plugins::MAX_MODULE_BYTES;
+use sandclock_core::backend::{Precondition, Version};
 use sandclock_core::job::JobName;
 use sandclock_core::run::RunId;
 use sandclock_core::{BackendError, ErrorKind};
@@ -236,6 +236,31 @@ pub enum Expected {
     Present,
     /// That it is at this version (`If-Match: "42"`).
     At(Version),
+}
+
+/// How a resource is, where that is not as expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmet {
+    /// It is there, at this version.
+    There(Version),
+    /// It is not there.
+    Gone,
+}
+
+impl Expected {
+    /// What a write asks of the store when this was `there`, so that it replaces nothing that its sender has not heard of.
+    ///
+    /// # Errors
+    /// If what was there is not what is expected.
+    pub fn over(self, there: Option<Version>) -> Result<Precondition, Unmet> {
+        match (self, there) {
+            (Self::Anything | Self::Absent, None) => Ok(Precondition::Absent),
+            (Self::Anything | Self::Present, Some(at)) => Ok(Precondition::Matches(at)),
+            (Self::At(version), Some(at)) if version == at => Ok(Precondition::Matches(at)),
+            (Self::Absent | Self::At(_), Some(at)) => Err(Unmet::There(at)),
+            (Self::Present | Self::At(_), None) => Err(Unmet::Gone),
+        }
+    }
 }
 
 /// What `If-Match` and `If-None-Match: *` ask for.

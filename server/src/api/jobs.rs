@@ -15,7 +15,7 @@ use super::broken;
 use super::dto::job::JobDto;
 use super::dto::run::ListDto;
 use super::hooks;
-use super::input::{Body, Expected, Name, Paging, Query, etag, expected};
+use super::input::{Body, Expected, Name, Paging, Query, Unmet, etag, expected};
 use super::problem::Problem;
 use crate::document::{self, FieldError};
 
@@ -323,11 +323,15 @@ fn changed(name: &JobName, version: Version) -> Problem {
 fn conflict(name: &JobName, old: Option<&JobRecord>, error: BackendError) -> Problem {
     match (error.kind, old) {
         (ErrorKind::Conflict, Some(old)) => changed(name, old.version()),
-        (ErrorKind::Conflict, None) => Problem::precondition(format!(
-            "job {name} is not at the version that If-Match names; read it again"
-        )),
+        (ErrorKind::Conflict, None) => elsewhere(name),
         _ => error.into(),
     }
+}
+
+fn elsewhere(name: &JobName) -> Problem {
+    Problem::precondition(format!(
+        "job {name} is not at the version that If-Match names; read it again"
+    ))
 }
 
 /// Saves a job. Of a record that cannot be read nobody knows that its ticks are the same.
@@ -340,13 +344,12 @@ async fn save(api: &Api, job: &mut Job, pre: Expected) -> Result<Response, Probl
     };
     job.schedule_since = owed_since(job, replaced, api.clock.now());
     // The precondition makes sure that what was compared is what is replaced.
-    let pre = match (pre, &old) {
-        (Expected::Anything | Expected::Present, Some(old)) => Precondition::Matches(old.version()),
-        (Expected::Anything | Expected::Absent, None) => Precondition::Absent,
-        (Expected::Absent, Some(old)) => return Err(changed(&job.name, old.version())),
-        (Expected::Present, None) => return Err(absent(&job.name)),
-        (Expected::At(version), _) => Precondition::Matches(version),
-    };
+    let there = old.as_ref().map(JobRecord::version);
+    let pre = pre.over(there).map_err(|unmet| match (unmet, pre) {
+        (Unmet::There(at), _) => changed(&job.name, at),
+        (Unmet::Gone, Expected::Present) => absent(&job.name),
+        (Unmet::Gone, _) => elsewhere(&job.name),
+    })?;
     let put = api.coordination.jobs.put(job, pre).await;
     let put = put.map_err(|error| conflict(&job.name, old.as_ref(), error))?;
     let status = if old.is_some() {

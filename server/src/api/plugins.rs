@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
-use sandclock_core::backend::plugins::is_release_name;
+use sandclock_core::backend::plugins::{PLUGIN_NAMES, RELEASE_NAMES, is_release_name};
 use sandclock_core::backend::{ModuleDigest, Release, StoredPlugin};
 use sandclock_core::{BackendError, ErrorKind};
-use sandclock_hooks::{Artifact, FailurePolicy, InstallError, PluginInfo, PluginStatus};
+use sandclock_hooks::{Artifact, InstallError, PluginInfo, PluginStatus};
 use serde::{Deserialize, Serialize};
 
 use super::Api;
@@ -106,15 +106,9 @@ pub async fn push(
     Module(module): Module,
 ) -> Result<Json<PluginDto>, Problem> {
     if let Some(version) = query.version.as_ref().filter(|name| !is_release_name(name)) {
-        let accepted = "1 to 64 letters, digits, '.', '_', '-' and '+', first a letter or digit";
-        return Err(FieldError::new("version", version, accepted).into());
+        return Err(FieldError::new("version", version, RELEASE_NAMES).into());
     }
-    let artifact = Artifact {
-        name: name.clone(),
-        version: query.version,
-        bytes: module.to_vec(),
-        policy: FailurePolicy::default(),
-    };
+    let artifact = Artifact::new(name.clone(), query.version, module.to_vec());
     let checked = api.plugins.check(artifact).await;
     let info = checked.map_err(|error| refusal(&name, &error))?;
     let version = info.version.clone().ok_or_else(|| {
@@ -222,11 +216,7 @@ fn conflict(error: BackendError) -> Problem {
 
 fn refusal(name: &str, error: &InstallError) -> FieldError {
     match error {
-        InstallError::Name { .. } => FieldError::new(
-            "name",
-            name,
-            "1 to 64 letters, digits, '.', '_' and '-', first a letter or digit",
-        ),
+        InstallError::Name { .. } => FieldError::new("name", name, PLUGIN_NAMES),
         _ => FieldError::new("(the body)", "this module", error.to_string()),
     }
 }

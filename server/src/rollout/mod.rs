@@ -2,8 +2,8 @@
 //! ([`plugins`]), and which jobs they are bound to ([`bindings`]).
 //!
 //! Every process asks the stores now and then, fetches what it lacks and swaps when that is ready. While a store is away,
-//! everything stays as it is, over restarts too ([`kept`]). A run that needs a plugin which this process lacks asks at once: it may have come a moment
-//! ago.
+//! everything stays as it is, over restarts too ([`kept`]). A run that needs a plugin which this process lacks asks at
+//! once: it may have come a moment ago.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -71,9 +71,11 @@ impl Rollout {
     pub async fn begin(&self) -> anyhow::Result<()> {
         self.plugins.begin().await?;
         self.bindings.follow().await.context("read the bindings")?;
-        self.follow().await;
-        let [plugins_away, _] = &self.away;
-        if plugins_away.load(Ordering::Relaxed) {
+        let followed = self.plugins.follow().await;
+        let is_away = followed.is_err();
+        let [away, _] = &self.away;
+        tell(away, "plugins", followed);
+        if is_away {
             self.plugins.as_last().await;
         }
         Ok(())

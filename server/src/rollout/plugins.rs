@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sandclock_core::backend::{PluginStore, Result, StoredPlugin};
 use sandclock_core::error::WithSources;
-use sandclock_hooks::{Artifact, FailurePolicy, InstallError, PluginHost};
+use sandclock_hooks::{Artifact, InstallError, PluginHost};
 use tokio::time::Instant;
 
 use super::kept::{Kept, Served};
@@ -80,16 +80,8 @@ impl State {
 /// A standard plugin as an artifact.
 fn standard(name: &str) -> Option<Artifact> {
     let (name, bytes) = STANDARD.into_iter().find(|(known, _)| *known == name)?;
-    Some(artifact(name, crate::VERSION, bytes.to_vec()))
-}
-
-fn artifact(name: &str, version: &str, bytes: Vec<u8>) -> Artifact {
-    Artifact {
-        name: name.to_owned(),
-        version: Some(version.to_owned()),
-        bytes,
-        policy: FailurePolicy::default(),
-    }
+    let version = Some(crate::VERSION.to_owned());
+    Some(Artifact::new(name, version, bytes.to_vec()))
 }
 
 impl Plugins {
@@ -214,7 +206,7 @@ impl Plugins {
 
     async fn install(&self, release: &Served, module: &[u8]) {
         let (plugin, version) = (&release.plugin, &release.version);
-        let artifact = artifact(plugin, version, module.to_vec());
+        let artifact = Artifact::new(plugin, Some(version.clone()), module.to_vec());
         match self.host.install(artifact).await {
             Err(error) => {
                 let may_pass = matches!(

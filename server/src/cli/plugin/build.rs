@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use sandclock_core::backend::plugins::MAX_MODULE_BYTES;
-use sandclock_hooks::{Artifact, FailurePolicy, PluginInfo};
+use sandclock_hooks::{Artifact, PluginInfo};
 use serde_json::json;
 
 use super::project::Project;
@@ -32,12 +32,8 @@ pub(super) async fn run(args: &BuildArgs, output: Output) -> anyhow::Result<()> 
     let module = fs::read(&module).with_context(|| format!("read {}", module.display()))?;
     let manifest = &project.manifest;
     let bytes = manifest.embed(&module)?;
-    let artifact = Artifact {
-        name: manifest.plugin.name.clone(),
-        version: Some(manifest.plugin.version.clone()),
-        bytes: bytes.clone(),
-        policy: FailurePolicy::default(),
-    };
+    let about = &manifest.plugin;
+    let artifact = Artifact::new(&about.name, Some(about.version.clone()), bytes.clone());
     let info = check::host()?.check(artifact).await?;
     let file = project.built();
     replace(&file, &bytes)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::Context as _;
-use sandclock_hooks::{Artifact, FailurePolicy, Manifest};
+use sandclock_hooks::{Artifact, Manifest};
 
 use crate::cli::file::Written;
 use crate::cli::{Told, table};
@@ -138,10 +138,5 @@ pub(super) fn artifact(file: &Path) -> anyhow::Result<Artifact> {
         ),
     };
     let told = || Told(format!("{} names no plugin: say --name", file.display()));
-    Ok(Artifact {
-        name: name.ok_or_else(told)?,
-        version,
-        bytes,
-        policy: FailurePolicy::default(),
-    })
+    Ok(Artifact::new(name.ok_or_else(told)?, version, bytes))
 }

@@ -1,0 +1,184 @@
+//! The configuration: which part wins, what is refused and where, and that nothing secret is shown.
+
+use std::io::Write as _;
+
+use super::{Config, CoordinationSection, Environment, RunLogSection, Target};
+
+fn load(text: &str, environment: &[(&str, &str)]) -> anyhow::Result<Config> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let environment = Environment(environment.iter().map(own).collect());
+    Config::load(Some(file.path()), &environment)
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let file = "default_time_zone = \"Asia/Tokyo\"\n[worker]\nmax_concurrent_runs = 3\n";
+    let config = load(
+        file,
+        &[
+            ("SANDCLOCK__WORKER__NAME", "w-7"),
+            ("SANDCLOCK__WORKER__MAX_CONCURRENT_RUNS", "9"),
+            ("SANDCLOCK__WORKER__LABELS__ZONE", "eu-1"),
+        ],
+    );
+    let config = config.unwrap();
+    let zone = config.worker.labels.get("zone");
+    assert_eq!(zone.map(String::as_str), Some("eu-1"));
+    assert_eq!(config.worker.name.as_deref(), Some("w-7"));
+    assert_eq!(config.worker.max_concurrent_runs, 9);
+    assert_eq!(config.default_time_zone.as_deref(), Some("Asia/Tokyo"));
+}
+
+#[test]
+fn errors_name_the_key_and_what_is_accepted() {
+    let cases = [
+        ("[worker]\nmax_runs = 3\n", "max_runs"),
+        (
+            "listen = \"everywhere\"\n",
+            "line 1: listen: \"everywhere\" is not",
+        ),
+        ("listen = \"0.0.0.0:8070\"\n", "behind_proxy"),
+        (
+            "[worker]\nlisten = \"0.0.0.0:8071\"\n",
+            "line 2: worker.listen: 0.0.0.0:8071 is not accepted: it is open to other hosts",
+        ),
+        (
+            "[worker]\nlisten = 8071\n",
+            "line 2: worker.listen: 8071 is not accepted: ",
+        ),
+        ("[alerts.targets.ops]\ntype = \"pager\"\n", "webhook"),
+        ("[coordination]\ntype = \"zookeeper\"\n", "etcd"),
+        (
+            "[worker.labels]\nzone = 3\n",
+            "line 2: worker.labels.zone: 3 is not accepted: text",
+        ),
+        (
+            "[worker.labels]\n\"a b\" = \"c\"\n",
+            "worker.labels: \"a b\" is not accepted: 1 to 63 letters, digits",
+        ),
+        (
+            "[worker.labels]\nzone = \"a b\"\n",
+            "line 2: worker.labels.zone: \"a b\" is not accepted: 1 to 63 letters, digits",
+        ),
+        (
+            "[worker]\nspool_max_bytes = 1000\n",
+            "worker.spool_max_bytes: 1000 is not accepted: a number of bytes from 1048576",
+        ),
+        ("\ndefault_time_zone = \"Mars/Base\"\n", "line 2"),
+        (
+            "default_time_zone = \"Mars/Base\"\n",
+            "default_time_zone: \"Mars/Base\" is not accepted: ",
+        ),
+        (
+            "default_time_zone = \"Europe/Berln\"\n",
+            "did you mean Europe/Berlin",
+        ),
+        (
+            "[alerts.targets.ops]\ntype = \"webhook\"\nurl = \"ftp://a/b\"\n",
+            "http or https",
+        ),
+        (
+            "[alerts.targets.ops]\ntype = \"webhook\"\nurl = \"hooks/secret\"\n",
+            "line 3: alerts.targets.ops.url: (not shown) is not accepted: ",
+        ),
+        (
+            "[alerts.targets.ops]\ntype = \"webhook\"\nurl = \"http://\"\n",
+            "with a host",
+        ),
+        ("[coordination]\ntype = \"etcd\"\n", "endpoints"),
+        (
+            "[coordination]\ntype = \"etcd\"\nendpoints = [\"a:2379\"]\nuser = \"x\"\nprefx = \"/\"\n",
+            "prefx",
+        ),
+        (
+            "[coordination]\ntype = \"etcd\"\nendpoints = [\"a:2379\"]\n",
+            "run_log.type = \"mongodb\"",
+        ),
+    ];
+    for (text, expected) in cases {
+        let error = format!("{:#}", load(text, &[]).unwrap_err());
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+}
+
+#[test]
+fn errors_name_the_line_or_the_variable() {
+    let cases = [
+        (
+            "\n[worker]\ndrain_s = \"soon\"\n",
+            "line 3: worker.drain_s: \"soon\" is not accepted: a whole number from 0",
+        ),
+        (
+            "[worker]\nname = \"w\"\ndrain = 3\n",
+            "line 3: worker.drain: 3 is not accepted: there is no such field; known are name, ",
+        ),
+        (
+            "[run_log]\ntype = \"mongodb\"\nuri = [\"mongodb://ann:hunter2@m\"]\n",
+            "line 3: run_log.uri: (not shown) is not accepted: text",
+        ),
+        (
+            "[alerts.targets.ops]\ntype = \"webhook\"\n",
+            "line 1: alerts.targets.ops.url: (not shown) is not accepted: url must be given",
+        ),
+        (
+            "listen = \"0.0.0.0:8070\"\n",
+            "line 1: listen: 0.0.0.0:8070 is not",
+        ),
+        ("listen = [\n", "line 1 is not TOML: "),
+        (
+            "[coordination]\ntype = \"etcd\"\nendpoints = [\"a:1\"]\nsession_ttl_s = 26\n[run_log]\ntype = \"mongodb\"\n\
+             uri = \"mongodb://m\"\n",
+            "line 4: coordination.session_ttl_s: 26 is not accepted: seconds from 8 to 25",
+        ),
+    ];
+    for (text, expected) in cases {
+        let error = format!("{:#}", load(text, &[]).unwrap_err());
+        assert!(error.contains(expected), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    for (name, value) in [
+        ("SANDCLOCK__WORKER__DRAIN_S", "soon"),
+        ("SANDCLOCK__LISTEN", "0.0.0.0:1"),
+        ("SANDCLOCK__LISTEN__PORT", "1"),
+        ("SANDCLOCK__WORKERS", "1"),
+    ] {
+        let error = load("listen = \"127.0.0.1:1\"", &[(name, value)]).unwrap_err();
+        let error = format!("{error:#}");
+        let place = format!("environment variable {name}: ");
+        assert!(error.starts_with(&place), "{error}");
+    }
+}
+
+#[test]
+fn a_fleet_names_its_stores_and_shows_no_password() {
+    let text = "[coordination]\ntype = \"etcd\"\nendpoints = [\"a:2379\", \"b:2379\"]\nuser = \"ann\"\n\
+                password = \"hunter2\"\n[run_log]\ntype = \"mongodb\"\nuri = \"mongodb://ann:hunter2@m\"\n";
+    let config = load(text, &[("SANDCLOCK__RUN_LOG__DATABASE", "jobs")]).unwrap();
+    let CoordinationSection::Etcd(etcd) = &config.coordination else {
+        panic!("{config:?}")
+    };
+    assert_eq!(
+        (etcd.endpoints.len(), etcd.prefix.as_str()),
+        (2, "/sandclock/")
+    );
+    let RunLogSection::Mongodb(mongodb) = &config.run_log else {
+        panic!("{config:?}")
+    };
+    assert_eq!(
+        (mongodb.database.as_str(), mongodb.collection.as_str()),
+        ("jobs", "log")
+    );
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn without_targets_alerts_go_to_the_log() {
+    let config = load("", &[]).unwrap();
+    assert!(matches!(
+        config.alerts.targets.get("default"),
+        Some(Target::Log {})
+    ));
+}
