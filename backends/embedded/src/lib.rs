@@ -41,6 +41,7 @@ mod output;
 mod place;
 mod plugins;
 mod readers;
+mod recordings;
 mod runs;
 mod schema;
 mod sessions;
@@ -103,6 +104,7 @@ impl Embedded {
             runs: Arc::<Store>::clone(&self.store),
             outbox: Arc::<Store>::clone(&self.store),
             plugins: Arc::<Store>::clone(&self.store),
+            recordings: Arc::<Store>::clone(&self.store),
         }
     }
 }

@@ -46,7 +46,7 @@ fn push(db: &Connection, new: &Release, module: &[u8]) -> DbResult<()> {
     if let Some(old) = find(db, &new.plugin, &new.version)? {
         return Ok(old.is_repeated_by(new)?);
     }
-    let sql = "INSERT INTO plugins VALUES (?1, NULL, NULL) ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO plugins (name) VALUES (?1) ON CONFLICT DO NOTHING";
     db.prepare_cached(sql)?.execute([&new.plugin])?;
     let sql = "INSERT INTO releases VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6)";
     db.prepare_cached(sql)?.execute((
@@ -64,14 +64,15 @@ fn push(db: &Connection, new: &Release, module: &[u8]) -> DbResult<()> {
 
 fn list(db: &Connection) -> DbResult<Vec<StoredPlugin>> {
     const OP: &str = "plugins.list";
-    let mut select =
-        db.prepare_cached("SELECT name, serving, served_before FROM plugins ORDER BY name")?;
+    let sql = "SELECT name, serving, served_before, shadow FROM plugins ORDER BY name";
+    let mut select = db.prepare_cached(sql)?;
     let plugin = |row: &Row<'_>| {
         Ok(StoredPlugin {
             name: row.get(0)?,
             releases: Vec::new(),
             serving: row.get(1)?,
             before: row.get(2)?,
+            shadow: row.get(3)?,
         })
     };
     let plugins = select.query_map([], plugin)?;
@@ -110,8 +111,31 @@ fn serve(db: &Connection, plugin: &str, from: Option<&str>, to: Option<&str>) ->
     if serving.as_deref() != from {
         return refuse(ErrorKind::Conflict);
     }
-    let sql = "UPDATE plugins SET served_before = serving, serving = ?2 WHERE name = ?1";
+    let sql =
+        "UPDATE plugins SET served_before = serving, serving = ?2, shadow = nullif(shadow, ?2)
+               WHERE name = ?1";
     db.prepare_cached(sql)?.execute((plugin, to))?;
+    Ok(())
+}
+
+fn shadow(db: &Connection, plugin: &str, version: Option<&str>) -> DbResult<()> {
+    let refuse = |kind| {
+        let refused = BackendError::new("plugins.shadow", kind);
+        Err(DbError::from(refused.context(plugin)))
+    };
+    let Some(serving) = serving(db, plugin)? else {
+        return refuse(ErrorKind::NotFound);
+    };
+    if let Some(version) = version {
+        if find(db, plugin, version)?.is_none() {
+            return refuse(ErrorKind::NotFound);
+        }
+        if serving.as_deref() == Some(version) {
+            return refuse(ErrorKind::Conflict);
+        }
+    }
+    let sql = "UPDATE plugins SET shadow = ?2 WHERE name = ?1";
+    db.prepare_cached(sql)?.execute((plugin, version))?;
     Ok(())
 }
 
@@ -123,6 +147,7 @@ fn withdraw(db: &Connection, plugin: &str, version: &str) -> DbResult<()> {
     for sql in [
         "DELETE FROM releases WHERE plugin = ?1 AND version = ?2",
         "UPDATE plugins SET served_before = NULL WHERE name = ?1 AND served_before = ?2",
+        "UPDATE plugins SET shadow = NULL WHERE name = ?1 AND shadow = ?2",
     ] {
         db.prepare_cached(sql)?.execute((plugin, version))?;
     }
@@ -166,6 +191,12 @@ impl PluginStore for Store {
         let (from, to) = (from.map(str::to_owned), to.map(str::to_owned));
         let work = move |txn: &mut Txn<'_>| serve(txn.db, &plugin, from.as_deref(), to.as_deref());
         self.writer.write("plugins.serve", work).await
+    }
+
+    async fn shadow(&self, plugin: &str, version: Option<&str>) -> Result<()> {
+        let (plugin, version) = (plugin.to_owned(), version.map(str::to_owned));
+        let work = move |txn: &mut Txn<'_>| shadow(txn.db, &plugin, version.as_deref());
+        self.writer.write("plugins.shadow", work).await
     }
 
     async fn withdraw(&self, plugin: &str, version: &str) -> Result<()> {

@@ -198,8 +198,12 @@ fn prune(txn: &mut Txn<'_>, before: Timestamp, max: u32) -> DbResult<u32> {
         txn.db
             .prepare_cached("DELETE FROM chunks WHERE run = ?1")?
             .execute([run])?;
-        let sql = "DELETE FROM alerts WHERE run = ?1 AND state <> 'pending'";
-        txn.db.prepare_cached(sql)?.execute([run])?;
+        for sql in [
+            "DELETE FROM alerts WHERE run = ?1 AND state <> 'pending'",
+            "DELETE FROM recordings WHERE run = ?1",
+        ] {
+            txn.db.prepare_cached(sql)?.execute([run])?;
+        }
     }
     u32::try_from(runs.len()).map_err(|_| DbError::Column {
         column: "runs",

@@ -8,6 +8,7 @@
 //!   the bytes that they are made of. [`go_log`] shows a Go master's clients what its log would.
 //! - [`output`]: chunks of output.
 //! - [`outbox`] and [`alerts`]: the alert outbox, and an alert's document.
+//! - [`recordings`]: what plugins were asked and what they said.
 //! - [`plugins`]: the plugin store, and [`modules`] its modules in GridFS.
 //! - [`error`]: the one place where the driver's errors get their meaning.
 //!
@@ -34,6 +35,7 @@ mod outbox;
 mod output;
 mod plugins;
 mod raw;
+mod recordings;
 mod runs;
 mod schema;
 mod store;
@@ -96,6 +98,7 @@ fn records(store: Arc<Store>) -> Records {
         sink: Arc::<Store>::clone(&store),
         runs: Arc::<Store>::clone(&store),
         outbox: Arc::<Store>::clone(&store),
-        plugins: store,
+        plugins: Arc::<Store>::clone(&store),
+        recordings: store,
     }
 }

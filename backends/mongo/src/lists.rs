@@ -18,7 +18,7 @@ use sandclock_core::time::Timestamp;
 use sandclock_core::{BackendError, ErrorKind};
 
 use crate::foreign::{self, OUTPUT_BYTES};
-use crate::schema::{alert, run};
+use crate::schema::{alert, recording, run};
 use crate::store::{Store, rows};
 use crate::{document, output, raw};
 
@@ -195,6 +195,9 @@ impl Store {
             alert::STATE: { "$ne": AlertState::Pending.as_str() },
         };
         self.write(OP, self.alerts.delete_many(idle)).await?;
+        let recorded = doc! { recording::RUN: { "$in": &ids } };
+        self.write(OP, self.recordings.delete_many(recorded))
+            .await?;
         let mut gone = old;
         gone.insert(run::ID, doc! { "$in": &ids });
         let deleted = self.write(OP, self.runs.delete_many(gone)).await?;

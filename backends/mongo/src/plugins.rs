@@ -12,7 +12,7 @@ use sandclock_core::backend::{ModuleDigest, PluginStore, Release, Result, Stored
 use sandclock_core::time::Timestamp;
 use sandclock_core::{BackendError, Effect, ErrorKind};
 
-use crate::schema::plugin::{BEFORE, DIGEST, NAME, RELEASES, SERVING, VERSION};
+use crate::schema::plugin::{BEFORE, DIGEST, NAME, RELEASES, SERVING, SHADOW, VERSION};
 use crate::store::Store;
 
 /// How often a change looks again for what it met. Each time somebody else was faster.
@@ -58,6 +58,7 @@ fn plugin(document: &Document) -> Option<StoredPlugin> {
         releases,
         serving: text(SERVING),
         before: text(BEFORE),
+        shadow: text(SHADOW),
     })
 }
 
@@ -205,6 +206,7 @@ impl PluginStore for Store {
         let change = vec![doc! { "$set": {
             BEFORE: { "$ifNull": [format!("${SERVING}"), Bson::Null] },
             SERVING: { "$literal": to },
+            SHADOW: unless(SHADOW, to),
         } }];
         let refused = |kind| BackendError::new(OP, kind).context(plugin);
         for _ in 0..TRIES {
@@ -228,6 +230,30 @@ impl PluginStore for Store {
             }
         }
         Err(again_and_again(OP, plugin))
+    }
+
+    async fn shadow(&self, plugin: &str, version: Option<&str>) -> Result<()> {
+        const OP: &str = "plugins.shadow";
+        let refused = |kind| BackendError::new(OP, kind).context(plugin);
+        let found = self.plugin(OP, plugin).await?;
+        let found = found.filter(|found| releases(found).next().is_some());
+        let found = found.ok_or_else(|| refused(ErrorKind::NotFound))?;
+        let mut idle = doc! { NAME: plugin };
+        let change = match version {
+            None => doc! { "$unset": { SHADOW: "" } },
+            Some(version) => {
+                let release = readable(OP, &found, version)?;
+                release.ok_or_else(|| refused(ErrorKind::NotFound))?;
+                idle.insert(VERSION, version);
+                idle.insert(SERVING, doc! { "$ne": version });
+                doc! { "$set": { SHADOW: version } }
+            }
+        };
+        let update = self.plugins.update_one(idle, change);
+        match self.write(OP, update).await?.matched_count {
+            0 => Err(refused(ErrorKind::Conflict)),
+            _ => Ok(()),
+        }
     }
 
     async fn withdraw(&self, plugin: &str, version: &str) -> Result<()> {
@@ -254,16 +280,21 @@ impl PluginStore for Store {
 
 /// Takes a release out of its plugin's document.
 fn without(version: &str) -> Document {
-    let literal = doc! { "$literal": version };
     doc! { "$set": {
         RELEASES: { "$filter": {
             "input": format!("${RELEASES}"),
-            "cond": { "$ne": ["$$this.version", &literal] },
+            "cond": { "$ne": ["$$this.version", { "$literal": version }] },
         } },
-        BEFORE: { "$cond": [
-            { "$eq": [format!("${BEFORE}"), &literal] },
-            Bson::Null,
-            { "$ifNull": [format!("${BEFORE}"), Bson::Null] },
-        ] },
+        BEFORE: unless(BEFORE, Some(version)),
+        SHADOW: unless(SHADOW, Some(version)),
     } }
+}
+
+/// What the member says, unless it is this version; the member goes then, and if it says nothing.
+fn unless(member: &str, version: Option<&str>) -> Document {
+    doc! { "$cond": [
+        { "$eq": [format!("${member}"), { "$literal": version }] },
+        "$$REMOVE",
+        { "$ifNull": [format!("${member}"), "$$REMOVE"] },
+    ] }
 }

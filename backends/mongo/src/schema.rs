@@ -6,6 +6,7 @@
 //! | `output` | chunks of output | run, attempt and seq |
 //! | `alerts` | the outbox | an ObjectId, which is the place in the order |
 //! | `plugins` | plugins with their releases | an ObjectId |
+//! | `recordings` | what plugins were asked and what they said | an ObjectId, which is the place in the order |
 //! | `plugin_modules.files`, `plugin_modules.chunks` | the modules of releases, in GridFS | theirs |
 //!
 //! A run is one document all its life, so that every change of it is one atomic step, on a single server
@@ -30,13 +31,16 @@ pub(crate) const ALERTS: &str = "alerts";
 /// The plugins.
 pub(crate) const PLUGINS: &str = "plugins";
 
+/// The recordings of plugin calls.
+pub(crate) const RECORDINGS: &str = "recordings";
+
 /// The GridFS bucket of their modules, and its collections.
 pub(crate) const MODULES: &str = "plugin_modules";
 pub(crate) const FILES: &str = "plugin_modules.files";
 pub(crate) const CHUNKS: &str = "plugin_modules.chunks";
 
 /// The collections beside the runs.
-pub(crate) const BESIDE: [&str; 5] = [OUTPUT, ALERTS, PLUGINS, FILES, CHUNKS];
+pub(crate) const BESIDE: [&str; 6] = [OUTPUT, ALERTS, PLUGINS, RECORDINGS, FILES, CHUNKS];
 
 /// The oldest server, by major and minor version: the driver speaks to no older one.
 pub(crate) const OLDEST: (i32, i32) = (4, 4);
@@ -92,6 +96,18 @@ pub(crate) mod plugin {
     pub(crate) const SERVING: &str = "serving";
     /// The version that served before.
     pub(crate) const BEFORE: &str = "before";
+    /// The version that is only asked; missing if none is.
+    pub(crate) const SHADOW: &str = "shadow";
+}
+
+/// Members of a recording.
+pub(crate) mod recording {
+    /// Its id.
+    pub(crate) const ID: &str = "recording";
+    /// The plugin.
+    pub(crate) const PLUGIN: &str = "plugin";
+    /// The run that the plugin was asked about.
+    pub(crate) const RUN: &str = "run";
 }
 
 /// An index of a collection.
@@ -171,6 +187,14 @@ fn plugins() -> [Index; 2] {
     ]
 }
 
+fn recordings() -> [Index; 3] {
+    [
+        index(doc! { recording::ID: 1 }).unique(),
+        index(doc! { recording::PLUGIN: 1, "_id": -1 }),
+        index(doc! { recording::RUN: 1, "_id": 1 }),
+    ]
+}
+
 /// The indexes that GridFS prescribes. The driver makes them with the first large file only.
 fn files() -> Index {
     index(doc! { "filename": 1, "uploadDate": 1 })
@@ -187,6 +211,7 @@ pub(crate) async fn create_indexes(db: &Database, log: &str) -> mongodb::error::
         (log, Vec::from(runs())),
         (ALERTS, Vec::from(alerts())),
         (PLUGINS, Vec::from(plugins())),
+        (RECORDINGS, Vec::from(recordings())),
         (FILES, vec![files()]),
         (CHUNKS, vec![chunks()]),
     ];

@@ -44,6 +44,7 @@ pub mod leadership;
 pub mod memory;
 pub mod plugins;
 pub mod protocol;
+pub mod recordings;
 pub mod records;
 pub mod runs;
 pub mod sessions;
@@ -60,6 +61,7 @@ pub use jobs::{BrokenJob, JobEvent, JobRecord, JobSnapshot, JobStore, StoredJob}
 pub use kills::{Kill, Kills};
 pub use leadership::{Candidate, Leadership, Seat};
 pub use plugins::{ModuleDigest, PluginStore, Release, StoredPlugin};
+pub use recordings::{Recording, Recordings};
 pub use records::{
     DoneRecord, Generation, Mark, Nonce, OpenRecord, OpenState, Pinned, RecordSeen, Span,
     WaitRecord, owed_since,
@@ -178,4 +180,6 @@ pub struct Records {
     pub outbox: Arc<dyn AlertOutbox>,
     /// The fleet's plugins.
     pub plugins: Arc<dyn PluginStore>,
+    /// What plugins were asked and what they said.
+    pub recordings: Arc<dyn Recordings>,
 }

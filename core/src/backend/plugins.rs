@@ -163,14 +163,25 @@ pub struct StoredPlugin {
     pub serving: Option<String>,
     /// What served just before that, for going back; none if nothing did, or if it is withdrawn.
     pub before: Option<String>,
+    /// The version of the release that is asked beside the one that serves, and decides nothing.
+    pub shadow: Option<String>,
 }
 
 impl StoredPlugin {
+    /// The release that is only asked, if one is and it can be read.
+    pub fn shadow_release(&self) -> Option<&Release> {
+        self.release(self.shadow.as_deref()?)
+    }
+
     /// The release that serves, if one does and it can be read.
     pub fn serving_release(&self) -> Option<&Release> {
-        let serving = self.serving.as_deref()?;
+        self.release(self.serving.as_deref()?)
+    }
+
+    /// The release of this version.
+    pub fn release(&self, version: &str) -> Option<&Release> {
         let mut releases = self.releases.iter();
-        releases.find(|release| release.version == serving)
+        releases.find(|release| release.version == version)
     }
 }
 
@@ -195,13 +206,20 @@ pub trait PluginStore: Debug + Send + Sync + 'static {
     /// `NotFound` if there is none; `Corrupt` if they are not those that were pushed.
     async fn module(&self, digest: &ModuleDigest) -> Result<Bytes>;
 
-    /// Lets the release of version `to` serve, or none, if `from` does now. What served becomes `before`. A
-    /// repeat changes nothing.
+    /// Lets the release of version `to` serve, or none, if `from` does now. What served becomes `before`. A release that
+    /// serves is no shadow any more. A repeat changes nothing.
     ///
     /// # Errors
     /// `NotFound` if there is no such plugin, or if it has no such release; `Conflict` if neither `from` nor `to`
     /// serves; `Corrupt` if the release cannot be read.
     async fn serve(&self, plugin: &str, from: Option<&str>, to: Option<&str>) -> Result<()>;
+
+    /// Lets the release of this version be asked beside the one that serves, or none. A repeat changes nothing.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such plugin, or if it has no such release; `Conflict` if it serves; `Corrupt` if it
+    /// cannot be read.
+    async fn shadow(&self, plugin: &str, version: Option<&str>) -> Result<()>;
 
     /// Forgets a release, and its module if no other release has it. A repeat changes nothing.
     ///

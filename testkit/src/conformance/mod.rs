@@ -41,6 +41,7 @@ pub mod output;
 mod plain;
 pub mod plugins;
 pub mod policy;
+pub mod recordings;
 pub mod run_lists;
 mod run_log;
 pub mod runs;
@@ -320,6 +321,14 @@ macro_rules! records_cases {
                 a_serve_needs_what_serves
                 one_of_many_serves
                 a_withdrawn_release_is_gone
+                a_shadow_is_a_release_that_does_not_serve
+            }
+            recordings: {
+                recordings_come_back_in_order
+                a_recording_is_kept_once
+                the_oldest_of_a_plugin_go
+                a_large_recording_is_refused
+                recordings_go_with_their_run
             }
         }
     };

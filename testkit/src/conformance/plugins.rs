@@ -270,3 +270,43 @@ pub async fn a_withdrawn_release_is_gone(env: &RecordsEnv) {
     assert_eq!(served(env).await, [None, None]);
     assert_eq!(list(env).await[0].releases, [release("1", &other)]);
 }
+
+/// What is only asked is a release that is there and does not serve; it ends when it serves, or is withdrawn.
+pub async fn a_shadow_is_a_release_that_does_not_serve(env: &RecordsEnv) {
+    let shadow = async |version: Option<&str>| {
+        let set = env.plugins.shadow(PLUGIN, version).await;
+        set.map_err(|error| error.kind)
+    };
+    assert_eq!(shadow(None).await, Err(ErrorKind::NotFound));
+    for version in ["1.0.0", "1.1.0"] {
+        push(env, version).await;
+    }
+    assert_eq!(the_plugin(env).await.shadow, None);
+    assert_eq!(shadow(Some("2.0.0")).await, Err(ErrorKind::NotFound));
+    assert_eq!(serve(env, None, Some("1.0.0")).await, Ok(()));
+    assert_eq!(shadow(Some("1.0.0")).await, Err(ErrorKind::Conflict));
+    for _ in 0..2 {
+        assert_eq!(shadow(Some("1.1.0")).await, Ok(()));
+        assert_eq!(the_plugin(env).await.shadow, some("1.1.0"));
+    }
+    assert_eq!(served(env).await, [some("1.0.0"), None]);
+    push(env, "1.2.0").await;
+    assert_eq!(the_plugin(env).await.shadow, some("1.1.0"));
+    assert_eq!(serve(env, Some("1.0.0"), Some("1.2.0")).await, Ok(()));
+    assert_eq!(
+        the_plugin(env).await.shadow,
+        some("1.1.0"),
+        "another serves"
+    );
+    assert_eq!(serve(env, Some("1.2.0"), Some("1.1.0")).await, Ok(()));
+    assert_eq!(the_plugin(env).await.shadow, None, "it serves");
+    assert_eq!(shadow(Some("1.0.0")).await, Ok(()));
+    env.plugins
+        .withdraw(PLUGIN, "1.0.0")
+        .await
+        .expect("withdraw");
+    assert_eq!(the_plugin(env).await.shadow, None, "it is gone");
+    assert_eq!(shadow(Some("1.2.0")).await, Ok(()));
+    assert_eq!(shadow(None).await, Ok(()));
+    assert_eq!(the_plugin(env).await.shadow, None, "nobody asks it");
+}

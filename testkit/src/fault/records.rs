@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sandclock_core::backend::{
     Alert, AlertId, AlertOutbox, AlertState, ClaimedAlert, DoneRecord, Fence, LogPage,
-    ModuleDigest, OutputChunk, Page, PageToken, PluginStore, Records, Release, Result, RunFilter,
-    RunHeader, RunQuery, RunRecord, RunSink, StoredPlugin,
+    ModuleDigest, OutputChunk, Page, PageToken, PluginStore, Recording, Recordings, Records,
+    Release, Result, RunFilter, RunHeader, RunQuery, RunRecord, RunSink, StoredPlugin,
 };
 use sandclock_core::job::JobName;
 use sandclock_core::ports::History;
@@ -32,7 +32,8 @@ pub(super) fn over(line: &Arc<Line>, inner: Records) -> Records {
         sink: Arc::<Over>::clone(&over),
         runs: Arc::<Over>::clone(&over),
         outbox: Arc::<Over>::clone(&over),
-        plugins: over,
+        plugins: Arc::<Over>::clone(&over),
+        recordings: over,
     }
 }
 
@@ -155,7 +156,26 @@ impl PluginStore for Over {
         self.inner.plugins.serve(plugin, from, to).await
     }
 
+    async fn shadow(&self, plugin: &str, version: Option<&str>) -> Result<()> {
+        self.inner.plugins.shadow(plugin, version).await
+    }
+
     async fn withdraw(&self, plugin: &str, version: &str) -> Result<()> {
         self.inner.plugins.withdraw(plugin, version).await
+    }
+}
+
+#[async_trait]
+impl Recordings for Over {
+    async fn keep(&self, recordings: &[Recording]) -> Result<()> {
+        self.inner.recordings.keep(recordings).await
+    }
+
+    async fn of_run(&self, run: &RunId) -> Result<Vec<Recording>> {
+        self.inner.recordings.of_run(run).await
+    }
+
+    async fn latest(&self, plugin: &str, limit: u32) -> Result<Vec<Recording>> {
+        self.inner.recordings.latest(plugin, limit).await
     }
 }

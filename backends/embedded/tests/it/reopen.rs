@@ -68,9 +68,12 @@ async fn an_older_file_is_upgraded() {
     let home = Home::new();
     planned_job(&home.open().coordination(), "kept").await;
     let before_plugins = "DROP TABLE plugins; DROP TABLE releases; DROP TABLE modules;
-                          DROP TABLE docs; PRAGMA user_version = 1;";
-    let before_docs = "DROP TABLE docs; PRAGMA user_version = 2;";
-    for back in [before_plugins, before_docs, ""] {
+                          DROP TABLE docs; DROP TABLE recordings; PRAGMA user_version = 1;";
+    let before_docs = "DROP TABLE docs; DROP TABLE recordings;
+                       ALTER TABLE plugins DROP COLUMN shadow; PRAGMA user_version = 2;";
+    let before_recordings = "DROP TABLE recordings; ALTER TABLE plugins DROP COLUMN shadow;
+                             PRAGMA user_version = 3;";
+    for back in [before_plugins, before_docs, before_recordings, ""] {
         let older = rusqlite::Connection::open(home.path()).expect("open");
         older.execute_batch(back).expect("an older file");
         drop(older);
@@ -79,6 +82,8 @@ async fn an_older_file_is_upgraded() {
         let jobs = coordination.jobs.snapshot().await;
         assert_eq!(jobs.expect("snapshot").jobs.len(), 1);
         assert_eq!(store.records().plugins.list().await.expect("list"), []);
+        let recordings = store.records().recordings.latest("a", 1).await;
+        assert_eq!(recordings.expect("latest"), []);
         let docs = coordination.docs.list(DocKind::Binding).await;
         assert_eq!(docs.expect("list"), []);
     }

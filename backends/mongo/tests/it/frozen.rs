@@ -1,11 +1,12 @@
 //! The documents of each form that was ever written, frozen as bytes: runs that began, ended, or were skipped, output,
-//! an alert, and a plugin with its module. They are what is written today, or else they stay readable, with members
+//! an alert, a plugin with its module, and a recording. They are what is written today, or else they stay readable, with members
 //! that a later program adds (S13).
 
+use bytes::Bytes;
 use mongodb::Database;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
-use sandclock_core::backend::{Records, RunRecord};
+use sandclock_core::backend::{Recording, Records, RunRecord};
 use sandclock_core::run::{RunId, RunState, hex};
 
 use crate::alerts::alert;
@@ -17,11 +18,12 @@ use crate::scene::{chunk, done, fence, header};
 /// its clock is zero.
 const V1: &str = include_str!("golden/v1.txt");
 
-const COLLECTIONS: [&str; 6] = [
+const COLLECTIONS: [&str; 7] = [
     "log",
     "output",
     "alerts",
     "plugins",
+    "recordings",
     "plugin_modules.files",
     "plugin_modules.chunks",
 ];
@@ -46,6 +48,19 @@ async fn write(store: &Records) {
     push(store, "1.0.0").await;
     let serve = store.plugins.serve("acme", None, Some("1.0.0")).await;
     serve.expect("serve");
+    let recordings = [recording()];
+    let keep = store.recordings.keep(&recordings);
+    keep.await.expect("keep");
+}
+
+fn recording() -> Recording {
+    let run = header("over", 0).id;
+    Recording {
+        id: format!("{run}-1-run-end-0"),
+        plugin: "acme".to_owned(),
+        run,
+        body: Bytes::from_static(b"{}"),
+    }
 }
 
 /// Sets what is another each time to zero.
@@ -135,6 +150,9 @@ async fn is_understood(store: &Records) {
     assert_eq!(acme.serving.as_deref(), Some("1.0.0"));
     let module = store.plugins.module(&acme.releases[0].digest).await;
     assert!(module.is_ok(), "{module:?}");
+
+    let recordings = store.recordings.of_run(&over).await;
+    assert_eq!(recordings.expect("recordings"), [recording()]);
 
     let end = done("running", 0, RunState::Succeeded, "true");
     store.sink.finish(&end).await.expect("finish");

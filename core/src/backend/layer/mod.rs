@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use super::{Coordination, Records, Result};
 
-mod contracts;
+mod coordination;
 mod observer;
 mod op;
+mod records;
 mod retry;
 
 pub use observer::{Figures, Observer};
@@ -82,6 +83,7 @@ impl Records {
             runs: Layered::new(layer, self.runs),
             outbox: Layered::new(layer, self.outbox),
             plugins: Layered::new(layer, self.plugins),
+            recordings: Layered::new(layer, self.recordings),
         }
     }
 }

@@ -91,5 +91,9 @@ ops! {
     PluginsList "plugins.list" Always
     PluginsModule "plugins.module" Always
     PluginsServe "plugins.serve" OnlyWithoutEffect
+    PluginsShadow "plugins.shadow" Always
     PluginsWithdraw "plugins.withdraw" OnlyWithoutEffect
+    RecordingsKeep "recordings.keep" Always
+    RecordingsOfRun "recordings.of_run" Always
+    RecordingsLatest "recordings.latest" Always
 }

@@ -24,6 +24,7 @@ mod leadership;
 mod mutant;
 mod outbox;
 mod plugins;
+mod recordings;
 mod runs;
 mod sessions;
 mod state;
@@ -87,7 +88,8 @@ impl MemoryStore {
             sink: Arc::<Self>::clone(&this),
             runs: Arc::<Self>::clone(&this),
             outbox: Arc::<Self>::clone(&this),
-            plugins: this,
+            plugins: Arc::<Self>::clone(&this),
+            recordings: this,
         }
     }
 

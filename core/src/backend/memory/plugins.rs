@@ -16,12 +16,6 @@ pub(super) struct Plugins {
     modules: BTreeMap<ModuleDigest, Bytes>,
 }
 
-/// The plugin's release of this version.
-fn release<'a>(plugin: &'a StoredPlugin, version: &str) -> Option<&'a Release> {
-    let mut releases = plugin.releases.iter();
-    releases.find(|release| release.version == version)
-}
-
 impl Plugins {
     fn push(&mut self, new: &Release, module: &Bytes) -> Result<()> {
         let plugin = self.plugins.entry(new.plugin.clone());
@@ -30,8 +24,9 @@ impl Plugins {
             releases: Vec::new(),
             serving: None,
             before: None,
+            shadow: None,
         });
-        match release(plugin, &new.version) {
+        match plugin.release(&new.version) {
             Some(old) => old.is_repeated_by(new),
             None => {
                 plugin.releases.insert(0, new.clone());
@@ -44,7 +39,7 @@ impl Plugins {
     fn serve(&mut self, name: &str, from: Option<&str>, to: Option<&str>) -> Result<()> {
         const OP: &str = "plugins.serve";
         let plugin = self.plugins.get_mut(name);
-        let known = |plugin: &&mut StoredPlugin| to.is_none_or(|to| release(plugin, to).is_some());
+        let known = |plugin: &&mut StoredPlugin| to.is_none_or(|to| plugin.release(to).is_some());
         let Some(plugin) = plugin.filter(known) else {
             return Err(BackendError::new(OP, ErrorKind::NotFound).context(name));
         };
@@ -56,6 +51,22 @@ impl Plugins {
         }
         plugin.before = plugin.serving.take();
         plugin.serving = to.map(str::to_owned);
+        plugin.shadow.take_if(|shadow| Some(shadow.as_str()) == to);
+        Ok(())
+    }
+
+    fn shadow(&mut self, name: &str, version: Option<&str>) -> Result<()> {
+        let refused = |kind| Err(BackendError::new("plugins.shadow", kind).context(name));
+        let Some(plugin) = self.plugins.get_mut(name) else {
+            return refused(ErrorKind::NotFound);
+        };
+        if version.is_some_and(|version| plugin.release(version).is_none()) {
+            return refused(ErrorKind::NotFound);
+        }
+        if version.is_some() && plugin.serving.as_deref() == version {
+            return refused(ErrorKind::Conflict);
+        }
+        plugin.shadow = version.map(str::to_owned);
         Ok(())
     }
 
@@ -69,6 +80,7 @@ impl Plugins {
         }
         plugin.releases.retain(|release| release.version != version);
         plugin.before.take_if(|before| before == version);
+        plugin.shadow.take_if(|shadow| shadow == version);
         if plugin.releases.is_empty() {
             self.plugins.remove(name);
         }
@@ -99,6 +111,10 @@ impl PluginStore for MemoryStore {
 
     async fn serve(&self, plugin: &str, from: Option<&str>, to: Option<&str>) -> Result<()> {
         (self.shared).change(|state| state.plugins.serve(plugin, from, to))
+    }
+
+    async fn shadow(&self, plugin: &str, version: Option<&str>) -> Result<()> {
+        (self.shared).change(|state| state.plugins.shadow(plugin, version))
     }
 
     async fn withdraw(&self, plugin: &str, version: &str) -> Result<()> {

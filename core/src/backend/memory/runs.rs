@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use super::MemoryStore;
 use crate::backend::{
-    DoneRecord, Fence, LogPage, OutputChunk, Page, PageToken, Result, RunFilter, RunHeader,
-    RunQuery, RunRecord, RunSink,
+    DoneRecord, Fence, LogPage, OutputChunk, Page, PageToken, Recording, Result, RunFilter,
+    RunHeader, RunQuery, RunRecord, RunSink,
 };
 use crate::error::{BackendError, ErrorKind};
 use crate::job::JobName;
@@ -154,7 +154,8 @@ impl RunLog {
         )
     }
 
-    fn prune(&mut self, before: Timestamp, max: usize) -> usize {
+    /// Forgets runs that ended before, with their output, and says which.
+    fn prune(&mut self, before: Timestamp, max: usize) -> Vec<RunId> {
         let ended = |run: &StoredRun| {
             run.record.state.is_terminal() && run.record.ended_at.is_some_and(|at| at < before)
         };
@@ -172,7 +173,7 @@ impl RunLog {
             }
             self.chunks.retain(|(of, _, _), _| of != id);
         }
-        old.len()
+        old
     }
 }
 
@@ -236,7 +237,12 @@ impl RunQuery for MemoryStore {
 
     async fn prune(&self, before: Timestamp, max: u32) -> Result<u32> {
         let limit = usize::try_from(max).unwrap_or(usize::MAX);
-        let pruned = self.shared.change(|state| state.runs.prune(before, limit));
+        let pruned = self.shared.change(|state| {
+            let gone = state.runs.prune(before, limit);
+            let stays = |recording: &Recording| !gone.contains(&recording.run);
+            state.recordings.retain(stays);
+            gone.len()
+        });
         Ok(u32::try_from(pruned).unwrap_or(u32::MAX))
     }
 }

@@ -13,7 +13,7 @@ use super::plugins::Plugins;
 use super::runs::RunLog;
 use crate::backend::protocol::{Change, Facts, REQUEST_LIFE, Step};
 use crate::backend::{
-    DoneRecord, FireEvent, JobRecord, Kill, Mark, OpenRecord, RecordSeen, Result, Seat,
+    DoneRecord, FireEvent, JobRecord, Kill, Mark, OpenRecord, RecordSeen, Recording, Result, Seat,
     SessionEvent, SessionId, Version, Versioned, WaitRecord, WorkerInfo,
 };
 use crate::job::JobName;
@@ -60,6 +60,7 @@ pub(super) struct State {
     pub(super) runs: RunLog,
     pub(super) outbox: Outbox,
     pub(super) plugins: Plugins,
+    pub(super) recordings: Vec<Recording>,
 }
 
 impl State {
@@ -84,6 +85,7 @@ impl State {
             runs: RunLog::default(),
             outbox: Outbox::default(),
             plugins: Plugins::default(),
+            recordings: Vec::new(),
         }
     }
 
