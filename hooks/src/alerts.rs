@@ -16,12 +16,12 @@ use sandclock_core::ports::AlertDraft;
 use sandclock_core::run::RunState;
 
 use crate::failure::Failure;
-use crate::host::run_end::{Delivery, End};
-use crate::host::{self, RunInfo};
+use crate::host::run_end::Delivery;
 use crate::instance::Scope;
 use crate::limits::{BODY_BYTES, DELIVERIES, HEADER_BYTES, HEADERS, TEXT_BYTES};
 use crate::plugin::{Hook, Plugin};
 use crate::secrets::KnownSecrets;
+use crate::subject::{EndSpec, RunSpec};
 use crate::text;
 
 /// The name that plain alerts carry where others name their plugin.
@@ -51,14 +51,14 @@ const RESERVED_HEADERS: [&str; 10] = [
 pub(crate) async fn drafts(
     plugin: &Arc<Plugin>,
     scope: &Scope,
-    run: &RunInfo,
-    end: &End,
+    run: &RunSpec,
+    end: &EndSpec,
 ) -> Result<Vec<AlertDraft>, Failure> {
     let limits = plugin.limits.run_end;
     let mut tries = 0;
     loop {
         tries += 1;
-        let (run, end) = (run.clone(), end.clone());
+        let (run, end) = (run.info(), end.end());
         let answer = plugin
             .call_fresh(Hook::RunEnd, limits, scope.clone(), move |instance| {
                 let deliveries = instance.on_end(limits, &run, &end)?;
@@ -88,11 +88,11 @@ pub(crate) fn places(times: usize) -> u32 {
 }
 
 /// The run's end in a plugin's words; cause and tail are masked.
-pub(crate) fn end_of(secrets: &KnownSecrets, done: &DoneRecord, tail: &Bytes) -> End {
+pub(crate) fn end_of(secrets: &KnownSecrets, done: &DoneRecord, tail: &Bytes) -> EndSpec {
     let cause = secrets.mask_text(&done.outcome.cause).into_owned();
     let tail = String::from_utf8_lossy(tail);
     let tail = secrets.mask_text(&tail).into_owned();
-    host::end(done, cause, tail)
+    EndSpec::of(done, cause, tail)
 }
 
 /// The message that stands in for those of a failed plugin; `None` if the run's end is nothing that
@@ -100,7 +100,7 @@ pub(crate) fn end_of(secrets: &KnownSecrets, done: &DoneRecord, tail: &Bytes) ->
 pub(crate) fn plain_alert(
     secrets: &KnownSecrets,
     done: &DoneRecord,
-    end: &End,
+    end: &EndSpec,
     plugin: &str,
     failure: &Failure,
     (target, index): (&str, u32),

@@ -1,7 +1,5 @@
 //! Whether a job may have a plugin with a configuration: the plugin itself is asked.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use crate::failure::{Failure, FailureCode};
@@ -76,11 +74,7 @@ impl Registry {
             return Ok(());
         }
         let limits = plugin.limits.lifecycle;
-        let scope = Scope {
-            config: Arc::new(config.clone()),
-            worker: Arc::from(""),
-            run: Arc::from(""),
-        };
+        let scope = Scope::without_run(config.clone());
         let checked = plugin.call_fresh(Hook::Lifecycle, limits, scope, move |instance| {
             instance.validate_config(limits)
         });

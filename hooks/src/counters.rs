@@ -16,6 +16,7 @@ pub(crate) struct Counters {
     hidden_bytes: AtomicU64,
     withheld_bytes: AtomicU64,
     breakers_opened: AtomicU64,
+    unrecorded: AtomicU64,
     fuel: AtomicU64,
     memory_peak: AtomicU64,
 }
@@ -73,6 +74,10 @@ impl Counters {
         add(&self.breakers_opened, 1);
     }
 
+    pub(crate) fn count_unrecorded(&self) {
+        add(&self.unrecorded, 1);
+    }
+
     pub(crate) fn snapshot(&self, plugin: &str, dropped_log_lines: u64) -> PluginCounters {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let mut calls = Vec::new();
@@ -101,6 +106,7 @@ impl Counters {
             hidden_bytes: get(&self.hidden_bytes),
             withheld_bytes: get(&self.withheld_bytes),
             breakers_opened: get(&self.breakers_opened),
+            unrecorded: get(&self.unrecorded),
             fuel: get(&self.fuel),
             memory_peak_bytes: get(&self.memory_peak),
             dropped_log_lines,
@@ -133,6 +139,8 @@ pub struct PluginCounters {
     pub withheld_bytes: u64,
     /// Streams that were withheld to their end because it failed too often.
     pub breakers_opened: u64,
+    /// Calls that were not recorded: they were too large, or a known secret was in them.
+    pub unrecorded: u64,
     /// Fuel used, where it is counted and not time.
     pub fuel: u64,
     /// The most memory that one instance had.

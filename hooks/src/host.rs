@@ -1,13 +1,11 @@
 //! The host's side of the plugin contract: the only place that sees what bindgen makes of the WIT.
 //!
-//! Core types, WIT types and documents are three things; the conversions between the first two are
-//! here. The imports are all effect-free but for the plugin's own log.
+//! Core types, WIT types and documents are three things; conversions between the first two are
+//! here, and those of what calls are about in [`crate::subject`]. The imports are all effect-free but for the plugin's own log.
 
 use std::sync::Arc;
 
-use sandclock_core::backend::DoneRecord;
 use sandclock_core::ports::{Channel, History};
-use sandclock_core::run::{RunContext, RunState};
 use sandclock_core::time::Timestamp;
 use serde_json::Value;
 use wasmtime::component::{HasSelf, Linker};
@@ -115,44 +113,6 @@ impl clock::Host for HostState {
     }
 }
 
-/// What a plugin learns of a run that is about to start or going on.
-pub(crate) fn run_info(run: &RunContext, now: Timestamp) -> RunInfo {
-    info_of(
-        &run.job,
-        &run.id,
-        run.attempt,
-        run.key.fire_time().unwrap_or(now),
-    )
-}
-
-/// What a plugin learns of a run that has ended.
-pub(crate) fn ended_run_info(done: &DoneRecord, job: &sandclock_core::job::Job) -> RunInfo {
-    let outcome = &done.outcome;
-    let scheduled = done.key.fire_time().or(outcome.started_at);
-    let scheduled = scheduled.unwrap_or(outcome.ended_at);
-    info_of(job, &done.run(), done.attempts, scheduled)
-}
-
-fn info_of(
-    job: &sandclock_core::job::Job,
-    run: &sandclock_core::run::RunId,
-    attempt: u32,
-    scheduled: Timestamp,
-) -> RunInfo {
-    RunInfo {
-        job_id: job.name.to_string(),
-        job_name: job.name.to_string(),
-        run_id: run.to_string(),
-        attempt,
-        scheduled_at: scheduled.to_string(),
-        labels: job
-            .labels
-            .iter()
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect(),
-    }
-}
-
 pub(crate) fn history(past: &History) -> types::History {
     types::History {
         runs: past.runs,
@@ -170,28 +130,4 @@ pub(crate) fn channel(channel: Channel) -> types::Channel {
         Channel::Stdout => types::Channel::Stdout,
         Channel::Stderr => types::Channel::Stderr,
     }
-}
-
-/// The end of a run, as a plugin sees it; `cause` and `tail` are masked already.
-pub(crate) fn end(done: &DoneRecord, cause: String, tail: String) -> run_end::End {
-    let outcome = &done.outcome;
-    let failures = match outcome.state {
-        RunState::Succeeded => done.streak_before.failures,
-        _ => done.streak.failures,
-    };
-    run_end::End {
-        state: outcome.state.to_string(),
-        cause,
-        exit_code: outcome.exit_code,
-        signal: outcome.signal.map(signal_name),
-        duration_ms: u32::try_from(done.duration().as_millis()).unwrap_or(u32::MAX),
-        previous_state: done.streak_before.last.map(|state| state.to_string()),
-        failures_in_a_row: failures,
-        output_tail: tail,
-    }
-}
-
-fn signal_name(signal: i32) -> String {
-    nix::sys::signal::Signal::try_from(signal)
-        .map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string())
 }

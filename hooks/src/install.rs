@@ -171,11 +171,7 @@ fn compiled(runtime: &Runtime, bytes: &[u8]) -> Result<Component, InstallError> 
 /// If the plugin does not get through. An opinion that the configuration lacks something is no error.
 pub(crate) fn dry_run(plugin: &Arc<Plugin>) -> Result<(), InstallError> {
     let limits = plugin.limits.lifecycle;
-    let scope = Scope {
-        config: Arc::new(serde_json::json!({})),
-        worker: Arc::from(""),
-        run: Arc::from(""),
-    };
+    let scope = Scope::without_run(serde_json::json!({}));
     let mut instance = Instance::start(plugin, &scope, limits).map_err(InstallError::DryRun)?;
     instance
         .check_hooks()

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
+use sandclock_core::time::{Clock, Timestamp};
 use serde_json::Value;
 use tokio::time::Instant;
 use wasmtime::component::Instance as ComponentInstance;
@@ -19,6 +20,7 @@ use crate::limits::{self, CallLimits, Limiter};
 use crate::log::CallLog;
 use crate::meter::Meter;
 use crate::plugin::Plugin;
+use crate::subject::RunSpec;
 
 /// What a call is about, beside its arguments.
 #[derive(Clone, Debug)]
@@ -29,6 +31,43 @@ pub(crate) struct Scope {
     pub(crate) worker: Arc<str>,
     /// The run, for the log; empty if there is none.
     pub(crate) run: Arc<str>,
+    /// The time that the plugin sees; `None` is that of each call.
+    pub(crate) now: Option<Timestamp>,
+}
+
+impl Scope {
+    /// Of a call about this run, at the instant that it names.
+    pub(crate) fn of(config: Arc<Value>, run: &RunSpec) -> Self {
+        Self {
+            config,
+            worker: Arc::from(run.worker.as_str()),
+            run: Arc::from(run.id.as_str()),
+            now: Some(run.now()),
+        }
+    }
+
+    /// Of calls about this run that go on as long as it does.
+    pub(crate) fn of_stream(config: Arc<Value>, run: &RunSpec) -> Self {
+        Self {
+            now: None,
+            ..Self::of(config, run)
+        }
+    }
+
+    /// Of a call about no run.
+    pub(crate) fn without_run(config: Value) -> Self {
+        Self {
+            config: Arc::new(config),
+            worker: Arc::from(""),
+            run: Arc::from(""),
+            now: None,
+        }
+    }
+
+    /// The time for a call that begins now.
+    fn now(&self, clock: &dyn Clock) -> Timestamp {
+        self.now.unwrap_or_else(|| clock.now())
+    }
 }
 
 /// When a call has had its time.
@@ -69,6 +108,7 @@ pub(crate) fn thread_cpu() -> Duration {
 /// A live instance.
 pub(crate) struct Instance {
     store: Store<HostState>,
+    scope: Scope,
     instance: ComponentInstance,
     plugin: Arc<Plugin>,
 }
@@ -98,7 +138,7 @@ impl Instance {
             log: CallLog::new(&plugin.log, &runtime.secrets, &scope.run),
             config: Arc::clone(&scope.config),
             worker: Arc::clone(&scope.worker),
-            now: runtime.clock.now(),
+            now: scope.now(&*runtime.clock),
         };
         let mut store = Store::new(&runtime.engine, state);
         store.limiter(|state| &mut state.limiter);
@@ -116,6 +156,7 @@ impl Instance {
         Ok(Self {
             instance: instance.map_err(|error| of_start(&error))?,
             store,
+            scope: scope.clone(),
             plugin: Arc::clone(plugin),
         })
     }
@@ -220,7 +261,7 @@ impl Instance {
         let budget = Budget::starting_now(runtime.meter, limits);
         let state = self.store.data_mut();
         state.budget = budget;
-        state.now = runtime.clock.now();
+        state.now = self.scope.now(&*runtime.clock);
         state.log.next_call();
         self.store
             .set_epoch_deadline(budget.ticks_left().unwrap_or(1));

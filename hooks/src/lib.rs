@@ -1,6 +1,6 @@
 //! The wasm plugin host, and the masking of known secrets that does not depend on any plugin.
 //!
-//! [`PluginHost`] implements [`Hooks`]: it asks the plugins of a job before, during and after each
+//! [`PluginHost`] implements [`Hooks`](sandclock_core::ports::Hooks): it asks the plugins of a job before, during and after each
 //! run. A plugin only ever returns values, and whatever it does wrong ends in the verdict that its
 //! hook has for that case (S11): the job goes on.
 //!
@@ -10,13 +10,15 @@
 //! | `registry`, `binding`, `install`, `componentize`, `manifest`, `signature`, `outline`, `cache`, `plugin` | from artifacts to plugins |
 //! | `engine`, `threads`, `instance`, `meter`, `limits` | how and where a call runs, and what it may use |
 //! | `host`, `log` | what a plugin may import; the only file that sees generated bindings |
-//! | `timeout`, `redaction`, `alerts` | the three hooks |
+//! | `calls`, `timeout`, `redaction`, `alerts` | the three hooks |
+//! | `subject`, `recording` | what calls are about, and what is kept of them |
 //! | `failure`, `counters` | how calls fail, and how often |
 //! | `workbench` | the host as authors try their plugins on it |
 
 mod alerts;
 mod binding;
 mod cache;
+mod calls;
 mod componentize;
 mod counters;
 mod engine;
@@ -31,10 +33,12 @@ mod meter;
 pub mod mutants;
 mod outline;
 mod plugin;
+pub mod recording;
 mod redaction;
 mod registry;
 pub mod secrets;
 pub mod signature;
+mod subject;
 mod text;
 mod threads;
 mod timeout;
@@ -42,15 +46,9 @@ pub mod workbench;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use sandclock_core::backend::DoneRecord;
 use sandclock_core::binding::{Binding, hooks_of};
 use sandclock_core::job::Job;
-use sandclock_core::ports::{AlertDraft, Channel, History, Hooks, Redactor, RunPolicy};
-use sandclock_core::run::RunContext;
 use sandclock_core::time::Clock;
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -68,6 +66,7 @@ pub use self::manifest::Manifest;
 pub use self::meter::{FUEL_PER_MS, Meter};
 pub use self::outline::Outline;
 pub use self::plugin::{FailurePolicy, Hook, OnAlertFailure, OnRedactionFailure, OnTimeoutFailure};
+pub use self::recording::{RecordedCall, Recorder};
 pub use self::registry::{Artifact, PluginInfo, PluginStatus};
 pub use self::secrets::KnownSecrets;
 pub use self::signature::{PublicKey, Trust};
@@ -76,10 +75,9 @@ pub use self::timeout::LimitBounds;
 use self::engine::Ticker;
 use self::mutants::Mutation;
 use self::plugin::Runtime;
-use self::redaction::{PluginStage, Stream, StreamRedactor};
-use self::registry::{Origin, Registry, scope, with_hook};
+use self::recording::Journal;
+use self::registry::{Origin, Registry};
 use self::threads::CallThreads;
-use self::timeout::Refining;
 
 /// Instances that streams may keep between their calls. Further streams get one for each call.
 const KEPT_INSTANCES: usize = 64;
@@ -101,6 +99,8 @@ pub struct HooksConfig {
     pub limits: HookLimits,
     /// Whose signatures of artifacts count.
     pub trust: Trust,
+    /// Whom calls are told to; `None` records nothing, and asks no shadow.
+    pub recorder: Option<Arc<dyn Recorder>>,
     /// Where compiled plugins are kept; `None` compiles each at every start.
     pub cache: Option<CompileCache>,
     /// A mistake to make on purpose.
@@ -119,6 +119,7 @@ impl HooksConfig {
             threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             limits: HookLimits::default(),
             trust: Trust::default(),
+            recorder: None,
             cache: None,
             #[cfg(feature = "mutants")]
             mutant: None,
@@ -151,6 +152,7 @@ pub struct PluginHost {
     config: HooksConfig,
     bindings: RwLock<Arc<[Binding]>>,
     kept: Arc<Semaphore>,
+    journal: Journal,
 }
 
 impl PluginHost {
@@ -161,6 +163,7 @@ impl PluginHost {
     pub fn new(config: HooksConfig) -> Result<Self, HostError> {
         Ok(Self {
             registry: Self::registry(&config, Meter::Time)?,
+            journal: Journal::new(config.recorder.clone(), config.secrets.clone()),
             config,
             bindings: RwLock::new(Arc::from([])),
             kept: Arc::new(Semaphore::new(KEPT_INSTANCES)),
@@ -213,6 +216,25 @@ impl PluginHost {
     /// Says what is wrong with the artifact.
     pub async fn check(&self, artifact: Artifact) -> Result<PluginInfo, InstallError> {
         self.registry.check(artifact).await
+    }
+
+    /// Asks this version beside the one that serves under its name, from now on, and records what it says. It decides
+    /// nothing. Replaces an earlier shadow.
+    ///
+    /// # Errors
+    /// As [`PluginHost::install`]; an earlier shadow stays.
+    pub async fn shadow(&self, artifact: Artifact) -> Result<(), InstallError> {
+        self.registry.shadow(artifact).await
+    }
+
+    /// Asks shadows what the plugins beside them were asked, for ever. Until it runs, none is asked.
+    pub async fn ask_shadows(&self) {
+        self.journal.ask_shadows().await;
+    }
+
+    /// Asks nobody beside the plugin of this name any more.
+    pub fn end_shadow(&self, name: &str) {
+        self.registry.end_shadow(name);
     }
 
     /// Takes a plugin out of service. False if there is none of that name.
@@ -268,101 +290,5 @@ impl PluginHost {
     /// What has been counted so far.
     pub fn counters(&self) -> Vec<PluginCounters> {
         self.registry.counters()
-    }
-}
-
-#[async_trait]
-impl Hooks for PluginHost {
-    async fn before_run(
-        &self,
-        run: &RunContext,
-        history: &History,
-        default_limit: Option<Duration>,
-    ) -> RunPolicy {
-        let mut refining = Refining::new(run, default_limit, self.config.bounds);
-        let bindings = self.bindings();
-        for binding in hooks_of(&run.job, &bindings) {
-            match with_hook(&self.registry, &binding.plugin, Hook::TimeoutPolicy) {
-                Ok(Some(plugin)) => {
-                    let scope = scope(&binding.config, &run.worker, &run.id);
-                    refining.ask(&plugin, scope, history).await;
-                }
-                Ok(None) => {}
-                Err(failure) => refining.cannot_ask(&binding.plugin, &failure),
-            }
-        }
-        refining.done()
-    }
-
-    async fn redactor(&self, run: &RunContext, channel: Channel) -> Box<dyn Redactor> {
-        let mutation = self.config.mutation();
-        let mut stages = Vec::new();
-        let bindings = self.bindings();
-        for binding in hooks_of(&run.job, &bindings) {
-            let found = with_hook(&self.registry, &binding.plugin, Hook::OutputRedaction);
-            let plugin = match found {
-                Ok(Some(plugin)) => Some(plugin),
-                Ok(None) => continue,
-                // It may be the one that hides something: withheld, rather than shown.
-                Err(_) => None,
-            };
-            let stream = Stream {
-                run: host::run_info(run, self.config.clock.now()),
-                channel,
-                scope: scope(&binding.config, &run.worker, &run.id),
-                mutation,
-            };
-            let keep = Arc::clone(&self.kept).try_acquire_owned().ok();
-            stages.push(PluginStage::new(
-                &binding.plugin,
-                plugin,
-                Arc::new(stream),
-                keep,
-            ));
-        }
-        Box::new(StreamRedactor::new(&self.config.secrets, stages, mutation))
-    }
-
-    async fn after_run(&self, done: &DoneRecord, tail: &Bytes) -> Vec<AlertDraft> {
-        let Some(pinned) = &done.pinned else {
-            return Vec::new();
-        };
-        let secrets = &self.config.secrets;
-        let info = host::ended_run_info(done, &pinned.job);
-        let end = alerts::end_of(secrets, done, tail);
-        let mut drafts = Vec::new();
-        let bindings = self.bindings();
-        let hooks = hooks_of(&pinned.job, &bindings);
-        for (index, binding) in (0..).zip(&hooks) {
-            let (answer, wanted) = match with_hook(&self.registry, &binding.plugin, Hook::RunEnd) {
-                Ok(None) => continue,
-                Ok(Some(plugin)) => {
-                    let scope = scope(&binding.config, &done.worker, &done.run());
-                    let wanted = plugin.policy.run_end == OnAlertFailure::PlainAlert;
-                    (alerts::drafts(&plugin, &scope, &info, &end).await, wanted)
-                }
-                Err(failure) => (Err(failure), true),
-            };
-            match answer {
-                Ok(of_plugin) => {
-                    let earlier = hooks.iter().take(index as usize);
-                    let same = earlier.filter(|hook| hook.plugin == binding.plugin);
-                    let before = alerts::places(same.count());
-                    drafts.extend(of_plugin.into_iter().map(|draft| AlertDraft {
-                        index: before + draft.index,
-                        ..draft
-                    }));
-                }
-                Err(failure) if wanted => {
-                    let to = (self.config.default_target.as_str(), index);
-                    let plugin = &binding.plugin;
-                    drafts.extend(alerts::plain_alert(
-                        secrets, done, &end, plugin, &failure, to,
-                    ));
-                }
-                Err(_) => {}
-            }
-        }
-        drafts
     }
 }

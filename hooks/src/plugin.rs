@@ -167,6 +167,8 @@ impl HookIndices {
 pub(crate) struct Plugin {
     pub(crate) name: Arc<str>,
     pub(crate) version: Option<String>,
+    /// Of its artifact, in hexadecimal.
+    pub(crate) sha256: String,
     pub(crate) pre: InstancePre<HostState>,
     pub(crate) hooks: HookIndices,
     pub(crate) policy: FailurePolicy,

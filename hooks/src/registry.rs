@@ -9,8 +9,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use sandclock_core::backend::plugins::{ModuleDigest, is_plugin_name};
-use sandclock_core::run::RunId;
-use serde_json::Value;
 use tokio::sync::{Semaphore, oneshot};
 use wasmtime::component::Linker;
 
@@ -18,7 +16,6 @@ use crate::counters::{Counters, PluginCounters};
 use crate::failure::Failure;
 use crate::host::{self, HostState};
 use crate::install::{self, InstallError};
-use crate::instance::Scope;
 use crate::limits::{HookLimits, MAX_COMPILE_TIME};
 use crate::log::{LogLine, PluginLog};
 use crate::manifest::Manifest;
@@ -125,6 +122,8 @@ pub(crate) struct Registry {
     runtime: Arc<Runtime>,
     linker: Linker<HostState>,
     entries: RwLock<BTreeMap<String, Entry>>,
+    /// What is asked beside the plugin of its name, and decides nothing.
+    shadows: RwLock<BTreeMap<String, Arc<Plugin>>>,
     records: Mutex<BTreeMap<String, Record>>,
     /// One compilation at a time.
     compiling: Semaphore,
@@ -142,6 +141,7 @@ impl Registry {
             linker: install::linker(&runtime.engine)?,
             runtime,
             entries: RwLock::default(),
+            shadows: RwLock::default(),
             records: Mutex::default(),
             compiling: Semaphore::new(1),
         })
@@ -176,6 +176,27 @@ impl Registry {
     pub(crate) async fn check(&self, artifact: Artifact) -> Result<PluginInfo, InstallError> {
         let made = self.make(artifact, Origin::Elsewhere, Record::new).await?;
         Ok(made.info)
+    }
+
+    /// As [`Registry::check`], but the plugin is asked beside the one of its name from now on.
+    pub(crate) async fn shadow(&self, artifact: Artifact) -> Result<(), InstallError> {
+        let made = self.make(artifact, Origin::Elsewhere, Record::new).await?;
+        let mut shadows = self.shadows.write().unwrap_or_else(PoisonError::into_inner);
+        shadows.insert(made.info.name, made.plugin);
+        Ok(())
+    }
+
+    /// Asks nobody beside the plugin of this name any more.
+    pub(crate) fn end_shadow(&self, name: &str) {
+        let mut shadows = self.shadows.write().unwrap_or_else(PoisonError::into_inner);
+        shadows.remove(name);
+    }
+
+    /// Who is asked beside the plugin of this name, if it has the hook.
+    pub(crate) fn shadow_of(&self, name: &str, hook: Hook) -> Option<Arc<Plugin>> {
+        let shadows = self.shadows.read().unwrap_or_else(PoisonError::into_inner);
+        let shadow = shadows.get(name).filter(|shadow| shadow.hooks.has(hook));
+        shadow.cloned()
     }
 
     /// Takes a plugin out of service; calls that have begun end as they would. False if there is none.
@@ -299,6 +320,7 @@ fn entry(
     let plugin = Arc::new(Plugin {
         name: Arc::from(artifact.name.as_str()),
         version: version.clone(),
+        sha256: ModuleDigest::of(&artifact.bytes).to_string(),
         pre: compiled.pre,
         hooks: compiled.hooks,
         policy: artifact.policy,
@@ -312,7 +334,7 @@ fn entry(
     let hooks = Hook::ALL.into_iter().filter(|hook| plugin.hooks.has(*hook));
     let info = PluginInfo {
         hooks: hooks.collect(),
-        sha256: ModuleDigest::of(&artifact.bytes).to_string(),
+        sha256: plugin.sha256.clone(),
         signed_by,
         bytes: artifact.bytes.len(),
         name: artifact.name,
@@ -326,15 +348,6 @@ fn entry(
         log: Vec::new(),
     };
     Ok(Entry { info, plugin })
-}
-
-/// What a plugin call of this run is about.
-pub(crate) fn scope(config: &Value, worker: &str, run: &RunId) -> Scope {
-    Scope {
-        config: Arc::new(config.clone()),
-        worker: Arc::from(worker),
-        run: Arc::from(run.as_str()),
-    }
 }
 
 /// The plugin of this name, if it is installed and, if so, has the hook: `Ok(None)` is a plugin that

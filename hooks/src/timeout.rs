@@ -9,14 +9,17 @@ use std::time::Duration;
 
 use sandclock_core::ports::{History, RunPolicy};
 use sandclock_core::run::{HookNote, RunContext};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::failure::Failure;
+use crate::host::RunInfo;
 use crate::host::timeout_policy::Decision;
-use crate::host::{self, RunInfo};
 use crate::instance::Scope;
 use crate::limits::TEXT_BYTES;
 use crate::plugin::{Hook, OnTimeoutFailure, Plugin};
+use crate::recording::{self, Question};
+use crate::subject::{Past, RunSpec};
 use crate::text;
 
 /// What the operator allows plugins to decide.
@@ -103,13 +106,23 @@ impl<'a> Refining<'a> {
         limit.map(|limit| u32::try_from(limit.as_millis()).unwrap_or(u32::MAX))
     }
 
-    /// Asks one plugin.
-    pub(crate) async fn ask(&mut self, plugin: &Arc<Plugin>, scope: Scope, past: &History) {
+    /// Asks one plugin, and says what it was asked and what it said.
+    pub(crate) async fn ask(
+        &mut self,
+        plugin: &Arc<Plugin>,
+        scope: Scope,
+        run: &RunSpec,
+        past: &History,
+    ) -> (Question, Value) {
         let decided = self.policy.notes.iter().any(|note| !note.failed);
         let declared_ms = self.declared_ms(decided);
-        let info = host::run_info(self.run, plugin.runtime.clock.now());
         let started = Instant::now();
-        let answer = decision(plugin, scope, info, declared_ms, *past).await;
+        let answer = decision(plugin, scope, run.info(), declared_ms, *past).await;
+        let question = Question::TimeoutPolicy {
+            declared_ms,
+            history: Past::from(*past),
+        };
+        let said = recording::of_decision(&answer);
         let (decision, failed) = match answer {
             Ok(None) => ("keeps what holds".to_owned(), false),
             Ok(Some(decision)) => (self.apply(plugin, &decision), false),
@@ -120,6 +133,7 @@ impl<'a> Refining<'a> {
         };
         let who = (&*plugin.name, plugin.version.as_deref());
         self.note(who, decision, failed, started.elapsed());
+        (question, said)
     }
 
     /// A plugin that cannot be asked at all.

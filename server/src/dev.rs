@@ -66,6 +66,7 @@ async fn run(
         chores: Some(chores),
         spool: parts.spool.clone(),
         rollout: Arc::clone(&parts.rollout),
+        recorder: parts.recorder.clone(),
         away: parts.stores.away.clone(),
     };
     running.serve().await

@@ -20,6 +20,8 @@ pub mod lifecycle;
 pub mod log;
 pub mod private_file;
 pub mod random;
+mod recorder;
+mod replay;
 pub mod roles;
 pub mod rollout;
 pub mod spool;

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::front;
 use crate::leader::Chores;
+use crate::recorder::RecordingQueue;
 use crate::rollout::Rollout;
 use crate::spool::Spool;
 use crate::wire::{RunLog, open_later};
@@ -43,6 +44,8 @@ pub struct Running {
     pub spool: Option<Arc<Spool>>,
     /// What keeps its plugins as the fleet has them.
     pub rollout: Arc<Rollout>,
+    /// Where its plugins' calls are told.
+    pub recorder: Option<Arc<RecordingQueue>>,
     /// A run log that was away when it started.
     pub away: Option<Arc<RunLog>>,
 }
@@ -63,6 +66,7 @@ impl Running {
         let mut forwarding = Box::pin(forward(self.spool.as_deref()));
         let mut opening = Box::pin(open(self.away.as_deref()));
         let mut following = Box::pin(self.rollout.run());
+        let mut recording = Box::pin(record(self.recorder.as_deref()));
         let mut asked = Some(asked);
         let unfinished = loop {
             tokio::select! {
@@ -84,6 +88,7 @@ impl Running {
                 () = &mut forwarding => {}
                 () = &mut opening => {}
                 () = &mut following => {}
+                () = &mut recording => {}
             }
         };
         if let Some(spool) = &self.spool {
@@ -126,6 +131,14 @@ async fn work(worker: Option<Worker>, drain: oneshot::Receiver<()>) -> usize {
             asked.await;
             0
         }
+    }
+}
+
+/// Writes what plugins were asked and said, if that is recorded.
+async fn record(recorder: Option<&RecordingQueue>) {
+    match recorder {
+        Some(recorder) => recorder.run().await,
+        None => std::future::pending().await,
     }
 }
 

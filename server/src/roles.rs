@@ -56,6 +56,7 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
             chores: Some(parts.chores(&config)?),
             spool: None,
             rollout: Arc::clone(&parts.rollout),
+            recorder: parts.recorder.clone(),
             away: parts.stores.away.clone(),
         };
         running.serve().await
@@ -126,6 +127,7 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
             chores: None,
             spool: parts.spool.clone(),
             rollout: Arc::clone(&parts.rollout),
+            recorder: parts.recorder.clone(),
             away: parts.stores.away.clone(),
         };
         running.serve().await

@@ -9,7 +9,10 @@
 
 mod breaker;
 mod stage;
+mod tally;
 mod verdict;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -18,27 +21,78 @@ use sandclock_core::run::HookNote;
 
 pub(crate) use self::stage::{PluginStage, Stream};
 use crate::mutants::{Mutant, Mutation};
+use crate::plugin::Plugin;
+use crate::recording::Journal;
 use crate::secrets::{KnownSecrets, Masker};
+
+/// A plugin of the job, and the version of it that is only asked, if there is one.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    /// Its place among the job's plugins.
+    pub(crate) place: usize,
+    pub(crate) stage: PluginStage,
+    /// It gets what the stage gets, and what comes out of it is dropped.
+    pub(crate) shadow: Option<(Arc<Plugin>, PluginStage)>,
+}
+
+impl Staged {
+    /// Without a shadow, the only one.
+    pub(crate) fn alone(stage: PluginStage) -> Self {
+        Self {
+            place: 0,
+            stage,
+            shadow: None,
+        }
+    }
+
+    async fn push(&mut self, bytes: Bytes) -> Bytes {
+        match &mut self.shadow {
+            None => self.stage.push(bytes).await,
+            Some((_, shadow)) => {
+                let both = (self.stage.push(bytes.clone()), shadow.push(bytes));
+                tokio::join!(both.0, both.1).0
+            }
+        }
+    }
+
+    async fn finish(&mut self) -> Bytes {
+        match &mut self.shadow {
+            None => self.stage.finish().await,
+            Some((_, shadow)) => tokio::join!(self.stage.finish(), shadow.finish()).0,
+        }
+    }
+
+    fn keep(&self, journal: &Journal) {
+        if let Some(call) = self.stage.call(self.place) {
+            let shadow = self.shadow.as_ref();
+            let shadow = shadow.map(|(plugin, stage)| (&**plugin, stage.hidden()));
+            journal.write(&call, shadow);
+        }
+    }
+}
 
 /// The redaction of one pipe.
 #[derive(Debug)]
 pub(crate) struct StreamRedactor {
     before: Masker,
-    stages: Vec<PluginStage>,
+    stages: Vec<Staged>,
     after: Masker,
+    journal: Journal,
     mutation: Mutation,
 }
 
 impl StreamRedactor {
     pub(crate) fn new(
         secrets: &KnownSecrets,
-        stages: Vec<PluginStage>,
+        stages: Vec<Staged>,
+        journal: Journal,
         mutation: Mutation,
     ) -> Self {
         Self {
             before: secrets.masker(),
             stages,
             after: secrets.masker(),
+            journal,
             mutation,
         }
     }
@@ -74,10 +128,14 @@ impl Redactor for StreamRedactor {
         }
         let mut out = BytesMut::from(self.mask_again(bytes));
         out.extend_from_slice(&self.after.finish());
+        for staged in &self.stages {
+            staged.keep(&self.journal);
+        }
         Redacted::vouch(out.freeze())
     }
 
     fn notes(&self) -> Vec<HookNote> {
-        self.stages.iter().filter_map(PluginStage::note).collect()
+        let stages = self.stages.iter();
+        stages.filter_map(|staged| staged.stage.note()).collect()
     }
 }

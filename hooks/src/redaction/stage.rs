@@ -11,34 +11,32 @@
 //! So a failure is tried once more on a fresh instance, and only then the window is
 //! withheld, or released if the operator wants it so.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use sandclock_core::ports::Channel;
 use sandclock_core::run::HookNote;
+use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::breaker::Breaker;
+use super::tally::Tally;
 use super::verdict;
 use crate::failure::{Failure, FailureCode};
-use crate::host::RunInfo;
 use crate::host::output_redaction::{Flush, Verdict};
 use crate::instance::{Instance, Scope};
 use crate::limits::{REPLACEMENT_BYTES, WINDOW_BYTES};
 use crate::mutants::{Mutant, Mutation};
 use crate::plugin::{Hook, OnRedactionFailure, Plugin, not_installed};
+use crate::recording::{Call, Hidden, Question};
+use crate::subject::RunSpec;
 use crate::text;
-
-/// Rules that are told apart in the note.
-const NOTED_RULES: usize = 16;
 
 /// What a stage is about.
 #[derive(Clone, Debug)]
 pub(crate) struct Stream {
-    pub(crate) run: RunInfo,
+    pub(crate) run: RunSpec,
     pub(crate) channel: Channel,
     pub(crate) scope: Scope,
     pub(crate) mutation: Mutation,
@@ -63,6 +61,8 @@ pub(crate) struct PluginStage {
     unasked: Option<Unasked>,
     /// Whether what was released last ended a line.
     at_line_start: bool,
+    /// Where the window begins in the stream, in bytes.
+    offset: u64,
     tally: Tally,
 }
 
@@ -78,17 +78,6 @@ struct Unasked {
     bytes: usize,
     /// Whether what was withheld last ended a line.
     line_ended: bool,
-}
-
-#[derive(Debug, Default)]
-struct Tally {
-    asked: bool,
-    edits: u64,
-    rules: BTreeMap<String, u64>,
-    failures: u32,
-    withheld: u64,
-    first_failure: Option<Failure>,
-    took: Duration,
 }
 
 impl PluginStage {
@@ -111,6 +100,7 @@ impl PluginStage {
             breaker: Breaker::default(),
             unasked: None,
             at_line_start: true,
+            offset: 0,
             tally: Tally::default(),
         };
         if stage.plugin.is_none() {
@@ -163,35 +153,30 @@ impl PluginStage {
 
     /// What it decided about the stream; nothing if it was never asked.
     pub(crate) fn note(&self) -> Option<HookNote> {
-        let tally = &self.tally;
-        let mut parts = Vec::new();
-        if let Some(failure) = &tally.first_failure {
-            let times = tally.failures;
-            parts.push(format!("failed {times} times, first {failure}"));
-            if tally.withheld > 0 {
-                parts.push(format!("{} bytes withheld", tally.withheld));
-            }
-        }
-        if tally.edits > 0 {
-            let rules = tally.rules.iter();
-            let rules: Vec<String> = rules.map(|(rule, n)| format!("{rule} {n}")).collect();
-            parts.push(format!(
-                "hid {} stretches ({})",
-                tally.edits,
-                rules.join(", ")
-            ));
-        }
-        if parts.is_empty() && tally.asked {
-            parts.push("hid nothing".to_owned());
-        }
-        (!parts.is_empty()).then(|| HookNote {
-            plugin: self.name.clone(),
-            version: self.version.clone(),
-            hook: Hook::OutputRedaction.as_str().to_owned(),
-            decision: parts.join("; "),
-            failed: tally.first_failure.is_some(),
-            took: tally.took,
+        let who = (self.name.as_str(), self.version.as_deref());
+        self.tally.note(who)
+    }
+
+    /// What it did to the stream, once that has ended; nothing if it was never asked. `place` is its own among the job's
+    /// plugins.
+    pub(crate) fn call(&self, place: usize) -> Option<Call> {
+        let plugin = self.plugin.as_ref().filter(|_| self.tally.asked)?;
+        Some(Call {
+            plugin: Arc::clone(plugin),
+            place,
+            run: self.stream.run.clone(),
+            config: Arc::clone(&self.stream.scope.config),
+            question: Question::OutputRedaction {
+                channel: self.stream.channel.into(),
+                bytes: self.offset,
+            },
+            answer: self.hidden(),
         })
+    }
+
+    /// What it hid.
+    pub(crate) fn hidden(&self) -> Value {
+        self.tally.answer()
     }
 
     /// Asks the plugin about the window, at most twice, and does what it says.
@@ -242,7 +227,9 @@ impl PluginStage {
 
     fn obey(&mut self, plugin: &Plugin, verdict: Verdict, out: &mut BytesMut) {
         out.extend_from_slice(&verdict::apply(&verdict, &self.window));
+        let offset = self.offset;
         self.window.advance(verdict.consumed as usize);
+        self.offset += u64::from(verdict.consumed);
         self.seen = self.window.len();
         let edits = verdict.edits.len();
         plugin
@@ -250,18 +237,19 @@ impl PluginStage {
             .count_edits(edits, verdict::hidden_bytes(&verdict));
         self.carry = verdict.carry;
         for edit in verdict.edits {
-            self.tally.edits += 1;
             let rule = text::presentable(&plugin.runtime.secrets, &edit.rule, REPLACEMENT_BYTES);
-            let known = self.tally.rules.contains_key(&rule);
-            if known || self.tally.rules.len() < NOTED_RULES {
-                *self.tally.rules.entry(rule).or_default() += 1;
-            }
+            self.tally.count(Hidden {
+                at: offset + u64::from(edit.start),
+                bytes: edit.len,
+                rule,
+            });
         }
     }
 
     /// The failure policy. What the plugin wanted to remember stays: at worst it hides too much.
     fn give_up(&mut self, plugin: &Plugin, failure: Failure, out: &mut BytesMut) {
         let window = self.window.split();
+        self.offset += len_of(&window);
         self.seen = 0;
         self.tally.failures += 1;
         let code = failure.code;
@@ -299,15 +287,13 @@ impl PluginStage {
                 .position(|byte| *byte == b'\n')
                 .map(|at| at + 1),
         };
-        match line_end.filter(|_| over) {
-            Some(resume) => {
-                unasked.take(&piece.split_to(resume), out);
-                self.mark(&unasked, out);
-            }
-            None => {
-                unasked.take(&piece.split_to(piece.len()), out);
-                self.unasked = Some(unasked);
-            }
+        let resume = line_end.filter(|_| over);
+        let passed = piece.split_to(resume.unwrap_or(piece.len()));
+        self.offset += len_of(&passed);
+        unasked.take(&passed, out);
+        match resume {
+            Some(_) => self.mark(&unasked, out),
+            None => self.unasked = Some(unasked),
         }
     }
 
@@ -351,10 +337,14 @@ impl Unasked {
     }
 }
 
+fn len_of(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
 /// An instance that is ready to scan.
 fn begin(plugin: &Arc<Plugin>, stream: &Stream) -> Result<Instance, Failure> {
     let limits = plugin.limits.redaction_begin;
     let mut instance = Instance::start(plugin, &stream.scope, limits)?;
-    instance.begin(limits, &stream.run, stream.channel)?;
+    instance.begin(limits, &stream.run.info(), stream.channel)?;
     Ok(instance)
 }

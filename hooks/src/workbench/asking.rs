@@ -10,50 +10,21 @@ use serde_json::{Map, Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::chunkings::{Chunking, How};
-use super::{Apart, Chunkings, RedactionCase, RunEndCase, RunSpec, TimeoutCase, Workbench};
+use super::{Apart, Chunkings, RedactionCase, RunSpec, Workbench};
+use crate::KnownSecrets;
 use crate::failure::{Failure, FailureCode};
-use crate::host::timeout_policy::Decision;
 use crate::instance::Scope;
 use crate::mutants::Mutation;
 use crate::plugin::Hook;
-use crate::redaction::{PluginStage, Stream, StreamRedactor};
-use crate::{KnownSecrets, alerts, timeout};
+use crate::recording::{Journal, Question, failed};
+use crate::redaction::{PluginStage, Staged, Stream, StreamRedactor};
 
 impl Workbench {
-    pub(super) async fn decide(&self, case: &TimeoutCase) -> Value {
-        let scope = scope(&case.config, &case.run);
-        let (run, past) = (case.run.info(), case.history.into());
-        let asked = timeout::decision(&self.plugin, scope, run, case.declared_ms, past);
-        match self.has(Hook::TimeoutPolicy, asked).await {
-            Err(failure) => error(&failure),
-            Ok(None) => json!({ "keeps": true }),
-            Ok(Some(decision)) => decided(&decision),
-        }
-    }
-
-    pub(super) async fn tell(&self, case: &RunEndCase) -> Value {
-        let scope = scope(&case.config, &case.run);
-        let (run, end) = (case.run.info(), case.end.end());
-        let asked = alerts::drafts(&self.plugin, &scope, &run, &end);
-        let drafts = match self.has(Hook::RunEnd, asked).await {
-            Err(failure) => return error(&failure),
-            Ok(drafts) => drafts.into_iter(),
-        };
-        let deliveries = drafts.map(|draft| {
-            let headers: Map<_, _> = draft
-                .headers
-                .into_iter()
-                .map(|(name, value)| (name, value.into()))
-                .collect();
-            json!({
-                "target": draft.target,
-                "dedupe_key": draft.dedupe_key,
-                "content_type": draft.content_type,
-                "headers": headers,
-                "body": String::from_utf8_lossy(&draft.body),
-            })
-        });
-        json!({ "deliveries": deliveries.collect::<Vec<_>>() })
+    /// What the plugin says, by the code that a worker asks with.
+    pub(super) async fn ask(&self, question: &Question, run: &RunSpec, config: Value) -> Value {
+        let asked = async { Ok(question.ask(&self.plugin, run, Arc::new(config)).await) };
+        let answer = self.has(question.hook(), asked).await;
+        answer.unwrap_or_else(|failure| failed(&failure))
     }
 
     pub(super) async fn redact(&self, case: &RedactionCase) -> Value {
@@ -64,7 +35,7 @@ impl Workbench {
         };
         self.has(Hook::OutputRedaction, whole)
             .await
-            .unwrap_or_else(|failure| error(&failure))
+            .unwrap_or_else(|failure| failed(&failure))
     }
 
     /// Cuts the input in every other way.
@@ -101,7 +72,7 @@ impl Workbench {
     ) -> Value {
         let input = Bytes::copy_from_slice(case.input.as_bytes());
         let stream = Stream {
-            run: case.run.info(),
+            run: case.run.clone(),
             channel: case.channel.into(),
             scope: scope(&case.config, &case.run),
             mutation: Mutation::default(),
@@ -133,7 +104,10 @@ impl Workbench {
     ) -> StreamRedactor {
         let plugin = Arc::clone(&self.plugin);
         let stage = PluginStage::new(&self.info.name, Some(plugin), Arc::new(stream), keep);
-        StreamRedactor::new(&KnownSecrets::new(), vec![stage], Mutation::default())
+        let secrets = KnownSecrets::new();
+        let journal = Journal::new(None, secrets.clone());
+        let stages = vec![Staged::alone(stage)];
+        StreamRedactor::new(&secrets, stages, journal, Mutation::default())
     }
 
     /// The answer, if the plugin can be asked.
@@ -151,23 +125,5 @@ impl Workbench {
 }
 
 pub(super) fn scope(config: &Map<String, Value>, run: &RunSpec) -> Scope {
-    Scope {
-        config: Arc::new(Value::Object(config.clone())),
-        worker: Arc::from(run.worker.as_str()),
-        run: Arc::from(run.id.as_str()),
-    }
-}
-
-fn error(failure: &Failure) -> Value {
-    json!({ "error": failure.to_string() })
-}
-
-fn decided(decision: &Decision) -> Value {
-    json!({
-        "keeps": false,
-        "limit_ms": decision.limit_ms,
-        "warn_ms": decision.warn_ms,
-        "grace_ms": decision.grace_ms,
-        "reason": decision.reason,
-    })
+    Scope::of(Arc::new(Value::Object(config.clone())), run)
 }

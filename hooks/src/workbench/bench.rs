@@ -196,7 +196,7 @@ impl Workbench {
         let output = output(&case.input);
         for chunk_bytes in CHUNKS {
             let stream = Stream {
-                run: case.run.info(),
+                run: case.run.clone(),
                 channel: case.channel.into(),
                 scope: scope(&case.config, &case.run),
                 mutation: Mutation::default(),

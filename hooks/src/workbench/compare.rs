@@ -65,6 +65,39 @@ fn compare(path: &str, expected: &Value, found: &Value, all: &mut Vec<Difference
     }
 }
 
+/// Where `found` is another value than `recorded`, in any way.
+pub(crate) fn exactly(recorded: &Value, found: &Value) -> Vec<Difference> {
+    let mut all = Vec::new();
+    same("", recorded, found, &mut all);
+    all
+}
+
+fn same(path: &str, recorded: &Value, found: &Value, all: &mut Vec<Difference>) {
+    match (recorded, found) {
+        (Value::Object(before), Value::Object(now)) => {
+            let new = now.keys().filter(|name| !before.contains_key(*name));
+            for name in before.keys().chain(new) {
+                let path = match path {
+                    "" => name.clone(),
+                    path => format!("{path}.{name}"),
+                };
+                let of = |value: &Value| value.get(name).cloned().unwrap_or_default();
+                match (before.get(name), now.get(name)) {
+                    (Some(before), Some(now)) => same(&path, before, now, all),
+                    _ => all.push(apart(&path, &of(recorded), &of(found))),
+                }
+            }
+        }
+        (Value::Array(before), Value::Array(now)) if before.len() == now.len() => {
+            for (at, (before, now)) in before.iter().zip(now).enumerate() {
+                same(&format!("{path}[{at}]"), before, now, all);
+            }
+        }
+        _ if recorded == found => {}
+        _ => all.push(apart(path, recorded, found)),
+    }
+}
+
 fn apart(path: &str, expected: &Value, found: &Value) -> Difference {
     Difference {
         member: path.to_owned(),
@@ -106,6 +139,17 @@ mod tests {
         assert_eq!(members(&json!({ "body": { "n": 2 } }), &found), ["body.n"]);
         let text = json!({ "body": "plain" });
         assert_eq!(members(&json!({ "body": { "n": 2 } }), &text), ["body"]);
+    }
+
+    #[test]
+    fn a_replay_compares_everything() {
+        let recorded = json!({ "a": null, "b": [{ "c": 1 }], "d": "x" });
+        assert!(exactly(&recorded, &recorded).is_empty());
+        let found = json!({ "a": 1, "b": [{ "c": 2 }], "e": null });
+        let members = exactly(&recorded, &found).into_iter();
+        let members: Vec<_> = members.map(|apart| apart.member).collect();
+        assert_eq!(members, ["a", "b[0].c", "d", "e"]);
+        assert_eq!(exactly(&json!([1]), &json!([1, 2])).len(), 1);
     }
 
     #[test]

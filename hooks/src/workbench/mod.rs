@@ -7,9 +7,10 @@ mod asking;
 mod bench;
 mod case;
 mod chunkings;
-mod compare;
+pub(crate) mod compare;
 mod expect;
 mod ordinary;
+mod replay;
 mod report;
 
 use std::sync::Arc;
@@ -22,17 +23,19 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 pub use self::bench::{Bench, HookBench, Percentiles, Throughput};
-pub use self::case::{
-    Case, EndSpec, LifecycleCase, Past, Pipe, RedactionCase, RunEndCase, RunSpec, TimeoutCase,
-};
+pub use self::case::{Case, LifecycleCase, RedactionCase, RunEndCase, TimeoutCase};
 pub use self::compare::Difference;
 pub use self::expect::{
     ExpectedAnswer, ExpectedDecision, ExpectedDeliveries, ExpectedDelivery, ExpectedOutput,
 };
+pub use crate::subject::{EndSpec, Past, Pipe, RunSpec};
+
+pub use self::replay::Replayed;
 pub use self::report::{Apart, CaseReport, Chunkings};
 
 use crate::limits::CallLimits;
 use crate::plugin::{Plugin, not_installed};
+use crate::recording::Question;
 use crate::registry::{Artifact, Origin, PluginInfo, Registry};
 use crate::{HookLimits, HooksConfig, HostError, InstallError, KnownSecrets, Meter, PluginHost};
 
@@ -138,9 +141,19 @@ impl Workbench {
             .await;
         let found = match (refused, case) {
             (Err(refused), _) => json!({ "error": refused.to_string() }),
-            (Ok(()), Case::Timeout(case)) => self.decide(case).await,
+            (Ok(()), Case::Timeout(case)) => {
+                let question = Question::TimeoutPolicy {
+                    declared_ms: case.declared_ms,
+                    history: case.history,
+                };
+                self.ask(&question, &case.run, document).await
+            }
             (Ok(()), Case::Redaction(case)) => self.redact(case).await,
-            (Ok(()), Case::RunEnd(case)) => self.tell(case).await,
+            (Ok(()), Case::RunEnd(case)) => {
+                let end = case.end.clone();
+                self.ask(&Question::RunEnd { end }, &case.run, document)
+                    .await
+            }
             (Ok(()), Case::Lifecycle(_)) => json!({}),
         };
         let fuel = self.plugin.counters.fuel() - before;

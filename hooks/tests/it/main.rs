@@ -19,6 +19,7 @@ mod languages;
 mod logs;
 mod manifest;
 mod masking;
+mod recording;
 mod redaction;
 mod signature;
 mod standard;

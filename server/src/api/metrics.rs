@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use sandclock_core::fleet::WorkerHandle;
+use sandclock_hooks::PluginCounters;
 
 use super::{Api, health};
 use crate::spool::SpoolStatus;
@@ -151,57 +152,71 @@ fn plugins(api: &Api, page: &mut Page) {
     let help = "Plugins compiled, rather than found compiled";
     let compiled = api.plugins.compilations();
     page.counter("sandclock_plugin_compilations_total", help, &[], compiled);
-    for plugin in api.plugins.counters() {
-        let name = ("plugin", plugin.plugin.as_str());
-        for call in &plugin.calls {
-            let labels = [
-                name,
-                ("hook", call.hook.as_str()),
-                ("outcome", call.outcome),
-            ];
-            page.counter(
-                "sandclock_plugin_calls_total",
-                "Calls by how they ended",
-                &labels,
-                call.count,
-            );
-        }
-        for (hook, time) in &plugin.call_time {
-            let labels = [name, ("hook", hook.as_str())];
-            let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-            let help = "Time spent in calls, in microseconds";
-            page.counter(
-                "sandclock_plugin_call_microseconds_total",
-                help,
-                &labels,
-                micros,
-            );
-        }
-        let counters = [
-            (
-                "sandclock_plugin_edits_total",
-                "Stretches of output hidden",
-                plugin.edits,
-            ),
-            (
-                "sandclock_plugin_hidden_bytes_total",
-                "Bytes of output hidden",
-                plugin.hidden_bytes,
-            ),
-            (
-                "sandclock_plugin_withheld_bytes_total",
-                "Bytes withheld",
-                plugin.withheld_bytes,
-            ),
-            (
-                "sandclock_plugin_breakers_total",
-                "Streams given up",
-                plugin.breakers_opened,
-            ),
+    if let Some(recorder) = &api.recorder {
+        let name = "sandclock_plugin_recordings_dropped_total";
+        let help = "Recordings of plugin calls dropped because the run log did not keep up";
+        page.counter(name, help, &[], recorder.dropped());
+    }
+    for counters in api.plugins.counters() {
+        plugin(&counters, page);
+    }
+}
+
+fn plugin(plugin: &PluginCounters, page: &mut Page) {
+    let name = ("plugin", plugin.plugin.as_str());
+    for call in &plugin.calls {
+        let labels = [
+            name,
+            ("hook", call.hook.as_str()),
+            ("outcome", call.outcome),
         ];
-        for (metric, help, value) in counters {
-            page.counter(metric, help, &[name], value);
-        }
+        page.counter(
+            "sandclock_plugin_calls_total",
+            "Calls by how they ended",
+            &labels,
+            call.count,
+        );
+    }
+    for (hook, time) in &plugin.call_time {
+        let labels = [name, ("hook", hook.as_str())];
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let help = "Time spent in calls, in microseconds";
+        page.counter(
+            "sandclock_plugin_call_microseconds_total",
+            help,
+            &labels,
+            micros,
+        );
+    }
+    let counters = [
+        (
+            "sandclock_plugin_edits_total",
+            "Stretches of output hidden",
+            plugin.edits,
+        ),
+        (
+            "sandclock_plugin_hidden_bytes_total",
+            "Bytes of output hidden",
+            plugin.hidden_bytes,
+        ),
+        (
+            "sandclock_plugin_withheld_bytes_total",
+            "Bytes withheld",
+            plugin.withheld_bytes,
+        ),
+        (
+            "sandclock_plugin_breakers_total",
+            "Streams given up",
+            plugin.breakers_opened,
+        ),
+        (
+            "sandclock_plugin_unrecorded_total",
+            "Calls too large, or with a known secret in them, to be recorded",
+            plugin.unrecorded,
+        ),
+    ];
+    for (metric, help, value) in counters {
+        page.counter(metric, help, &[name], value);
     }
 }
 

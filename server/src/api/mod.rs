@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod operate;
 pub mod plugins;
 pub mod problem;
+pub mod recordings;
 pub mod runs;
 pub mod schedule;
 pub mod stream;
@@ -38,6 +39,7 @@ use sandclock_hooks::PluginHost;
 use self::auth::{Role, Tokens};
 use self::problem::Problem;
 use crate::leader::Leads;
+use crate::recorder::RecordingQueue;
 use crate::rollout::Rollout;
 use crate::spool::Spool;
 
@@ -58,6 +60,8 @@ pub struct Api {
     pub plugins: Arc<PluginHost>,
     /// What keeps them as the fleet has them.
     pub rollout: Arc<Rollout>,
+    /// Where the plugins' calls are told, if they are.
+    pub recorder: Option<Arc<RecordingQueue>>,
     /// The worker in this process, if it has one.
     pub worker: Option<WorkerHandle>,
     /// Where output waits while the run log is away, if there is a worker and its run log is elsewhere.
@@ -106,10 +110,13 @@ pub fn router(api: Api) -> Router {
         .route("/runs", get(runs::list))
         .route("/runs/{id}", get(runs::get))
         .route("/runs/{id}/hooks", get(runs::hooks))
+        .route("/runs/{id}/recordings", get(recordings::of_run))
         .route("/runs/{id}/output", get(runs::output))
         .route("/runs/{id}/stream", get(stream::follow))
         .route("/workers", get(workers::list))
         .route("/plugins", get(plugins::list))
+        .route("/plugins/{id}/recordings", get(recordings::of_plugin))
+        .route("/plugins/{id}/modules/{sha256}", get(recordings::module))
         .route("/bindings", get(bindings::list))
         .route("/bindings/{id}", get(bindings::get))
         .route("/alerts", get(alerts::list))
@@ -140,6 +147,11 @@ pub fn router(api: Api) -> Router {
             axum::routing::put(plugins::push).delete(plugins::remove),
         )
         .route("/plugins/{id}/rollback", post(plugins::roll_back))
+        .route("/plugins/{id}/replay", post(recordings::replay_last))
+        .route(
+            "/plugins/{id}/shadow",
+            axum::routing::put(recordings::set_shadow).delete(recordings::end_shadow),
+        )
         .route(
             "/bindings/{id}",
             axum::routing::put(bindings::put).delete(bindings::delete),

@@ -47,6 +47,10 @@ pub struct PluginDto {
     pub serving: Option<String>,
     /// The version that served before.
     pub before: Option<String>,
+    /// The version that is asked beside it and decides nothing.
+    pub shadow: Option<String>,
+    /// Why this server does not ask it.
+    pub shadow_refused: Option<String>,
     /// All that were pushed, the last one first.
     pub releases: Vec<ReleaseDto>,
 }
@@ -87,11 +91,11 @@ pub async fn list(State(api): State<Api>) -> Result<Json<ListDto<PluginDto>>, Pr
     let mut items: Vec<_> = installed
         .map(|info| {
             let stored = stored.remove(&info.name);
-            dto(info, stored.as_ref())
+            dto(&api, info, stored.as_ref())
         })
         .collect();
     let others = stored.values();
-    items.extend(others.map(|plugin| not_here(plugin, api.rollout.refusal(&plugin.name))));
+    items.extend(others.map(|plugin| not_here(&api, plugin)));
     items.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Json(ListDto::new(items, None)))
 }
@@ -129,7 +133,7 @@ pub async fn push(
         let from = find(&api, &name).await?.serving;
         serve(&api, &name, from.as_deref(), Some(&release.version)).await?;
     }
-    Ok(Json(dto(info, Some(&find(&api, &name).await?))))
+    Ok(Json(dto(&api, info, Some(&find(&api, &name).await?))))
 }
 
 /// `POST /plugins/{name}/rollback`: lets serve again what served before.
@@ -187,7 +191,7 @@ pub async fn remove(
 }
 
 /// The plugin in the store.
-async fn find(api: &Api, name: &str) -> Result<StoredPlugin, Problem> {
+pub async fn find(api: &Api, name: &str) -> Result<StoredPlugin, Problem> {
     let plugins = api.records.plugins.list().await?;
     let found = plugins.into_iter().find(|plugin| plugin.name == name);
     found.ok_or_else(|| Problem::not_found(format!("no release of plugin {name} was pushed")))
@@ -221,9 +225,11 @@ fn refusal(name: &str, error: &InstallError) -> FieldError {
     }
 }
 
-fn dto(info: PluginInfo, stored: Option<&StoredPlugin>) -> PluginDto {
+fn dto(api: &Api, info: PluginInfo, stored: Option<&StoredPlugin>) -> PluginDto {
     let releases = stored.map_or(&[][..], |stored| &stored.releases);
     PluginDto {
+        shadow_refused: api.rollout.shadow_refusal(&info.name),
+        shadow: stored.and_then(|stored| stored.shadow.clone()),
         name: info.name,
         version: info.version,
         description: info.description,
@@ -248,7 +254,8 @@ fn dto(info: PluginInfo, stored: Option<&StoredPlugin>) -> PluginDto {
 }
 
 /// A plugin that is not in service here: nobody knows what it has until it is installed.
-fn not_here(stored: &StoredPlugin, refusal: Option<String>) -> PluginDto {
+fn not_here(api: &Api, stored: &StoredPlugin) -> PluginDto {
+    let refusal = api.rollout.refusal(&stored.name);
     let newest = stored.releases.first();
     PluginDto {
         name: stored.name.clone(),
@@ -269,6 +276,8 @@ fn not_here(stored: &StoredPlugin, refusal: Option<String>) -> PluginDto {
         last_failure: None,
         serving: stored.serving.clone(),
         before: stored.before.clone(),
+        shadow: stored.shadow.clone(),
+        shadow_refused: api.rollout.shadow_refusal(&stored.name),
         releases: stored.releases.iter().map(release_dto).collect(),
     }
 }

@@ -214,8 +214,10 @@ fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
         match &command {
             Command::Export(args) => return transfer::export(args, target).await,
             Command::Import(args) => return transfer::import(args, target).await,
-            Command::Plugin(plugin::PluginCommand::Author(command)) => {
-                return plugin::author(command, target.output).await;
+            Command::Plugin(command) => {
+                if let Some(done) = command.without_server(target.output).await {
+                    return done;
+                }
             }
             _ => {}
         }

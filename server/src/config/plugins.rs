@@ -1,4 +1,4 @@
-//! `[plugins]`: whose plugins this process takes.
+//! `[plugins]`: whose plugins this process takes, and what it keeps of their calls.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,25 @@ use serde::Deserialize;
 use crate::document::FieldError;
 
 /// `[plugins]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PluginSection {
+    /// Whether the run log keeps what plugins were asked and said; true unless told.
+    pub record_calls: bool,
     /// Only what a trusted key has signed is taken.
     pub require_signature: bool,
     /// Public keys of Ed25519 by the operator's names for them, as `sandclock plugin keygen` prints them.
     pub trusted_keys: BTreeMap<String, String>,
+}
+
+impl Default for PluginSection {
+    fn default() -> Self {
+        Self {
+            record_calls: true,
+            require_signature: false,
+            trusted_keys: BTreeMap::new(),
+        }
+    }
 }
 
 impl PluginSection {

@@ -24,9 +24,11 @@ use tokio::time::{sleep, timeout};
 mod bindings;
 mod kept;
 mod plugins;
+mod shadows;
 
 use self::bindings::Bindings;
 use self::plugins::Plugins;
+pub use self::plugins::standard_module;
 
 /// How often the stores are asked.
 const POLL: Duration = Duration::from_secs(2);
@@ -81,12 +83,15 @@ impl Rollout {
         Ok(())
     }
 
-    /// Follows the stores for ever.
+    /// Follows the stores for ever, and has those asked that are only asked.
     pub async fn run(&self) {
-        loop {
-            self.follow().await;
-            sleep(POLL).await;
-        }
+        let follow = async {
+            loop {
+                self.follow().await;
+                sleep(POLL).await;
+            }
+        };
+        tokio::join!(follow, self.host.ask_shadows());
     }
 
     /// Does now what the stores ask for. Plugins first: what is bound is there then.
@@ -108,6 +113,11 @@ impl Rollout {
     /// Why the release of the plugin that should serve does not, if that is so.
     pub fn refusal(&self, plugin: &str) -> Option<String> {
         self.plugins.refusal(plugin)
+    }
+
+    /// Why the release of the plugin that should be asked beside it is not, if that is so.
+    pub fn shadow_refusal(&self, plugin: &str) -> Option<String> {
+        self.plugins.shadow_refusal(plugin)
     }
 }
 

@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sandclock_core::backend::{PluginStore, Result, StoredPlugin};
+use sandclock_core::backend::{ModuleDigest, PluginStore, Result, StoredPlugin};
 use sandclock_core::error::WithSources;
 use sandclock_hooks::{Artifact, InstallError, PluginHost};
 use tokio::time::Instant;
 
 use super::kept::{Kept, Served};
+use super::shadows::Shadows;
 
 /// The plugins that come with the program, by name.
 const STANDARD: [(&str, &[u8]); 3] = [
@@ -41,6 +42,7 @@ pub(super) struct Plugins {
     store: Arc<dyn PluginStore>,
     host: Arc<PluginHost>,
     kept: Kept,
+    shadows: Shadows,
     state: Mutex<State>,
 }
 
@@ -77,6 +79,12 @@ impl State {
     }
 }
 
+/// The bytes of a standard plugin, if they have this digest.
+pub fn standard_module(name: &str, digest: &ModuleDigest) -> Option<Vec<u8>> {
+    let module = standard(name)?.bytes;
+    (ModuleDigest::of(&module) == *digest).then_some(module)
+}
+
 /// A standard plugin as an artifact.
 fn standard(name: &str) -> Option<Artifact> {
     let (name, bytes) = STANDARD.into_iter().find(|(known, _)| *known == name)?;
@@ -88,6 +96,7 @@ impl Plugins {
     /// With nothing installed yet. `folder` is for what shall be there at the next start.
     pub(super) fn new(store: Arc<dyn PluginStore>, host: Arc<PluginHost>, folder: PathBuf) -> Self {
         Self {
+            shadows: Shadows::new(Arc::clone(&store), Arc::clone(&host)),
             store,
             host,
             kept: Kept::new(folder),
@@ -124,6 +133,11 @@ impl Plugins {
         Some(refused.why.clone())
     }
 
+    /// Why the plugin's shadow is not asked, if that is so.
+    pub(super) fn shadow_refusal(&self, plugin: &str) -> Option<String> {
+        self.shadows.refusal(plugin)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -147,7 +161,7 @@ impl Plugins {
         let serves = |name: &String| serving.iter().any(|release| release.plugin == *name);
         self.state().refused.retain(|name, _| serves(name));
         self.remember(serving);
-        Ok(())
+        self.shadows.follow(&plugins).await
     }
 
     /// What is installed although no release of it shall serve.
@@ -262,8 +276,6 @@ impl Plugins {
 
 #[cfg(test)]
 mod tests {
-    use sandclock_core::backend::ModuleDigest;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]

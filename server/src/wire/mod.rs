@@ -21,6 +21,7 @@ use crate::deliver::Delivery;
 use crate::exec::{JobExecutor, Processes, Spawner, Surroundings, end_unsupervised};
 use crate::leader::{Chores, Leads};
 use crate::random::{self, SystemRandom};
+use crate::recorder::RecordingQueue;
 use crate::rollout::Rollout;
 use crate::spool::{Spool, SpoolConfig};
 
@@ -41,6 +42,8 @@ pub struct Parts {
     pub plugins: Arc<PluginHost>,
     /// What keeps them as the fleet has them.
     pub rollout: Arc<Rollout>,
+    /// Where their calls are told, if they are.
+    pub recorder: Option<Arc<RecordingQueue>>,
     /// Whether this process leads.
     leads: Leads,
     /// Where output waits for a run log that is away; `None` if the run log is a file of this process.
@@ -63,7 +66,12 @@ impl Parts {
         config: &Config,
         data: &Path,
     ) -> anyhow::Result<Self> {
-        let plugins = Arc::new(plugins::open(&config.plugins, secrets, data)?);
+        let section = &config.plugins;
+        let recordings = &stores.records.recordings;
+        let record = || Arc::new(RecordingQueue::new(Arc::clone(recordings)));
+        let recorder = section.record_calls.then(record);
+        let plugins = plugins::open(section, secrets, recorder.clone(), data)?;
+        let plugins = Arc::new(plugins);
         let store = Arc::clone(&stores.records.plugins);
         let docs = Arc::clone(&stores.coordination.docs);
         let rollout = Rollout::new(
@@ -77,6 +85,7 @@ impl Parts {
             stores,
             plugins,
             rollout: Arc::new(rollout),
+            recorder,
             leads: Leads::default(),
             spool: None,
         })
@@ -187,6 +196,7 @@ impl Parts {
             records: self.stores.records.clone(),
             plugins: Arc::clone(&self.plugins),
             rollout: Arc::clone(&self.rollout),
+            recorder: self.recorder.clone(),
             worker,
             spool: self.spool.clone(),
             clock: Arc::new(SystemClock),

@@ -9,6 +9,7 @@ use sandclock_hooks::{CompileCache, HooksConfig, KnownSecrets, PluginHost};
 
 use crate::clock::SystemClock;
 use crate::config::PluginSection;
+use crate::recorder::RecordingQueue;
 use crate::{private_file, random};
 
 /// The folder of modules and of what served, below the data folder.
@@ -20,16 +21,18 @@ const COMPILED: &str = "plugins/compiled";
 /// The file of the key that compiled plugins are told by. It is not beside them.
 const KEY: &str = "plugin-cache.key";
 
-/// Opens the host. Without a cache it works as well and starts later.
+/// Opens the host, whose calls are told to `recorder`. Without a cache it works as well and starts later.
 ///
 /// # Errors
 /// If this machine cannot run plugins.
 pub(super) fn open(
     section: &PluginSection,
     secrets: KnownSecrets,
+    recorder: Option<Arc<RecordingQueue>>,
     data: &Path,
 ) -> anyhow::Result<PluginHost> {
     let mut config = HooksConfig::new(secrets, Arc::new(SystemClock));
+    config.recorder = recorder.map(|recorder| recorder as _);
     config.trust = section.trust()?;
     match cache(data) {
         Ok(cache) => config.cache = Some(cache),

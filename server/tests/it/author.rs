@@ -16,7 +16,7 @@ use crate::product::{PROGRAM, Product};
 
 /// An empty place for the plugins of a test. What cargo makes of all of them is kept in one folder, so that the SDK's
 /// dependencies are compiled once.
-fn empty(test: &str) -> PathBuf {
+pub(crate) fn empty(test: &str) -> PathBuf {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join("author")
         .join(test);
@@ -119,15 +119,18 @@ fn follow_the_tutorial(place: &Path, product: &Product) -> PathBuf {
 }
 
 /// Makes a new plugin and builds it.
-fn built(place: &Path, name: &str, hook: &str) -> PathBuf {
+pub(crate) fn new_and_built(place: &Path, name: &str, hook: &str) -> PathBuf {
     out(&author(
         place,
         &["new", name, "--lang", "rust", "--hook", hook],
     ));
-    let folder = place.join(name);
+    build_again(place, name);
+    place.join(name)
+}
+
+pub(crate) fn build_again(place: &Path, name: &str) {
     let said = out(&author(place, &["build", name]));
     assert!(said.contains("sha256"), "{said}");
-    folder
 }
 
 /// What the tools say of the built redactor, twice the same.
@@ -222,7 +225,7 @@ fn every_template_builds_and_its_own_tests_pass() {
         ("redaction", "hides"),
         ("alert", "tells"),
     ] {
-        let folder = built(&place, name, hook);
+        let folder = new_and_built(&place, name, hook);
         let mut cases = 3;
         for (at, (_, case)) in documented_cases()
             .iter()
@@ -247,7 +250,7 @@ fn every_template_builds_and_its_own_tests_pass() {
         assert!(said.contains("test result: ok. 1 passed"), "{said}");
     }
     let folder = place.join("limits");
-    let elsewhere = built(&empty("templates-elsewhere"), "limits", "timeout");
+    let elsewhere = new_and_built(&empty("templates-elsewhere"), "limits", "timeout");
     let module = |folder: &Path| fs::read(folder.join("limits.wasm")).unwrap();
     assert!(
         module(&folder) == module(&elsewhere),
@@ -278,7 +281,7 @@ fn every_template_builds_and_its_own_tests_pass() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_takes_too_long_fails_its_case_and_is_red_in_its_bench() {
     let place = empty("slow");
-    let folder = built(&place, "slow", "timeout");
+    let folder = new_and_built(&place, "slow", "timeout");
     let source = folder.join("src/lib.rs");
     let text = fs::read_to_string(&source).unwrap();
     let spin = "for turn in 0..50_000_000_u32 { core::hint::black_box(turn); }";

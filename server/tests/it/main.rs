@@ -49,6 +49,8 @@ mod readme;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod rollout;
 #[cfg(test)]
 mod run_log_away;
@@ -64,6 +66,8 @@ mod spool;
 mod stores;
 #[cfg(test)]
 mod storm;
+#[cfg(test)]
+mod swaps;
 #[cfg(test)]
 mod transfer;
 #[cfg(test)]

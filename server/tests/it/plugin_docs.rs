@@ -10,14 +10,20 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::product::{PROGRAM, Product};
+use crate::fleet::PATIENCE;
+use crate::product::{PROGRAM, Product, wait_for};
 
 /// The first block of commands below this heading.
 fn block(heading: &str) -> &'static str {
+    blocks(heading).next().expect("a block")
+}
+
+/// All blocks of commands below this heading, and those of the sections after it.
+fn blocks(heading: &str) -> impl Iterator<Item = &'static str> {
     let document = include_str!("../../../docs/plugins.md");
     let (_, section) = document.split_once(heading).expect(heading);
-    let (_, rest) = section.split_once("```sh\n").expect("a block");
-    rest.split("```").next().unwrap()
+    let blocks = section.split("```sh\n").skip(1);
+    blocks.map(|rest| rest.split("```").next().unwrap())
 }
 
 /// Types the commands into a shell; answers what they print.
@@ -53,6 +59,23 @@ async fn what_it_tells_operators_works() {
     let said = typed(block("\n### Signatures\n"), home.path(), &product);
     assert!(said.contains("[plugins.trusted_keys]"), "{said}");
     assert!(said.contains("signed pager.wasm as "), "{said}");
+    let job = serde_json::json!({
+        "command": "false", "hooks": [{ "plugin": "pager", "config": { "target": "log" } }],
+    });
+    product.put_job("fails", &job).await;
+    let run = product.run_job("fails").await;
+    let recordings = format!("/runs/{}/recordings", run["id"].as_str().unwrap());
+    wait_for("the call is recorded", PATIENCE, async || {
+        let list = product.get(&recordings).await;
+        !list["items"].as_array().unwrap().is_empty()
+    })
+    .await;
+    let mut commands = blocks("\n## Trying a change on real runs\n");
+    let said = typed(commands.next().unwrap(), home.path(), &product);
+    let held = said.matches("1 the same, 0 different, 0 skipped\n").count();
+    assert_eq!(held, 2, "{said}");
+    let said = typed(commands.next().unwrap(), home.path(), &product);
+    assert!(said.ends_with("no shadow of pager\n"), "{said}");
     let said = typed(block("\n## For many jobs\n"), home.path(), &product);
     assert!(said.starts_with("bound timeout-ladder to 0 jobs"), "{said}");
     assert!(said.ends_with("unbound timeout-ladder\n"), "{said}");

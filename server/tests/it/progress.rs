@@ -59,6 +59,7 @@ impl Stage {
         let hooks = HooksConfig::new(KnownSecrets::new(), Arc::new(SystemClock));
         let plugins = Arc::new(PluginHost::new(hooks).unwrap());
         let router = api::router(Api {
+            recorder: None,
             rollout: Arc::new(Rollout::new(
                 Arc::clone(&records.plugins),
                 Arc::clone(&coordination.docs),

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::binding::{self, BindArgs};
 use super::project;
+use super::replay::{self, DiffArgs};
 use crate::cli::client::{Client, query, segment};
 use crate::cli::table::{self, age, rows, text};
 use crate::cli::{Output, Told};
@@ -56,6 +57,21 @@ pub(in crate::cli) enum FleetCommand {
         /// The plugin's name
         name: String,
     },
+    /// Ask a release beside the one that serves; its answers decide nothing
+    ///
+    /// sandclock plugin diff shows where it said something else.
+    Shadow {
+        /// The plugin's name
+        name: String,
+        /// The release, pushed with --no-serve
+        #[arg(required_unless_present = "off", conflicts_with = "off")]
+        version: Option<String>,
+        /// Ask none any more
+        #[arg(long)]
+        off: bool,
+    },
+    /// Show where the shadow of a plugin said something else than it
+    Diff(DiffArgs),
     /// Take a plugin out of service and forget its releases
     Rm {
         /// The plugin's name
@@ -109,6 +125,20 @@ pub(super) async fn main(
             say(output, &name, None, "rolled back");
             Ok(())
         }
+        FleetCommand::Shadow { name, version, .. } => {
+            let path = format!("/plugins/{}/shadow", segment(&name));
+            let (method, outcome) = match &version {
+                Some(_) => (Method::PUT, "shadowing"),
+                None => (Method::DELETE, "no shadow of"),
+            };
+            let members = query(&[("version", version.clone())]);
+            client
+                .call(method, &format!("{path}{members}"), None)
+                .await?;
+            say(output, &name, version.as_deref(), outcome);
+            Ok(())
+        }
+        FleetCommand::Diff(args) => replay::diff(&args, client, output).await,
         FleetCommand::Rm { name, version } => {
             let members = query(&[("version", version.clone())]);
             let path = format!("/plugins/{}{members}", segment(&name));
@@ -164,9 +194,10 @@ fn print_plugins(plugins: &Value) {
 fn print_releases(plugin: &Value) {
     let row = |release: &Value| {
         let is = |member: &str| plugin[member] == release["version"];
-        let state = match (is("serving"), is("before")) {
-            (true, _) => "serves",
-            (_, true) => "served before",
+        let state = match (is("serving"), is("shadow"), is("before")) {
+            (true, ..) => "serves",
+            (_, true, _) => "is asked, decides nothing",
+            (.., true) => "served before",
             _ => "",
         };
         vec![

@@ -7,6 +7,7 @@ mod check;
 mod fleet;
 mod new;
 mod project;
+mod replay;
 mod rust;
 mod sign;
 mod templates;
@@ -25,6 +26,12 @@ pub(super) enum PluginCommand {
     Author(AuthorCommand),
     #[command(flatten)]
     Fleet(fleet::FleetCommand),
+    /// Ask again what plugins were asked in real runs, and compare
+    ///
+    /// An answer that is another one is told, and the command fails. Of output
+    /// that passed a redactor nothing is recorded that could be asked again.
+    #[command(verbatim_doc_comment)]
+    Replay(replay::ReplayArgs),
 }
 
 /// What needs no server.
@@ -60,7 +67,7 @@ pub(super) enum AuthorCommand {
 ///
 /// # Errors
 /// What it was asked for failed.
-pub(super) async fn author(command: &AuthorCommand, output: Output) -> anyhow::Result<()> {
+async fn author(command: &AuthorCommand, output: Output) -> anyhow::Result<()> {
     match command {
         AuthorCommand::New(args) => new::run(args, output),
         AuthorCommand::Build(args) => build::run(args, output).await,
@@ -69,6 +76,19 @@ pub(super) async fn author(command: &AuthorCommand, output: Output) -> anyhow::R
         AuthorCommand::Sign(args) => sign::run(args, output),
         AuthorCommand::Test(args) => test::run(args, output).await,
         AuthorCommand::Bench(args) => bench::run(args, output).await,
+    }
+}
+
+impl PluginCommand {
+    /// Runs it, if it needs no server.
+    pub(super) async fn without_server(&self, output: Output) -> Option<anyhow::Result<()>> {
+        match self {
+            Self::Author(command) => Some(author(command, output).await),
+            Self::Replay(args) if args.needs_no_server() => {
+                Some(replay::run(args, None, output).await)
+            }
+            Self::Fleet(_) | Self::Replay(_) => None,
+        }
     }
 }
 
@@ -84,5 +104,6 @@ pub(super) async fn main(
     match command {
         PluginCommand::Author(command) => author(&command, output).await,
         PluginCommand::Fleet(command) => fleet::main(command, client, output).await,
+        PluginCommand::Replay(args) => replay::run(&args, Some(client), output).await,
     }
 }

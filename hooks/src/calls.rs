@@ -1,0 +1,166 @@
+//! What a run's plugins are asked before, during and after it, and in which order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sandclock_core::backend::DoneRecord;
+use sandclock_core::binding::hooks_of;
+use sandclock_core::ports::{AlertDraft, Channel, History, Hooks, Redactor, RunPolicy};
+use sandclock_core::run::RunContext;
+
+use crate::instance::Scope;
+use crate::plugin::{Hook, OnAlertFailure, Plugin};
+use crate::recording::{self, Call, Question};
+use crate::redaction::{PluginStage, Staged, Stream, StreamRedactor};
+use crate::registry::with_hook;
+use crate::subject::RunSpec;
+use crate::timeout::Refining;
+use crate::{PluginHost, alerts};
+
+impl PluginHost {
+    /// Who is asked beside the plugin of this name; nobody if nobody would be told.
+    fn shadow_of(&self, plugin: &str, hook: Hook) -> Option<Arc<Plugin>> {
+        self.config.recorder.as_ref()?;
+        self.registry.shadow_of(plugin, hook)
+    }
+
+    /// Records a call, and what a shadow says to the same question.
+    fn keep(&self, call: Call) {
+        let shadow = self.shadow_of(&call.plugin.name, call.question.hook());
+        self.journal.keep(call, shadow);
+    }
+}
+
+#[async_trait]
+impl Hooks for PluginHost {
+    async fn before_run(
+        &self,
+        run: &RunContext,
+        history: &History,
+        default_limit: Option<Duration>,
+    ) -> RunPolicy {
+        let mut refining = Refining::new(run, default_limit, self.config.bounds);
+        let bindings = self.bindings();
+        for (place, binding) in hooks_of(&run.job, &bindings).into_iter().enumerate() {
+            match with_hook(&self.registry, &binding.plugin, Hook::TimeoutPolicy) {
+                Ok(Some(plugin)) => {
+                    let config = Arc::new(binding.config.clone());
+                    let spec = RunSpec::running(run, self.config.clock.now());
+                    let scope = Scope::of(Arc::clone(&config), &spec);
+                    let asked = refining.ask(&plugin, scope, &spec, history).await;
+                    let (question, answer) = asked;
+                    let call = Call {
+                        plugin,
+                        place,
+                        run: spec,
+                        config,
+                        question,
+                        answer,
+                    };
+                    self.keep(call);
+                }
+                Ok(None) => {}
+                Err(failure) => refining.cannot_ask(&binding.plugin, &failure),
+            }
+        }
+        refining.done()
+    }
+
+    async fn redactor(&self, run: &RunContext, channel: Channel) -> Box<dyn Redactor> {
+        let mutation = self.config.mutation();
+        let mut stages = Vec::new();
+        let bindings = self.bindings();
+        for (place, binding) in hooks_of(&run.job, &bindings).into_iter().enumerate() {
+            let hook = Hook::OutputRedaction;
+            let found = with_hook(&self.registry, &binding.plugin, hook);
+            let plugin = match found {
+                Ok(Some(plugin)) => Some(plugin),
+                Ok(None) => continue,
+                // It may be the one that hides something: withheld, rather than shown.
+                Err(_) => None,
+            };
+            let run = RunSpec::running(run, self.config.clock.now());
+            let config = Arc::new(binding.config.clone());
+            let stream = Arc::new(Stream {
+                scope: Scope::of_stream(config, &run),
+                run,
+                channel,
+                mutation,
+            });
+            let stage = |plugin: Option<&Arc<Plugin>>| {
+                let keep = Arc::clone(&self.kept).try_acquire_owned().ok();
+                let stream = Arc::clone(&stream);
+                PluginStage::new(&binding.plugin, plugin.cloned(), stream, keep)
+            };
+            let shadow = self.shadow_of(&binding.plugin, hook);
+            let shadow = shadow.map(|shadow| {
+                let beside = stage(Some(&shadow));
+                (shadow, beside)
+            });
+            stages.push(Staged {
+                place,
+                stage: stage(plugin.as_ref()),
+                shadow,
+            });
+        }
+        let journal = self.journal.clone();
+        let secrets = &self.config.secrets;
+        Box::new(StreamRedactor::new(secrets, stages, journal, mutation))
+    }
+
+    async fn after_run(&self, done: &DoneRecord, tail: &Bytes) -> Vec<AlertDraft> {
+        let Some(pinned) = &done.pinned else {
+            return Vec::new();
+        };
+        let secrets = &self.config.secrets;
+        let run = RunSpec::ended(done, &pinned.job, self.config.clock.now());
+        let end = alerts::end_of(secrets, done, tail);
+        let mut drafts = Vec::new();
+        let bindings = self.bindings();
+        let hooks = hooks_of(&pinned.job, &bindings);
+        for (index, binding) in (0..).zip(&hooks) {
+            let (answer, wanted) = match with_hook(&self.registry, &binding.plugin, Hook::RunEnd) {
+                Ok(None) => continue,
+                Ok(Some(plugin)) => {
+                    let wanted = plugin.policy.run_end == OnAlertFailure::PlainAlert;
+                    let config = Arc::new(binding.config.clone());
+                    let scope = Scope::of(Arc::clone(&config), &run);
+                    let said = alerts::drafts(&plugin, &scope, &run, &end).await;
+                    let call = Call {
+                        plugin,
+                        place: index as usize,
+                        run: run.clone(),
+                        config,
+                        question: Question::RunEnd { end: end.clone() },
+                        answer: recording::messages(&said),
+                    };
+                    self.keep(call);
+                    (said, wanted)
+                }
+                Err(failure) => (Err(failure), true),
+            };
+            match answer {
+                Ok(of_plugin) => {
+                    let earlier = hooks.iter().take(index as usize);
+                    let same = earlier.filter(|hook| hook.plugin == binding.plugin);
+                    let before = alerts::places(same.count());
+                    drafts.extend(of_plugin.into_iter().map(|draft| AlertDraft {
+                        index: before + draft.index,
+                        ..draft
+                    }));
+                }
+                Err(failure) if wanted => {
+                    let to = (self.config.default_target.as_str(), index);
+                    let plugin = &binding.plugin;
+                    drafts.extend(alerts::plain_alert(
+                        secrets, done, &end, plugin, &failure, to,
+                    ));
+                }
+                Err(_) => {}
+            }
+        }
+        drafts
+    }
+}
