@@ -29,7 +29,7 @@ fn shared_target() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("author/target")
 }
 
-fn command(program: &str, folder: &Path, args: &[&str]) -> Command {
+pub(crate) fn command(program: &str, folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command
         .args(args)
@@ -50,18 +50,18 @@ fn author(folder: &Path, args: &[&str]) -> Output {
     command(PROGRAM, folder, &args).output().unwrap()
 }
 
-fn out(output: &Output) -> String {
+pub(crate) fn out(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 /// What a command says that fails.
-fn refused(output: &Output) -> String {
+pub(crate) fn refused(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-fn json_of(output: &Output) -> Value {
+pub(crate) fn json_of(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 

@@ -7,6 +7,8 @@ mod api;
 #[cfg(test)]
 mod author;
 #[cfg(test)]
+mod author_languages;
+#[cfg(test)]
 mod bindings;
 #[cfg(test)]
 mod broken;

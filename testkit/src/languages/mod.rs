@@ -95,12 +95,33 @@ fn recipe(readme: &str) -> String {
     reason = "compilers are programs, found on the path"
 )]
 fn run(recipe: &str, place: &Path) {
+    let mut shell = Command::new("sh");
+    let output = with_toolchains(&mut shell)
+        .args(["-euc", recipe])
+        .current_dir(place)
+        .output()
+        .expect("a shell");
+    assert!(
+        output.status.success(),
+        "{recipe}fails; if a toolchain is missing, get it with: {GET}\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// Lets a command find the toolchains, which fetch nothing.
+///
+/// # Panics
+/// If they are not installed, with the command that installs them.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "compilers are programs, found on the path"
+)]
+pub fn with_toolchains(command: &mut Command) -> &mut Command {
     let tools = tools();
     let path = std::env::var("PATH").unwrap_or_default();
     let (bin, npm) = (tools.join("bin"), tools.join("node_modules/.bin"));
-    let output = Command::new("sh")
-        .args(["-euc", recipe])
-        .current_dir(place)
+    command
         .env(
             "PATH",
             format!("{}:{}:{path}", bin.display(), npm.display()),
@@ -110,14 +131,6 @@ fn run(recipe: &str, place: &Path) {
         .env("GOPROXY", "off")
         .env("GOTOOLCHAIN", "local")
         .env("GOFLAGS", "-mod=vendor")
-        .output()
-        .expect("a shell");
-    assert!(
-        output.status.success(),
-        "{recipe}fails; if a toolchain is missing, get it with: {GET}\n{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
 }
 
 /// Where the toolchains are. Tests lie below the target directory, and so do they.

@@ -10,7 +10,7 @@ use sandclock_hooks::{Artifact, PluginInfo};
 use serde_json::json;
 
 use super::project::Project;
-use super::{check, rust};
+use super::{check, javascript, rust};
 use crate::cli::table::{self, size};
 use crate::cli::{Output, Told};
 
@@ -41,13 +41,26 @@ pub(super) async fn run(args: &BuildArgs, output: Output) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// The module that the folder's own tools make. Another language is told by another file of its tools.
+/// Builds what is in a folder, and says where the module or component is.
+type Compile = fn(&Path) -> anyhow::Result<PathBuf>;
+
+/// The languages, each by a file that its sources have and those of no other.
+const LANGUAGES: [(&str, Compile); 2] = [
+    ("Cargo.toml", rust::compile),
+    ("package.json", javascript::compile),
+];
+
+/// What the folder's own tools make.
 fn compile(folder: &Path) -> anyhow::Result<PathBuf> {
-    if folder.join("Cargo.toml").exists() {
-        return rust::compile(folder);
+    let found = LANGUAGES
+        .iter()
+        .find(|(file, _)| folder.join(file).exists());
+    if let Some((_, compile)) = found {
+        return compile(folder);
     }
+    let files = LANGUAGES.map(|(file, _)| file).join(", ");
     let told = format!(
-        "{} holds no sources that can be built: Cargo.toml is looked for",
+        "{} holds no sources that can be built: {files} are looked for",
         folder.display()
     );
     Err(Told(told).into())

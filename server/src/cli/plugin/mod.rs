@@ -5,6 +5,7 @@ mod binding;
 mod build;
 mod check;
 mod fleet;
+mod javascript;
 mod new;
 mod project;
 mod replay;
@@ -12,6 +13,7 @@ mod rust;
 mod sign;
 mod templates;
 mod test;
+mod tool;
 mod vendor;
 
 use clap::Subcommand;
@@ -41,7 +43,8 @@ pub(super) enum AuthorCommand {
     New(new::NewArgs),
     /// Make the one file of a plugin, with its manifest inside
     ///
-    /// Drives the tools of its language: cargo, for a folder with a Cargo.toml.
+    /// Drives the tools of its language: cargo for a folder with a Cargo.toml, componentize-qjs for one with a
+    /// package.json.
     Build(build::BuildArgs),
     /// Say what a file is, what it may do, and whether it installs
     Check(check::CheckArgs),

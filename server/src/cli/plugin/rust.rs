@@ -1,17 +1,27 @@
 //! Rust's tools, as a build drives them.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::Context as _;
 use serde_json::Value;
 
+use super::tool::Tool;
 use crate::cli::Told;
 use crate::config::Environment;
 
 /// What plugins are compiled for: no files, no sockets, no environment.
 const TARGET: &str = "wasm32-unknown-unknown";
+
+const RUSTUP: &str = "https://rustup.rs installs it";
+const CARGO: Tool = Tool {
+    program: "cargo",
+    remedy: RUSTUP,
+};
+const RUSTC: Tool = Tool {
+    program: "rustc",
+    remedy: RUSTUP,
+};
 
 /// Compiles the crate in `folder` and says where its module is. What the compiler says goes to standard error.
 ///
@@ -20,7 +30,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 pub(super) fn compile(folder: &Path) -> anyhow::Result<PathBuf> {
     let flags = without_places(&sysroot(folder)?);
     let format = "--message-format=json-render-diagnostics";
-    let mut cargo = program("cargo", folder);
+    let mut cargo = CARGO.in_folder(folder);
     cargo.args([
         "build",
         "--release",
@@ -30,7 +40,7 @@ pub(super) fn compile(folder: &Path) -> anyhow::Result<PathBuf> {
         "--config",
         &flags,
     ]);
-    let built = output(cargo.stderr(Stdio::inherit()), "cargo")?;
+    let built = CARGO.output(cargo.stderr(Stdio::inherit()))?;
     if !built.status.success() {
         let told = format!("cargo cannot build {}: it says above why", folder.display());
         return Err(Told(told).into());
@@ -48,7 +58,7 @@ fn sysroot(folder: &Path) -> anyhow::Result<PathBuf> {
         "--target",
         TARGET,
     ];
-    let found = output(program("rustc", folder).args(print), "rustc")?;
+    let found = RUSTC.output(RUSTC.in_folder(folder).args(print))?;
     let printed = String::from_utf8_lossy(&found.stdout);
     if let [sysroot, libraries] = printed.lines().collect::<Vec<_>>().as_slice()
         && found.status.success()
@@ -91,24 +101,4 @@ fn module(messages: &str) -> anyhow::Result<PathBuf> {
     let told =
         || Told("no wasm module: Cargo.toml needs [lib] with crate-type = [\"cdylib\"]".to_owned());
     Ok(modules.last().ok_or_else(told)?)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "an author's compiler is no job: it runs here, on the author's terminal"
-)]
-fn program(name: &str, folder: &Path) -> Command {
-    let mut command = Command::new(name);
-    command.current_dir(folder).stdin(Stdio::null());
-    command
-}
-
-fn output(command: &mut Command, name: &str) -> anyhow::Result<std::process::Output> {
-    command.output().map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Told(format!(
-            "{name} is not installed: https://rustup.rs installs it"
-        ))
-        .into(),
-        _ => anyhow::Error::from(error).context(format!("start {name}")),
-    })
 }

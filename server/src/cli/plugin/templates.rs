@@ -11,6 +11,8 @@ use super::vendor;
 pub(super) enum Language {
     /// Rust, for wasm32-unknown-unknown.
     Rust,
+    /// `JavaScript`, on `QuickJS`.
+    Js,
 }
 
 /// What a new plugin is for.
@@ -35,18 +37,53 @@ pub(super) fn files(
 ) -> anyhow::Result<Vec<(String, String)>> {
     let own = match language {
         Language::Rust => rust(kind),
+        Language::Js => js(kind),
     };
     let filled = |(path, text): &File| {
         let text = text
-            .replace("{{name}}", name)
-            .replace("{{sdk features}}", features(kind));
+            .replace("{{tools}}", tools(language))
+            .replace("{{world}}", world(kind))
+            .replace("{{sdk features}}", features(kind))
+            .replace("{{name}}", name);
         ((*path).to_owned(), text)
     };
-    let mut files: Vec<_> = cases(kind).iter().chain(own).map(filled).collect();
+    let all = cases(kind).iter().chain(&CI).chain(own);
+    let mut files: Vec<_> = all.map(filled).collect();
     match language {
         Language::Rust => files.extend(vendor::files()?),
+        Language::Js => files.extend(CONTRACT.iter().map(filled)),
     }
     Ok(files)
+}
+
+/// How every plugin is built and tested elsewhere.
+const CI: [File; 1] = [(
+    ".github/workflows/plugin.yml",
+    include_str!("templates/ci.yml"),
+)];
+
+/// What a plugin without an SDK implements.
+const CONTRACT: [File; 2] = [
+    ("wit/plugin.wit", vendor::CONTRACT),
+    ("wit/world.wit", include_str!("templates/world.wit")),
+];
+
+/// The steps that install a language's tools, and run its own tests if it has any.
+fn tools(language: Language) -> &'static str {
+    match language {
+        Language::Rust => {
+            "      - run: rustup target add wasm32-unknown-unknown\n      - run: cargo test"
+        }
+        Language::Js => "      - run: npm install",
+    }
+}
+
+fn world(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Timeout => "timeout-plugin",
+        Kind::Redaction => "redaction-plugin",
+        Kind::Alert => "alert-plugin",
+    }
 }
 
 /// What a plugin needs of the Rust SDK: only redaction brings an automaton engine along.
@@ -121,10 +158,6 @@ macro_rules! rust {
             ),
             ("README.md", include_str!("templates/rust/README.md")),
             (".gitignore", include_str!("templates/rust/gitignore")),
-            (
-                ".github/workflows/plugin.yml",
-                include_str!("templates/rust/ci.yml"),
-            ),
         ]
     };
 }
@@ -134,5 +167,24 @@ fn rust(kind: Kind) -> &'static [File] {
         Kind::Timeout => rust!("timeout.rs"),
         Kind::Redaction => rust!("redaction.rs"),
         Kind::Alert => rust!("alert.rs"),
+    }
+}
+
+macro_rules! js {
+    ($source:literal) => {
+        &[
+            ("package.json", include_str!("templates/js/package.json")),
+            ("plugin.js", include_str!(concat!("templates/js/", $source))),
+            ("README.md", include_str!("templates/js/README.md")),
+            (".gitignore", include_str!("templates/js/gitignore")),
+        ]
+    };
+}
+
+fn js(kind: Kind) -> &'static [File] {
+    match kind {
+        Kind::Timeout => js!("timeout.js"),
+        Kind::Redaction => js!("redaction.js"),
+        Kind::Alert => js!("alert.js"),
     }
 }

@@ -42,6 +42,8 @@ const SDK: &[(&str, &str)] = sdk![
     "src/timeout.rs",
     "wit/plugin.wit",
 ];
+/// The contract, for languages without an SDK.
+pub(super) const CONTRACT: &str = include_str!("../../../../plugins-sdk/wit/plugin.wit");
 const MANIFEST: &str = include_str!("../../../../plugins-sdk/Cargo.toml");
 const WORKSPACE: &str = include_str!("../../../../Cargo.toml");
 const LOCK: &str = include_str!("../../../../examples/plugins/Cargo.lock");
