@@ -63,6 +63,11 @@ fn javascript_from_an_empty_folder_to_cases_that_hold() {
 }
 
 #[test]
+fn python_from_an_empty_folder_to_cases_that_hold() {
+    built_and_tested("python", &["timeout", "redaction", "alert"]);
+}
+
+#[test]
 fn javascript_that_cannot_be_built_is_told_where_and_why() {
     let place = empty("javascript-refusals");
     out(&author(
@@ -106,5 +111,8 @@ fn without_tools(lang: &str) -> String {
 fn a_missing_tool_of_a_language_is_told_with_what_mends_it() {
     let told = without_tools("js");
     let expected = "componentize-qjs is not installed: npm install in the plugin's folder";
+    assert!(told.contains(expected), "{told}");
+    let told = without_tools("python");
+    let expected = "componentize-py is not installed: pip install -r requirements.txt in the";
     assert!(told.contains(expected), "{told}");
 }

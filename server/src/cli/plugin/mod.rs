@@ -9,6 +9,7 @@ mod javascript;
 mod new;
 mod project;
 mod replay;
+mod python;
 mod rust;
 mod sign;
 mod templates;
@@ -44,7 +45,7 @@ pub(super) enum AuthorCommand {
     /// Make the one file of a plugin, with its manifest inside
     ///
     /// Drives the tools of its language: cargo for a folder with a Cargo.toml, componentize-qjs for one with a
-    /// package.json.
+    /// package.json, componentize-py for one with a plugin.py.
     Build(build::BuildArgs),
     /// Say what a file is, what it may do, and whether it installs
     Check(check::CheckArgs),

@@ -12,7 +12,11 @@ pub(super) enum Language {
     /// Rust, for wasm32-unknown-unknown.
     Rust,
     /// `JavaScript`, on `QuickJS`.
+    #[value(help = "JavaScript, on QuickJS")]
     Js,
+    /// Python, on `CPython`.
+    #[value(help = "Python, on CPython")]
+    Python,
 }
 
 /// What a new plugin is for.
@@ -38,12 +42,15 @@ pub(super) fn files(
     let own = match language {
         Language::Rust => rust(kind),
         Language::Js => js(kind),
+        Language::Python => python(kind),
     };
     let filled = |(path, text): &File| {
         let text = text
             .replace("{{tools}}", tools(language))
             .replace("{{world}}", world(kind))
             .replace("{{sdk features}}", features(kind))
+            .replace("{{memory}}", memory(language))
+            .replace("{{cpu-ms}}", cpu_ms(language))
             .replace("{{name}}", name);
         ((*path).to_owned(), text)
     };
@@ -51,7 +58,7 @@ pub(super) fn files(
     let mut files: Vec<_> = all.map(filled).collect();
     match language {
         Language::Rust => files.extend(vendor::files()?),
-        Language::Js => files.extend(CONTRACT.iter().map(filled)),
+        Language::Js | Language::Python => files.extend(CONTRACT.iter().map(filled)),
     }
     Ok(files)
 }
@@ -68,6 +75,22 @@ const CONTRACT: [File; 2] = [
     ("wit/world.wit", include_str!("templates/world.wit")),
 ];
 
+/// What is enough for a template.
+fn memory(language: Language) -> &'static str {
+    match language {
+        Language::Rust | Language::Js => "16MiB",
+        Language::Python => "64MiB",
+    }
+}
+
+/// What is enough for a limit, in milliseconds; for Python's engine, which is slow to start, all that operators allow by default.
+fn cpu_ms(language: Language) -> &'static str {
+    match language {
+        Language::Rust | Language::Js => "10",
+        Language::Python => "25",
+    }
+}
+
 /// The steps that install a language's tools, and run its own tests if it has any.
 fn tools(language: Language) -> &'static str {
     match language {
@@ -75,6 +98,10 @@ fn tools(language: Language) -> &'static str {
             "      - run: rustup target add wasm32-unknown-unknown\n      - run: cargo test"
         }
         Language::Js => "      - run: npm install",
+        Language::Python => concat!(
+            "      - uses: actions/setup-python@v6\n        with:\n          python-version: \"3.13\"\n",
+            "      - run: pip install -r requirements.txt"
+        ),
     }
 }
 
@@ -186,5 +213,30 @@ fn js(kind: Kind) -> &'static [File] {
         Kind::Timeout => js!("timeout.js"),
         Kind::Redaction => js!("redaction.js"),
         Kind::Alert => js!("alert.js"),
+    }
+}
+
+macro_rules! python {
+    ($source:literal) => {
+        &[
+            (
+                "requirements.txt",
+                include_str!("../../../../examples/plugins/languages/python/requirements.txt"),
+            ),
+            (
+                "plugin.py",
+                include_str!(concat!("templates/python/", $source)),
+            ),
+            ("README.md", include_str!("templates/python/README.md")),
+            (".gitignore", include_str!("templates/python/gitignore")),
+        ]
+    };
+}
+
+fn python(kind: Kind) -> &'static [File] {
+    match kind {
+        Kind::Timeout => python!("timeout.py"),
+        Kind::Redaction => python!("redaction.py"),
+        Kind::Alert => python!("alert.py"),
     }
 }
