@@ -481,7 +481,9 @@ fn a_missing_tool_is_told_with_what_mends_it() {
     };
     let told = refused(&build());
     assert!(
-        told.contains("rustc is not installed: https://rustup.rs"),
+        told.contains(
+            "rustc is not installed: there is none on the PATH; https://rustup.rs installs it"
+        ),
         "{told}"
     );
     // A compiler without the target's libraries.
@@ -495,7 +497,9 @@ fn a_missing_tool_is_told_with_what_mends_it() {
     fs::write(&rustc, "#!/bin/sh\necho /\necho /\n").unwrap();
     let told = refused(&build());
     assert!(
-        told.contains("cargo is not installed: https://rustup.rs"),
+        told.contains(
+            "cargo is not installed: there is none on the PATH; https://rustup.rs installs it"
+        ),
         "{told}"
     );
 }

@@ -46,8 +46,8 @@ type Compile = fn(&Path) -> anyhow::Result<PathBuf>;
 
 /// The languages, each by a file that its sources have and those of no other.
 const LANGUAGES: [(&str, Compile); 3] = [
-    ("Cargo.toml", rust::compile),
-    ("package.json", javascript::compile),
+    (rust::MANIFEST, rust::compile),
+    (javascript::PACKAGE, javascript::compile),
     (python::SOURCE, python::compile),
 ];
 

@@ -1,19 +1,20 @@
 //! JavaScript's tool, as a build drives it: componentize-qjs, which puts the source into an engine, `QuickJS`.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-use serde_json::Value;
-
 use super::tool::{self, Tool};
-use crate::cli::Told;
+use crate::cli::file::Written;
+use crate::document::FieldError;
 
-/// What npm installs into the plugin's folder, unless it is on the path.
+/// What npm installs.
 const COMPONENTIZE: Tool = Tool {
     program: "componentize-qjs",
-    remedy: "npm install in the plugin's folder installs it, with Node.js 18 or later",
+    own: Some("node_modules/.bin"),
+    remedy: "npm install in the folder, with Node.js 18 or later,",
 };
+
+/// What npm reads, and the build.
+pub(super) const PACKAGE: &str = "package.json";
 
 /// Makes a component of what `package.json` names in `folder` and says where it is.
 ///
@@ -22,35 +23,27 @@ const COMPONENTIZE: Tool = Tool {
 pub(super) fn compile(folder: &Path) -> anyhow::Result<PathBuf> {
     tool::contract(folder)?;
     let source = main(folder)?;
-    let made = tool::made(folder)?;
-    let own = Path::new("node_modules/.bin").join(COMPONENTIZE.program);
-    let mut command = if folder.join(&own).exists() {
-        tool::start(&fs::canonicalize(folder)?.join(own), folder)
-    } else {
-        COMPONENTIZE.in_folder(folder)
-    };
+    let mut command = COMPONENTIZE.in_folder(folder)?;
     command
-        .args(["--wit", "wit", "--world", tool::WORLD, "--js", &source])
+        .args([
+            "--wit",
+            tool::CONTRACT,
+            "--world",
+            tool::WORLD,
+            "--js",
+            &source,
+        ])
         // Calls end before they wait, the host has no WASI, and a worker keeps what is small.
-        .args(["--sync", "--stub-wasi", "--opt-size", "--output"])
-        .arg(&made);
-    COMPONENTIZE.make(&mut command, folder)?;
-    Ok(folder.join(made))
+        .args(["--sync", "--stub-wasi", "--opt-size", "--output"]);
+    COMPONENTIZE.make(&mut command, folder)
 }
 
 /// The source that `package.json` names, from the plugin's folder.
 fn main(folder: &Path) -> anyhow::Result<String> {
-    let path = folder.join("package.json");
-    let read = || format!("read {}", path.display());
-    let text = fs::read(&path).with_context(read)?;
-    let package: Value = serde_json::from_slice(&text).with_context(read)?;
-    let main = &package["main"];
+    let mut package = Written::read(&folder.join(PACKAGE))?;
+    let main = package.take("main");
     let source = main.as_str().filter(|source| folder.join(source).is_file());
-    let told = || {
-        let path = path.display();
-        Told(format!(
-            "{path}: main: {main} is not accepted: the plugin's source, such as \"plugin.js\""
-        ))
-    };
-    Ok(source.ok_or_else(told)?.to_owned())
+    let accepted = "the plugin's source, such as \"plugin.js\"";
+    let refused = || package.refused(FieldError::new("main", main.to_string(), accepted));
+    source.map(str::to_owned).ok_or_else(refused)
 }

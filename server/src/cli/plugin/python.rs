@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::tool::{self, Tool};
 
-/// What an author installs with pip, into an environment that is on the path.
+/// What pip installs, into the plugin's environment or another one that is on the path.
 const COMPONENTIZE: Tool = Tool {
     program: "componentize-py",
-    remedy: "pip install -r requirements.txt in the plugin's folder installs it",
+    own: Some(".venv/bin"),
+    remedy: "pip install -r requirements.txt in the folder",
 };
 
 /// The module that is the plugin, which imports others of the folder and of the environment.
@@ -19,13 +20,10 @@ pub(super) const SOURCE: &str = "plugin.py";
 /// If the tool is missing, with what mends that; or the sources are not accepted.
 pub(super) fn compile(folder: &Path) -> anyhow::Result<PathBuf> {
     tool::contract(folder)?;
-    let made = tool::made(folder)?;
-    let mut command = COMPONENTIZE.in_folder(folder);
+    let mut command = COMPONENTIZE.in_folder(folder)?;
     command
-        .args(["--wit-path", "wit", "--world", tool::WORLD])
+        .args(["--wit-path", tool::CONTRACT, "--world", tool::WORLD])
         // The host has no WASI.
-        .args(["componentize", "plugin", "--stub-wasi", "--output"])
-        .arg(&made);
-    COMPONENTIZE.make(&mut command, folder)?;
-    Ok(folder.join(made))
+        .args(["componentize", "plugin", "--stub-wasi", "--output"]);
+    COMPONENTIZE.make(&mut command, folder)
 }

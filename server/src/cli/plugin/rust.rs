@@ -13,15 +13,20 @@ use crate::config::Environment;
 /// What plugins are compiled for: no files, no sockets, no environment.
 const TARGET: &str = "wasm32-unknown-unknown";
 
-const RUSTUP: &str = "https://rustup.rs installs it";
+const RUSTUP: &str = "https://rustup.rs";
 const CARGO: Tool = Tool {
     program: "cargo",
+    own: None,
     remedy: RUSTUP,
 };
 const RUSTC: Tool = Tool {
     program: "rustc",
+    own: None,
     remedy: RUSTUP,
 };
+
+/// What cargo reads.
+pub(super) const MANIFEST: &str = "Cargo.toml";
 
 /// Compiles the crate in `folder` and says where its module is. What the compiler says goes to standard error.
 ///
@@ -30,7 +35,7 @@ const RUSTC: Tool = Tool {
 pub(super) fn compile(folder: &Path) -> anyhow::Result<PathBuf> {
     let flags = without_places(&sysroot(folder)?);
     let format = "--message-format=json-render-diagnostics";
-    let mut cargo = CARGO.in_folder(folder);
+    let mut cargo = CARGO.in_folder(folder)?;
     cargo.args([
         "build",
         "--release",
@@ -58,7 +63,7 @@ fn sysroot(folder: &Path) -> anyhow::Result<PathBuf> {
         "--target",
         TARGET,
     ];
-    let found = RUSTC.output(RUSTC.in_folder(folder).args(print))?;
+    let found = RUSTC.output(RUSTC.in_folder(folder)?.args(print))?;
     let printed = String::from_utf8_lossy(&found.stdout);
     if let [sysroot, libraries] = printed.lines().collect::<Vec<_>>().as_slice()
         && found.status.success()

@@ -1,6 +1,6 @@
 //! What `sandclock plugin new` writes: a table of files for each language and hook.
 //!
-//! `{{name}}` in a file becomes the plugin's name. To add a language, add it to [`Language`] and a row for each hook.
+//! `{{name}}` in a file becomes the plugin's name, and so with other gaps. To add a language, add it to [`Language`] and to [`template`].
 
 use clap::ValueEnum;
 
@@ -31,7 +31,27 @@ pub(super) enum Kind {
 }
 
 /// A file, by its path in the plugin's folder.
-pub(super) type File = (&'static str, &'static str);
+type File = (&'static str, &'static str);
+
+macro_rules! file {
+    ($path:literal, $template:literal) => {
+        ($path, include_str!(concat!("templates/", $template)))
+    };
+}
+
+/// What is of one language in a new plugin.
+struct Template {
+    /// The steps of CI that install the language's tools, and run its own tests if it has any.
+    steps: &'static str,
+    /// What is enough for a template.
+    memory: &'static str,
+    /// What is enough for a limit, in milliseconds.
+    cpu_ms: &'static str,
+    /// The files of every plugin.
+    files: &'static [File],
+    /// The sources of this one.
+    sources: &'static [File],
+}
 
 /// The files of a new plugin.
 pub(super) fn files(
@@ -39,22 +59,19 @@ pub(super) fn files(
     kind: Kind,
     name: &str,
 ) -> anyhow::Result<Vec<(String, String)>> {
-    let own = match language {
-        Language::Rust => rust(kind),
-        Language::Js => js(kind),
-        Language::Python => python(kind),
-    };
+    let template = template(language, kind);
     let filled = |(path, text): &File| {
         let text = text
-            .replace("{{tools}}", tools(language))
+            .replace("{{tools}}", template.steps)
             .replace("{{world}}", world(kind))
             .replace("{{sdk features}}", features(kind))
-            .replace("{{memory}}", memory(language))
-            .replace("{{cpu-ms}}", cpu_ms(language))
+            .replace("{{memory}}", template.memory)
+            .replace("{{cpu-ms}}", template.cpu_ms)
             .replace("{{name}}", name);
         ((*path).to_owned(), text)
     };
-    let all = cases(kind).iter().chain(&CI).chain(own);
+    let all = cases(kind).iter().chain(&CI).chain(template.files);
+    let all = all.chain(template.sources);
     let mut files: Vec<_> = all.map(filled).collect();
     match language {
         Language::Rust => files.extend(vendor::files()?),
@@ -64,46 +81,13 @@ pub(super) fn files(
 }
 
 /// How every plugin is built and tested elsewhere.
-const CI: [File; 1] = [(
-    ".github/workflows/plugin.yml",
-    include_str!("templates/ci.yml"),
-)];
+const CI: [File; 1] = [file!(".github/workflows/plugin.yml", "ci.yml")];
 
 /// What a plugin without an SDK implements.
 const CONTRACT: [File; 2] = [
     ("wit/plugin.wit", vendor::CONTRACT),
-    ("wit/world.wit", include_str!("templates/world.wit")),
+    file!("wit/world.wit", "world.wit"),
 ];
-
-/// What is enough for a template.
-fn memory(language: Language) -> &'static str {
-    match language {
-        Language::Rust | Language::Js => "16MiB",
-        Language::Python => "64MiB",
-    }
-}
-
-/// What is enough for a limit, in milliseconds; for Python's engine, which is slow to start, all that operators allow by default.
-fn cpu_ms(language: Language) -> &'static str {
-    match language {
-        Language::Rust | Language::Js => "10",
-        Language::Python => "25",
-    }
-}
-
-/// The steps that install a language's tools, and run its own tests if it has any.
-fn tools(language: Language) -> &'static str {
-    match language {
-        Language::Rust => {
-            "      - run: rustup target add wasm32-unknown-unknown\n      - run: cargo test"
-        }
-        Language::Js => "      - run: npm install",
-        Language::Python => concat!(
-            "      - uses: actions/setup-python@v6\n        with:\n          python-version: \"3.13\"\n",
-            "      - run: pip install -r requirements.txt"
-        ),
-    }
-}
 
 fn world(kind: Kind) -> &'static str {
     match kind {
@@ -125,118 +109,95 @@ fn features(kind: Kind) -> &'static str {
 fn cases(kind: Kind) -> &'static [File] {
     match kind {
         Kind::Timeout => &[
-            ("plugin.toml", include_str!("templates/timeout/plugin.toml")),
-            (
-                "cases/history.toml",
-                include_str!("templates/timeout/history.toml"),
-            ),
-            (
-                "cases/young.toml",
-                include_str!("templates/timeout/young.toml"),
-            ),
-            (
-                "cases/wrong-config.toml",
-                include_str!("templates/timeout/wrong-config.toml"),
-            ),
+            file!("plugin.toml", "timeout/plugin.toml"),
+            file!("cases/history.toml", "timeout/history.toml"),
+            file!("cases/young.toml", "timeout/young.toml"),
+            file!("cases/wrong-config.toml", "timeout/wrong-config.toml"),
         ],
         Kind::Redaction => &[
-            (
-                "plugin.toml",
-                include_str!("templates/redaction/plugin.toml"),
-            ),
-            (
-                "cases/words.toml",
-                include_str!("templates/redaction/words.toml"),
-            ),
-            (
-                "cases/nothing.toml",
-                include_str!("templates/redaction/nothing.toml"),
-            ),
-            (
-                "cases/wrong-config.toml",
-                include_str!("templates/redaction/wrong-config.toml"),
-            ),
+            file!("plugin.toml", "redaction/plugin.toml"),
+            file!("cases/words.toml", "redaction/words.toml"),
+            file!("cases/nothing.toml", "redaction/nothing.toml"),
+            file!("cases/wrong-config.toml", "redaction/wrong-config.toml"),
         ],
         Kind::Alert => &[
-            ("plugin.toml", include_str!("templates/alert/plugin.toml")),
-            (
-                "cases/failure.toml",
-                include_str!("templates/alert/failure.toml"),
-            ),
-            (
-                "cases/again.toml",
-                include_str!("templates/alert/again.toml"),
-            ),
-            (
-                "cases/wrong-config.toml",
-                include_str!("templates/alert/wrong-config.toml"),
-            ),
+            file!("plugin.toml", "alert/plugin.toml"),
+            file!("cases/failure.toml", "alert/failure.toml"),
+            file!("cases/again.toml", "alert/again.toml"),
+            file!("cases/wrong-config.toml", "alert/wrong-config.toml"),
         ],
     }
 }
 
-macro_rules! rust {
-    ($source:literal) => {
-        &[
-            ("Cargo.toml", include_str!("templates/rust/Cargo.toml.txt")),
-            (
-                "src/lib.rs",
-                include_str!(concat!("templates/rust/", $source)),
-            ),
-            ("README.md", include_str!("templates/rust/README.md")),
-            (".gitignore", include_str!("templates/rust/gitignore")),
-        ]
-    };
-}
-
-fn rust(kind: Kind) -> &'static [File] {
-    match kind {
-        Kind::Timeout => rust!("timeout.rs"),
-        Kind::Redaction => rust!("redaction.rs"),
-        Kind::Alert => rust!("alert.rs"),
+/// What the language has for the hook.
+fn template(language: Language, kind: Kind) -> Template {
+    match language {
+        Language::Rust => rust(kind),
+        Language::Js => js(kind),
+        Language::Python => python(kind),
     }
 }
 
-macro_rules! js {
-    ($source:literal) => {
-        &[
-            ("package.json", include_str!("templates/js/package.json")),
-            ("plugin.js", include_str!(concat!("templates/js/", $source))),
-            ("README.md", include_str!("templates/js/README.md")),
-            (".gitignore", include_str!("templates/js/gitignore")),
-        ]
-    };
-}
-
-fn js(kind: Kind) -> &'static [File] {
-    match kind {
-        Kind::Timeout => js!("timeout.js"),
-        Kind::Redaction => js!("redaction.js"),
-        Kind::Alert => js!("alert.js"),
+fn rust(kind: Kind) -> Template {
+    Template {
+        steps: concat!(
+            "      - run: rustup target add wasm32-unknown-unknown\n",
+            "      - run: cargo test"
+        ),
+        memory: "16MiB",
+        cpu_ms: "10",
+        files: &[
+            file!("Cargo.toml", "rust/Cargo.toml.txt"),
+            file!("README.md", "rust/README.md"),
+            file!(".gitignore", "rust/gitignore"),
+        ],
+        sources: match kind {
+            Kind::Timeout => &[file!("src/lib.rs", "rust/timeout.rs")],
+            Kind::Redaction => &[file!("src/lib.rs", "rust/redaction.rs")],
+            Kind::Alert => &[file!("src/lib.rs", "rust/alert.rs")],
+        },
     }
 }
 
-macro_rules! python {
-    ($source:literal) => {
-        &[
+fn js(kind: Kind) -> Template {
+    Template {
+        steps: "      - run: npm install",
+        memory: "16MiB",
+        cpu_ms: "10",
+        files: &[
+            file!("package.json", "js/package.json"),
+            file!("README.md", "js/README.md"),
+            file!(".gitignore", "js/gitignore"),
+        ],
+        sources: match kind {
+            Kind::Timeout => &[file!("plugin.js", "js/timeout.js")],
+            Kind::Redaction => &[file!("plugin.js", "js/redaction.js")],
+            Kind::Alert => &[file!("plugin.js", "js/alert.js")],
+        },
+    }
+}
+
+fn python(kind: Kind) -> Template {
+    Template {
+        steps: concat!(
+            "      - uses: actions/setup-python@v6\n        with:\n          python-version: \"3.13\"\n",
+            "      - run: pip install -r requirements.txt"
+        ),
+        memory: "64MiB",
+        // All that operators allow by default: its engine is slow to start.
+        cpu_ms: "25",
+        files: &[
             (
                 "requirements.txt",
                 include_str!("../../../../examples/plugins/languages/python/requirements.txt"),
             ),
-            (
-                "plugin.py",
-                include_str!(concat!("templates/python/", $source)),
-            ),
-            ("README.md", include_str!("templates/python/README.md")),
-            (".gitignore", include_str!("templates/python/gitignore")),
-        ]
-    };
-}
-
-fn python(kind: Kind) -> &'static [File] {
-    match kind {
-        Kind::Timeout => python!("timeout.py"),
-        Kind::Redaction => python!("redaction.py"),
-        Kind::Alert => python!("alert.py"),
+            file!("README.md", "python/README.md"),
+            file!(".gitignore", "python/gitignore"),
+        ],
+        sources: match kind {
+            Kind::Timeout => &[file!("plugin.py", "python/timeout.py")],
+            Kind::Redaction => &[file!("plugin.py", "python/redaction.py")],
+            Kind::Alert => &[file!("plugin.py", "python/alert.py")],
+        },
     }
 }
