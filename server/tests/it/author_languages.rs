@@ -7,11 +7,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use reqwest::Method;
+use reqwest::header::{ETAG, HeaderValue};
 use sandclock_testkit::languages::with_toolchains;
 use serde_json::{Value, json};
 
 use crate::author::{command, empty, json_of, out, refused};
-use crate::product::PROGRAM;
+use crate::fleet::PATIENCE;
+use crate::plugin_docs::{block, shell};
+use crate::product::{PROGRAM, Product, wait_for};
 
 /// A plugin command in a folder, where the languages' tools are found.
 fn author(folder: &Path, args: &[&str]) -> Output {
@@ -76,6 +80,55 @@ fn javascript_from_an_empty_folder_to_cases_that_hold() {
     let example = include_str!("../../../examples/plugins/languages/js/package.json");
     let example: Value = serde_json::from_str(example).unwrap();
     assert_eq!(package["devDependencies"], example["devDependencies"]);
+}
+
+/// The runs after which the policy of the template follows a job's history.
+const ENOUGH_RUNS: usize = 20;
+
+/// What changes with every edit of the job.
+async fn tag(product: &Product, job: &str) -> HeaderValue {
+    let path = format!("/jobs/{job}");
+    let answer = product.request(Method::GET, &path).send().await.unwrap();
+    answer.headers()[ETAG].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_a_team_follow_a_policy_without_being_edited() {
+    let product = Product::start(&["--no-examples"]);
+    let jobs: Vec<_> = (0..20).map(|number| format!("data-{number}")).collect();
+    let job = json!({
+        "command": "true", "labels": { "team": "data" }, "concurrency": "allow",
+    });
+    let mut saved = Vec::new();
+    for name in &jobs {
+        product.put_job(name, &job).await;
+        saved.push(tag(&product, name).await);
+    }
+    for name in jobs.iter().cycle().take(20 * ENOUGH_RUNS) {
+        product.start_run(name).await;
+    }
+    wait_for("all have a history", PATIENCE, async || {
+        product.runs("state=succeeded").await.len() == 20 * ENOUGH_RUNS
+    })
+    .await;
+
+    let commands = block("\n### In another language, for a team\n");
+    let mut typed = shell(commands, &empty("team"), &product);
+    let said = out(&with_toolchains(&mut typed).output().unwrap());
+    assert!(said.contains("all 3 cases hold\n"), "{said}");
+    let bound = "serving data-limits 0.1.0\nbound data-limits to 20 jobs as data-limits\n";
+    assert!(said.ends_with(bound), "{said}");
+    for (name, saved) in jobs.iter().zip(saved) {
+        let run = product.run_job(name).await;
+        assert_eq!(run["state"], "succeeded", "{run}");
+        let path = format!("/runs/{}/hooks", run["id"].as_str().unwrap());
+        let hook = product.get(&path).await["items"][0].clone();
+        let by = (&hook["plugin"], &hook["version"]);
+        assert_eq!(by, (&json!("data-limits"), &json!("0.1.0")), "{hook}");
+        let decision = hook["decision"].as_str().unwrap();
+        assert!(decision.contains("2 times the p99 of "), "{hook}");
+        assert_eq!(tag(&product, name).await, saved);
+    }
 }
 
 /// An engine of 18 MB takes a quarter of a minute to build, to check and to test with, and milliseconds for each instance, of which the

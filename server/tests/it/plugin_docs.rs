@@ -14,7 +14,7 @@ use crate::fleet::PATIENCE;
 use crate::product::{PROGRAM, Product, wait_for};
 
 /// The first block of commands below this heading.
-fn block(heading: &str) -> &'static str {
+pub(crate) fn block(heading: &str) -> &'static str {
     blocks(heading).next().expect("a block")
 }
 
@@ -26,18 +26,22 @@ fn blocks(heading: &str) -> impl Iterator<Item = &'static str> {
     blocks.map(|rest| rest.split("```").next().unwrap())
 }
 
-/// Types the commands into a shell; answers what they print.
-fn typed(commands: &str, folder: &Path, product: &Product) -> String {
-    let programs = Path::new(PROGRAM).parent().unwrap().to_str().unwrap();
-    let path = format!("{programs}:/usr/bin:/bin");
-    let output = Command::new("/bin/sh")
-        .args(["-ec", commands])
+/// A shell into which the commands are typed, that finds the program and a server.
+pub(crate) fn shell(commands: &str, folder: &Path, product: &Product) -> Command {
+    let programs = Path::new(PROGRAM).parent().unwrap().display();
+    let mut shell = Command::new("/bin/sh");
+    shell
+        .args(["-ec", &format!("PATH={programs}:$PATH\n{commands}")])
         .current_dir(folder)
-        .env("PATH", path)
+        .env("PATH", "/usr/bin:/bin")
         .env("SANDCLOCK_URL", &product.url)
-        .env("SANDCLOCK_TOKEN", &product.token)
-        .output()
-        .unwrap();
+        .env("SANDCLOCK_TOKEN", &product.token);
+    shell
+}
+
+/// What the commands print.
+fn typed(commands: &str, folder: &Path, product: &Product) -> String {
+    let output = shell(commands, folder, product).output().unwrap();
     assert!(output.status.success(), "{commands}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
