@@ -81,7 +81,9 @@ impl Workbench {
     /// # Errors
     /// If this machine runs no plugins, or what is wrong with this one.
     pub async fn open(artifact: Artifact, meter: Meter) -> Result<Self, WorkbenchError> {
-        let clock = Arc::new(Standstill(AtomicI64::new(0)));
+        // Go's runtime takes a zero for a broken clock.
+        let now = RunSpec::default().now().as_millis();
+        let clock = Arc::new(Standstill(AtomicI64::new(now)));
         let mut config =
             HooksConfig::new(KnownSecrets::new(), Arc::clone(&clock) as Arc<dyn Clock>);
         if meter == Meter::Fuel {
