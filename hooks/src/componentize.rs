@@ -1,13 +1,14 @@
 //! From what a toolchain writes to a component.
 //!
-//! Toolchains end at one of three points. Those of JavaScript and Python write components. Those of Rust write core modules that
-//! carry the contract as metadata of their bindings. Those of C and Go write plain core modules, which need to be told what they
-//! implement: [`componentize`] with a world does so, for `sandclock plugin build`.
+//! Toolchains end at one of three points. Those of JavaScript and Python write components. Those of Rust and C write core modules that
+//! carry the contract as metadata of their bindings. Those of Go write plain core modules, which need to be told what they
+//! implement: [`describe`] does so for a plugin with a world of its own, [`componentize`] for one of the contract's worlds.
 //!
 //! Modules that were made for WASI preview 1 get what they import of it from an adapter of our own (`hooks/wasi/preview1.wat`), which
 //! has nothing to give that the contract does not grant: the host links no WASI.
 
 use std::fmt::Display;
+use std::path::Path;
 
 use sandclock_core::backend::plugins::MAX_MODULE_BYTES;
 use wit_component::{ComponentEncoder, LibraryInfo, StringEncoding};
@@ -59,6 +60,25 @@ fn described(module: &[u8], world: Option<&str>) -> Result<Vec<u8>, InstallError
     let mut module = module.to_vec();
     if stripped.is_none() {
         embed(&mut module, world.ok_or(InstallError::NoContract)?)?;
+    }
+    Ok(module)
+}
+
+/// Tells a core module without metadata that it implements `world` of the WIT package in the folder `wit`. What says so itself
+/// stays as it is.
+///
+/// # Errors
+/// [`InstallError::Malformed`] if the package, the world or the module is none.
+pub fn describe(module: &[u8], wit: &Path, world: &str) -> Result<Vec<u8>, InstallError> {
+    let (stripped, _) = wit_component::metadata::decode(module).map_err(malformed)?;
+    let mut module = module.to_vec();
+    if stripped.is_none() {
+        let mut resolve = Resolve::default();
+        let (package, _) = resolve.push_path(wit).map_err(malformed)?;
+        let world = resolve.select_world(&[package], Some(world));
+        let world = world.map_err(malformed)?;
+        wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
+            .map_err(malformed)?;
     }
     Ok(module)
 }

@@ -56,7 +56,7 @@ use tokio::sync::Semaphore;
 pub use self::alerts::BUILT_IN;
 pub use self::binding::BindingError;
 pub use self::cache::CompileCache;
-pub use self::componentize::{WORLDS, componentize};
+pub use self::componentize::{WORLDS, componentize, describe};
 pub use self::counters::{CallCount, PluginCounters};
 pub use self::failure::{Failure, FailureCode};
 pub use self::install::InstallError;

@@ -143,7 +143,7 @@ impl Manifest {
     /// # Errors
     /// If the module is none, or carries a manifest already.
     pub fn embed(&self, module: &[u8]) -> Result<Vec<u8>, InstallError> {
-        let mut artifact = componentize(module, Some(self.world()))?;
+        let mut artifact = componentize(module, None)?;
         if section::find(&artifact).map_err(refused)?.is_some() {
             return Err(refused("the module has one already".to_owned()));
         }
@@ -155,23 +155,6 @@ impl Manifest {
         let text = serde_json::to_vec(&whole).map_err(|error| refused(error.to_string()))?;
         section::append(&mut artifact, &text);
         Ok(artifact)
-    }
-
-    /// The world of a module that does not say what it implements.
-    fn world(&self) -> &'static str {
-        let Some(hooks) = &self.hooks else {
-            return "all-hooks";
-        };
-        match [
-            hooks.timeout_policy.is_some(),
-            hooks.output_redaction.is_some(),
-            hooks.run_end.is_some(),
-        ] {
-            [true, false, false] => "timeout-plugin",
-            [false, true, false] => "redaction-plugin",
-            [false, false, true] => "alert-plugin",
-            _ => "all-hooks",
-        }
     }
 
     /// Whether an artifact with these hooks may be installed under this name, as this version.

@@ -82,6 +82,16 @@ fn javascript_from_an_empty_folder_to_cases_that_hold() {
     assert_eq!(package["devDependencies"], example["devDependencies"]);
 }
 
+#[test]
+fn go_from_an_empty_folder_to_cases_that_hold() {
+    all_hooks("go");
+}
+
+#[test]
+fn c_from_an_empty_folder_to_cases_that_hold() {
+    all_hooks("c");
+}
+
 /// The runs after which the policy of the template follows a job's history.
 const ENOUGH_RUNS: usize = 20;
 
@@ -185,32 +195,53 @@ fn edit(file: &Path, from: &str, to: &str) {
 }
 
 #[test]
-fn javascript_that_cannot_be_built_is_told_where_and_why() {
-    let place = empty("javascript-refusals");
-    out(&author(
-        &place,
-        &["new", "mine", "--lang", "js", "--hook", "alert"],
-    ));
-    let folder = place.join("mine");
-    let build = || refused(&author(&place, &["build", "mine"]));
-
-    fs::write(folder.join("plugin.js"), "export const runEnd = ;\n").unwrap();
-    let told = build();
-    assert!(
-        told.contains("/plugin.js:1:") && told.contains("componentize-qjs cannot build mine"),
-        "{told}"
-    );
-    fs::write(folder.join("package.json"), "{ \"main\": \"nowhere.js\" }").unwrap();
-    let told = build();
-    assert!(
-        told.contains(
-            "mine/package.json: main: \"nowhere.js\" is not accepted: the plugin's source"
+fn sources_that_cannot_be_built_are_told_where_and_why() {
+    let place = empty("broken-sources");
+    let broken = [
+        (
+            "js",
+            "plugin.js",
+            "export const runEnd = ;\n",
+            "/plugin.js:1:",
+            "componentize-qjs cannot build js",
         ),
+        (
+            "go",
+            "settings/settings.go",
+            "package settings\n\nfunc Read() string {}\n",
+            "settings/settings.go:3:",
+            "go cannot build go",
+        ),
+        (
+            "c",
+            "plugin.c",
+            "int wrong = \"text\" nonsense;\n",
+            "plugin.c:1:",
+            "python-zig cannot build c",
+        ),
+    ];
+    for (lang, file, text, at, why) in broken {
+        let new = ["new", lang, "--lang", lang, "--hook", "alert"];
+        out(&author(&place, &new));
+        fs::write(place.join(lang).join(file), text).unwrap();
+        let told = refused(&author(&place, &["build", lang]));
+        assert!(told.contains(at) && told.contains(why), "{told}");
+    }
+    let build = || refused(&author(&place, &["build", "js"]));
+    let package = place.join("js/package.json");
+    fs::write(package, "{ \"main\": \"nowhere.js\" }").unwrap();
+    let told = build();
+    let expected = "js/package.json: main: \"nowhere.js\" is not accepted: the plugin's source";
+    assert!(told.contains(expected), "{told}");
+    fs::write(place.join("c/wit/world.wit"), "world {").unwrap();
+    let told = refused(&author(&place, &["build", "c"]));
+    assert!(
+        told.contains("c/wit: ") && told.contains("expected an identifier"),
         "{told}"
     );
-    fs::remove_file(folder.join("wit/world.wit")).unwrap();
+    fs::remove_file(place.join("js/wit/world.wit")).unwrap();
     let told = build();
-    assert!(told.contains("mine/wit/world.wit is missing"), "{told}");
+    assert!(told.contains("js/wit/world.wit is missing"), "{told}");
 }
 
 /// What a build says without the language's tool.
@@ -234,6 +265,14 @@ fn a_missing_tool_of_a_language_is_told_with_what_mends_it() {
         (
             "python",
             "componentize-py is not installed: there is none in the folder's .venv/bin or on the PATH; pip install -r",
+        ),
+        (
+            "go",
+            "go is not installed: there is none on the PATH; https://go.dev/dl installs it",
+        ),
+        (
+            "c",
+            "python-zig is not installed: there is none in the folder's .venv/bin or on the PATH; pip install -r",
         ),
     ] {
         let told = without_tools(lang);

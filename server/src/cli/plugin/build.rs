@@ -10,7 +10,7 @@ use sandclock_hooks::{Artifact, PluginInfo};
 use serde_json::json;
 
 use super::project::Project;
-use super::{check, javascript, python, rust};
+use super::{c, check, go, javascript, python, rust};
 use crate::cli::table::{self, size};
 use crate::cli::{Output, Told};
 
@@ -45,10 +45,12 @@ pub(super) async fn run(args: &BuildArgs, output: Output) -> anyhow::Result<()> 
 type Compile = fn(&Path) -> anyhow::Result<PathBuf>;
 
 /// The languages, each by a file that its sources have and those of no other.
-const LANGUAGES: [(&str, Compile); 3] = [
+const LANGUAGES: [(&str, Compile); 5] = [
     (rust::MANIFEST, rust::compile),
     (javascript::PACKAGE, javascript::compile),
     (python::SOURCE, python::compile),
+    (go::MODULE, go::compile),
+    (c::SOURCE, c::compile),
 ];
 
 /// What the folder's own tools make.

@@ -2,9 +2,12 @@
 
 mod bench;
 mod binding;
+mod bindings;
 mod build;
+mod c;
 mod check;
 mod fleet;
+mod go;
 mod javascript;
 mod new;
 mod project;
@@ -44,8 +47,9 @@ pub(super) enum AuthorCommand {
     New(new::NewArgs),
     /// Make the one file of a plugin, with its manifest inside
     ///
-    /// Drives the tools of its language: cargo for a folder with a Cargo.toml, componentize-qjs for one with a
-    /// package.json, componentize-py for one with a plugin.py.
+    /// Drives the tools of its language, which is told by a file of the folder:
+    /// Cargo.toml, package.json, plugin.py, go.mod or plugin.c.
+    #[command(verbatim_doc_comment)]
     Build(build::BuildArgs),
     /// Say what a file is, what it may do, and whether it installs
     Check(check::CheckArgs),

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use sandclock_hooks::{Artifact, Manifest};
 
+use super::bindings;
 use crate::cli::file::Written;
 use crate::cli::{Told, table};
 
@@ -98,7 +99,13 @@ impl Built {
 }
 
 /// What a build makes or does not look at.
-const NO_SOURCES: [&str; 4] = ["cases", "node_modules", "target", "vendor"];
+const NO_SOURCES: [&str; 5] = [
+    bindings::FOLDER,
+    "cases",
+    "node_modules",
+    "target",
+    "vendor",
+];
 
 /// A source that was written after the file that is built of it, which may be no more what the author means.
 fn newer_source(folder: &Path, built: Option<SystemTime>) -> Option<PathBuf> {

@@ -17,6 +17,10 @@ pub(super) enum Language {
     /// Python, on `CPython`.
     #[value(help = "Python, on CPython")]
     Python,
+    /// Go, by its usual compiler.
+    Go,
+    /// C, by Zig's clang.
+    C,
 }
 
 /// What a new plugin is for.
@@ -75,7 +79,8 @@ pub(super) fn files(
     let mut files: Vec<_> = all.map(filled).collect();
     match language {
         Language::Rust => files.extend(vendor::files()?),
-        Language::Js | Language::Python => files.extend(CONTRACT.iter().map(filled)),
+        Language::Js | Language::Python | Language::C => files.extend(CONTRACT.iter().map(filled)),
+        Language::Go => files.extend(CONTRACT.iter().chain(vendor::GO).map(filled)),
     }
     Ok(files)
 }
@@ -135,6 +140,8 @@ fn template(language: Language, kind: Kind) -> Template {
         Language::Rust => rust(kind),
         Language::Js => js(kind),
         Language::Python => python(kind),
+        Language::Go => go(kind),
+        Language::C => c(kind),
     }
 }
 
@@ -198,6 +205,77 @@ fn python(kind: Kind) -> Template {
             Kind::Timeout => &[file!("plugin.py", "python/timeout.py")],
             Kind::Redaction => &[file!("plugin.py", "python/redaction.py")],
             Kind::Alert => &[file!("plugin.py", "python/alert.py")],
+        },
+    }
+}
+
+fn go(kind: Kind) -> Template {
+    Template {
+        steps: concat!(
+            "      - uses: actions/setup-go@v6\n        with:\n",
+            "          go-version: \"1.25\"\n          cache: false"
+        ),
+        memory: "32MiB",
+        cpu_ms: "10",
+        files: &[
+            file!("go.mod", "go/go.mod.txt"),
+            (
+                "go.sum",
+                include_str!("../../../../examples/plugins/languages/go/go.sum"),
+            ),
+            file!("main.go", "go/main.go"),
+            file!(
+                "export_sandclock_plugin_lifecycle/lifecycle.go",
+                "go/lifecycle.go"
+            ),
+            file!("README.md", "go/README.md"),
+            file!(".gitignore", "go/gitignore"),
+        ],
+        sources: match kind {
+            Kind::Timeout => &[
+                file!(
+                    "export_sandclock_plugin_timeout_policy/timeout.go",
+                    "go/timeout.go"
+                ),
+                file!("settings/settings.go", "go/timeout-settings.go"),
+            ],
+            Kind::Redaction => &[
+                file!(
+                    "export_sandclock_plugin_output_redaction/redaction.go",
+                    "go/redaction.go"
+                ),
+                file!("settings/settings.go", "go/redaction-settings.go"),
+            ],
+            Kind::Alert => &[
+                file!("export_sandclock_plugin_run_end/alert.go", "go/alert.go"),
+                file!("settings/settings.go", "go/alert-settings.go"),
+            ],
+        },
+    }
+}
+
+fn c(kind: Kind) -> Template {
+    Template {
+        steps: concat!(
+            "      - uses: actions/setup-python@v6\n        with:\n          python-version: \"3.13\"\n",
+            "      - run: pip install -r requirements.txt"
+        ),
+        memory: "16MiB",
+        cpu_ms: "10",
+        files: &[
+            (
+                "requirements.txt",
+                include_str!("../../../../examples/plugins/languages/c/requirements.txt"),
+            ),
+            file!("text.h", "c/text.h"),
+            file!("text.c", "c/text.c"),
+            file!("README.md", "c/README.md"),
+            file!(".gitignore", "c/gitignore"),
+        ],
+        sources: match kind {
+            Kind::Timeout => &[file!("plugin.c", "c/timeout.c")],
+            Kind::Redaction => &[file!("plugin.c", "c/redaction.c")],
+            Kind::Alert => &[file!("plugin.c", "c/alert.c")],
         },
     }
 }

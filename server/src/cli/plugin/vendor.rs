@@ -1,5 +1,6 @@
 //! The Rust SDK as a new plugin gets it: its sources, with the contract, in a folder of the plugin, and the versions of what it
-//! needs that this program's own plugins are built with. So a plugin builds with nothing but the public registry.
+//! needs that this program's own plugins are built with. So a plugin builds with nothing but the public registry. And what stands
+//! in for it in other languages: the contract, and the module that bindings of Go import.
 
 use std::collections::BTreeSet;
 
@@ -42,6 +43,32 @@ const SDK: &[(&str, &str)] = sdk![
     "src/timeout.rs",
     "wit/plugin.wit",
 ];
+
+macro_rules! go {
+    ($($path:literal),+ $(,)?) => {
+        &[$((
+            concat!("vendor/", $path),
+            include_str!(concat!("../../../../examples/plugins/languages/go/vendor/", $path)),
+        )),+]
+    };
+}
+
+/// What bindings of Go import, so that a build fetches nothing.
+pub(super) const GO: &[(&str, &str)] = go![
+    "go.bytecodealliance.org/pkg/LICENSE",
+    "go.bytecodealliance.org/pkg/wit/async/async.go",
+    "go.bytecodealliance.org/pkg/wit/async/empty.s",
+    "go.bytecodealliance.org/pkg/wit/runtime/empty.s",
+    "go.bytecodealliance.org/pkg/wit/runtime/runtime.go",
+    "go.bytecodealliance.org/pkg/wit/types/future.go",
+    "go.bytecodealliance.org/pkg/wit/types/option.go",
+    "go.bytecodealliance.org/pkg/wit/types/result.go",
+    "go.bytecodealliance.org/pkg/wit/types/stream.go",
+    "go.bytecodealliance.org/pkg/wit/types/tuple.go",
+    "go.bytecodealliance.org/pkg/wit/types/unit.go",
+    "modules.txt",
+];
+
 /// The contract, for languages without an SDK.
 pub(super) const CONTRACT: &str = include_str!("../../../../plugins-sdk/wit/plugin.wit");
 const MANIFEST: &str = include_str!("../../../../plugins-sdk/Cargo.toml");
@@ -118,6 +145,23 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    #[test]
+    fn all_that_go_imports_comes_along() {
+        let vendor = "../examples/plugins/languages/go/vendor";
+        let mut there = Vec::new();
+        walk(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join(vendor),
+            "vendor/",
+            &mut there,
+        );
+        there.sort();
+        let ours: Vec<_> = GO.iter().map(|(path, _)| *path).collect();
+        assert_eq!(ours, there, "the table of the vendored files");
+        let template = include_str!("templates/go/go.mod.txt");
+        let required = wit_bindgen_go::remote_pkg_version();
+        assert!(template.contains(&required), "{required}");
+    }
 
     fn walk(folder: &Path, prefix: &str, found: &mut Vec<String>) {
         for entry in fs::read_dir(folder).unwrap() {
