@@ -10,7 +10,7 @@
 //! - [`history`] and [`changes`]: the feed of changes, in memory; its positions are in the file.
 //! - [`facts`]: what the protocol's steps read and write; the steps themselves are core's.
 //! - [`sessions`], [`leadership`]: in memory only, because every session ends with the process.
-//! - [`jobs`], [`fires`], [`kills`], [`runs`] with [`output`], [`outbox`]: the contracts.
+//! - [`jobs`], [`fires`], [`kills`], [`runs`] with [`output`], [`outbox`], [`plugins`], [`kv`]: the contracts.
 //! - [`expiry`]: what ends by itself.
 //! - [`spool`]: no part of the store: a file of what waits for a run log elsewhere.
 //! - [`mend`]: what becomes of records of the protocol that cannot be read.
@@ -31,6 +31,7 @@ mod fires;
 mod history;
 mod jobs;
 mod kills;
+mod kv;
 mod leadership;
 mod lock;
 mod mend;
@@ -105,6 +106,7 @@ impl Embedded {
             outbox: Arc::<Store>::clone(&self.store),
             plugins: Arc::<Store>::clone(&self.store),
             recordings: Arc::<Store>::clone(&self.store),
+            kv: Arc::<Store>::clone(&self.store),
         }
     }
 }

@@ -21,6 +21,10 @@ pub(crate) struct Guards {
     pub(crate) as_seen: bool,
     /// A module is what its digest says.
     pub(crate) digest: bool,
+    /// A value changes only if it is as expected.
+    pub(crate) expected: bool,
+    /// A value whose time has run out is not there.
+    pub(crate) expiry: bool,
 }
 
 impl Default for Guards {
@@ -35,6 +39,8 @@ impl Default for Guards {
             late_output: true,
             as_seen: true,
             digest: true,
+            expected: true,
+            expiry: true,
         }
     }
 }

@@ -9,10 +9,10 @@
 //! - [`output`]: chunks of output.
 //! - [`outbox`] and [`alerts`]: the alert outbox, and an alert's document.
 //! - [`recordings`]: what plugins were asked and what they said.
-//! - [`plugins`]: the plugin store, and [`modules`] its modules in GridFS.
+//! - [`plugins`]: the plugin store, and [`modules`] its modules in GridFS; [`kv`]: what plugins keep.
 //! - [`error`]: the one place where the driver's errors get their meaning.
 //!
-//! Every change of a run, an alert or a plugin is one conditional step on one document. So nothing here needs a
+//! Every change of a run, an alert, a plugin or its values is one conditional step on one document. So nothing here needs a
 //! transaction or a leader, and a single server will do as well as a replica set. The server must be 4.4 or
 //! later. Nothing is acknowledged before a majority has it in the journal.
 
@@ -27,6 +27,7 @@ mod error;
 mod foreign;
 mod go_log;
 mod guards;
+mod kv;
 mod lists;
 mod modules;
 #[cfg(feature = "test-util")]
@@ -99,6 +100,7 @@ fn records(store: Arc<Store>) -> Records {
         runs: Arc::<Store>::clone(&store),
         outbox: Arc::<Store>::clone(&store),
         plugins: Arc::<Store>::clone(&store),
-        recordings: store,
+        recordings: Arc::<Store>::clone(&store),
+        kv: store,
     }
 }

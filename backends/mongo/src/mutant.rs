@@ -29,6 +29,10 @@ pub enum Mutant {
     ServedBlindly,
     /// A module is handed out without a look at its digest.
     Unverified,
+    /// A value changes whatever is there.
+    SwappedBlindly,
+    /// A value whose time has run out stays until somebody takes it away.
+    NoExpiry,
 }
 
 impl Mutant {
@@ -44,6 +48,8 @@ impl Mutant {
             Self::LateOutputHidden => &mut guards.late_output,
             Self::ServedBlindly => &mut guards.as_seen,
             Self::Unverified => &mut guards.digest,
+            Self::SwappedBlindly => &mut guards.expected,
+            Self::NoExpiry => &mut guards.expiry,
         };
         *guard = false;
         guards

@@ -7,6 +7,7 @@
 //! | `alerts` | the outbox | an ObjectId, which is the place in the order |
 //! | `plugins` | plugins with their releases | an ObjectId |
 //! | `recordings` | what plugins were asked and what they said | an ObjectId, which is the place in the order |
+//! | `plugin_values` | what plugins keep, a document for each | the plugin's name |
 //! | `plugin_modules.files`, `plugin_modules.chunks` | the modules of releases, in GridFS | theirs |
 //!
 //! A run is one document all its life, so that every change of it is one atomic step, on a single server
@@ -34,13 +35,16 @@ pub(crate) const PLUGINS: &str = "plugins";
 /// The recordings of plugin calls.
 pub(crate) const RECORDINGS: &str = "recordings";
 
+/// What plugins keep.
+pub(crate) const VALUES: &str = "plugin_values";
+
 /// The GridFS bucket of their modules, and its collections.
 pub(crate) const MODULES: &str = "plugin_modules";
 pub(crate) const FILES: &str = "plugin_modules.files";
 pub(crate) const CHUNKS: &str = "plugin_modules.chunks";
 
 /// The collections beside the runs.
-pub(crate) const BESIDE: [&str; 6] = [OUTPUT, ALERTS, PLUGINS, RECORDINGS, FILES, CHUNKS];
+pub(crate) const BESIDE: [&str; 7] = [OUTPUT, ALERTS, PLUGINS, RECORDINGS, VALUES, FILES, CHUNKS];
 
 /// The oldest server, by major and minor version: the driver speaks to no older one.
 pub(crate) const OLDEST: (i32, i32) = (4, 4);

@@ -19,7 +19,7 @@ use sandclock_core::{BackendError, ErrorKind};
 use crate::config::MongoConfig;
 use crate::error::{Access, DUPLICATE_KEY, from_driver, late};
 use crate::guards::Guards;
-use crate::schema::{self, ALERTS, MODULES, OLDEST, OPEN, OUTPUT, PLUGINS, RECORDINGS};
+use crate::schema::{self, ALERTS, MODULES, OLDEST, OPEN, OUTPUT, PLUGINS, RECORDINGS, VALUES};
 use crate::writer::{Target, Update, Upserted, Writer};
 
 /// An index on a collection that a Go fleet has filled for years takes its time.
@@ -39,6 +39,7 @@ pub(crate) struct Store {
     pub(crate) alerts: Collection<Document>,
     pub(crate) plugins: Collection<Document>,
     pub(crate) recordings: Collection<Document>,
+    pub(crate) kv: Collection<Document>,
     pub(crate) modules: GridFsBucket,
     pub(crate) writer: Writer,
     pub(crate) guards: Guards,
@@ -68,6 +69,7 @@ impl Store {
             alerts: db.collection(ALERTS),
             plugins: db.collection(PLUGINS),
             recordings: db.collection(RECORDINGS),
+            kv: db.collection(VALUES),
             modules: db.gridfs_bucket(modules()),
             writer: Writer::start(target),
             guards,

@@ -38,6 +38,7 @@ pub mod go;
 pub mod in_progress;
 pub mod jobs;
 pub mod kills;
+pub mod kv;
 pub mod layer;
 pub mod leadership;
 #[cfg(feature = "test-util")]
@@ -59,6 +60,7 @@ pub use go::{GoFleet, GoLog, GoStored};
 pub use in_progress::InProgress;
 pub use jobs::{BrokenJob, JobEvent, JobRecord, JobSnapshot, JobStore, StoredJob};
 pub use kills::{Kill, Kills};
+pub use kv::{PluginKv, Swap};
 pub use leadership::{Candidate, Leadership, Seat};
 pub use plugins::{ModuleDigest, PluginStore, Release, StoredPlugin};
 pub use recordings::{Recording, Recordings};
@@ -182,4 +184,6 @@ pub struct Records {
     pub plugins: Arc<dyn PluginStore>,
     /// What plugins were asked and what they said.
     pub recordings: Arc<dyn Recordings>,
+    /// What plugins keep.
+    pub kv: Arc<dyn PluginKv>,
 }

@@ -34,6 +34,7 @@ pub mod feed;
 pub mod job_watch;
 pub mod jobs;
 pub mod kills;
+pub mod kv;
 pub mod leadership;
 pub mod lockstep;
 pub mod outbox;
@@ -329,6 +330,17 @@ macro_rules! records_cases {
                 the_oldest_of_a_plugin_go
                 a_large_recording_is_refused
                 recordings_go_with_their_run
+            }
+            kv: {
+                a_value_comes_back
+                a_swap_needs_what_it_expects
+                every_count_of_many_hands_counts
+                a_value_goes_when_its_time_runs_out
+                plugins_are_kept_apart
+                each_bound_is_said
+                a_share_holds_against_many_hands
+                what_is_gone_takes_no_room
+                a_cleared_plugin_has_nothing
             }
         }
     };

@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sandclock_core::backend::{
     Alert, AlertId, AlertOutbox, AlertState, ClaimedAlert, DoneRecord, Fence, LogPage,
-    ModuleDigest, OutputChunk, Page, PageToken, PluginStore, Recording, Recordings, Records,
-    Release, Result, RunFilter, RunHeader, RunQuery, RunRecord, RunSink, StoredPlugin,
+    ModuleDigest, OutputChunk, Page, PageToken, PluginKv, PluginStore, Recording, Recordings,
+    Records, Release, Result, RunFilter, RunHeader, RunQuery, RunRecord, RunSink, StoredPlugin,
+    Swap,
 };
 use sandclock_core::job::JobName;
 use sandclock_core::ports::History;
@@ -33,7 +34,8 @@ pub(super) fn over(line: &Arc<Line>, inner: Records) -> Records {
         runs: Arc::<Over>::clone(&over),
         outbox: Arc::<Over>::clone(&over),
         plugins: Arc::<Over>::clone(&over),
-        recordings: over,
+        recordings: Arc::<Over>::clone(&over),
+        kv: over,
     }
 }
 
@@ -177,5 +179,20 @@ impl Recordings for Over {
 
     async fn latest(&self, plugin: &str, limit: u32) -> Result<Vec<Recording>> {
         self.inner.recordings.latest(plugin, limit).await
+    }
+}
+
+#[async_trait]
+impl PluginKv for Over {
+    async fn get(&self, plugin: &str, key: &str) -> Result<Option<Bytes>> {
+        self.inner.kv.get(plugin, key).await
+    }
+
+    async fn swap(&self, plugin: &str, swap: &Swap) -> Result<bool> {
+        self.inner.kv.swap(plugin, swap).await
+    }
+
+    async fn clear(&self, plugin: &str) -> Result<()> {
+        self.inner.kv.clear(plugin).await
     }
 }

@@ -5,6 +5,7 @@
 use sandclock_testkit::conformance;
 use sandclock_testkit::memory::Memory;
 
+mod kept;
 mod layered;
 mod model;
 mod mutants;

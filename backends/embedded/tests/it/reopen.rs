@@ -68,12 +68,20 @@ async fn an_older_file_is_upgraded() {
     let home = Home::new();
     planned_job(&home.open().coordination(), "kept").await;
     let before_plugins = "DROP TABLE plugins; DROP TABLE releases; DROP TABLE modules;
-                          DROP TABLE docs; DROP TABLE recordings; PRAGMA user_version = 1;";
-    let before_docs = "DROP TABLE docs; DROP TABLE recordings;
+                          DROP TABLE docs; DROP TABLE recordings; DROP TABLE plugin_values;
+                          PRAGMA user_version = 1;";
+    let before_docs = "DROP TABLE docs; DROP TABLE recordings; DROP TABLE plugin_values;
                        ALTER TABLE plugins DROP COLUMN shadow; PRAGMA user_version = 2;";
-    let before_recordings = "DROP TABLE recordings; ALTER TABLE plugins DROP COLUMN shadow;
-                             PRAGMA user_version = 3;";
-    for back in [before_plugins, before_docs, before_recordings, ""] {
+    let before_recordings = "DROP TABLE recordings; DROP TABLE plugin_values;
+                             ALTER TABLE plugins DROP COLUMN shadow; PRAGMA user_version = 3;";
+    let before_kv = "DROP TABLE plugin_values; PRAGMA user_version = 4;";
+    for back in [
+        before_plugins,
+        before_docs,
+        before_recordings,
+        before_kv,
+        "",
+    ] {
         let older = rusqlite::Connection::open(home.path()).expect("open");
         older.execute_batch(back).expect("an older file");
         drop(older);
@@ -86,6 +94,8 @@ async fn an_older_file_is_upgraded() {
         assert_eq!(recordings.expect("latest"), []);
         let docs = coordination.docs.list(DocKind::Binding).await;
         assert_eq!(docs.expect("list"), []);
+        let kept = store.records().kv.get("acme", "key").await;
+        assert_eq!(kept.expect("get"), None);
     }
 }
 

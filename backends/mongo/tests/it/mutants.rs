@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use sandclock_backend_mongo::{Mutant, connect_with_mutant};
 use sandclock_core::backend::Records;
-use sandclock_testkit::conformance::{RecordsEnv, outbox, output, plugins, runs};
+use sandclock_testkit::conformance::{RecordsEnv, kv, outbox, output, plugins, runs};
 
 use crate::fresh::Own;
 use crate::{foreign, large, wire};
@@ -110,4 +110,18 @@ async fn a_module_that_nobody_verified_is_caught() {
         crate::modules::a_changed_module_is_refused(&own, &store),
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_swap_that_looks_at_nothing_is_caught() {
+    let mutant = Mutant::SwappedBlindly;
+    let env = env(mutant).await;
+    is_caught(mutant, kv::a_swap_needs_what_it_expects(&env)).await;
+}
+
+#[tokio::test]
+async fn a_value_that_never_goes_is_caught() {
+    let mutant = Mutant::NoExpiry;
+    let env = env(mutant).await;
+    is_caught(mutant, kv::a_value_goes_when_its_time_runs_out(&env)).await;
 }

@@ -84,6 +84,7 @@ impl Records {
             outbox: Layered::new(layer, self.outbox),
             plugins: Layered::new(layer, self.plugins),
             recordings: Layered::new(layer, self.recordings),
+            kv: Layered::new(layer, self.kv),
         }
     }
 }

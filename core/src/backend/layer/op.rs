@@ -42,7 +42,7 @@ macro_rules! ops {
 // A put or delete with a precondition would meet its own effect as a conflict; a second session would live
 // beside the first until its lease ends; a second rebind finds a fence that is its own; a second claim of
 // alerts takes further ones; what a plugin serves may have been changed back in between, and a release that was
-// withdrawn may have been pushed again. All else, sent twice, is recognised by nonce, fence, id or version, or its
+// withdrawn may have been pushed again; a second swap finds its own value in place of the expected one. All else, sent twice, is recognised by nonce, fence, id or version, or its
 // caller is told to look again. (A push repeated after somebody withdrew it meanwhile is a push.)
 ops! {
     JobsSnapshot "jobs.snapshot" Always
@@ -96,4 +96,7 @@ ops! {
     RecordingsKeep "recordings.keep" Always
     RecordingsOfRun "recordings.of_run" Always
     RecordingsLatest "recordings.latest" Always
+    KvGet "kv.get" Always
+    KvSwap "kv.swap" OnlyWithoutEffect
+    KvClear "kv.clear" Always
 }

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use super::{Layer, Layered, Op};
 use crate::backend::{
     Alert, AlertId, AlertOutbox, AlertState, ClaimedAlert, DoneRecord, Fence, LogPage,
-    ModuleDigest, OutputChunk, Page, PageToken, PluginStore, Recording, Recordings, Release,
-    Result, RunFilter, RunHeader, RunQuery, RunRecord, RunSink, StoredPlugin,
+    ModuleDigest, OutputChunk, Page, PageToken, PluginKv, PluginStore, Recording, Recordings,
+    Release, Result, RunFilter, RunHeader, RunQuery, RunRecord, RunSink, StoredPlugin, Swap,
 };
 use crate::job::JobName;
 use crate::ports::History;
@@ -198,6 +198,27 @@ impl<L: Layer, T: Recordings + ?Sized> Recordings for Layered<L, T> {
     async fn latest(&self, plugin: &str, limit: u32) -> Result<Vec<Recording>> {
         (self.layer)
             .call(Op::RecordingsLatest, || self.inner.latest(plugin, limit))
+            .await
+    }
+}
+
+#[async_trait]
+impl<L: Layer, T: PluginKv + ?Sized> PluginKv for Layered<L, T> {
+    async fn get(&self, plugin: &str, key: &str) -> Result<Option<Bytes>> {
+        (self.layer)
+            .call(Op::KvGet, || self.inner.get(plugin, key))
+            .await
+    }
+
+    async fn swap(&self, plugin: &str, swap: &Swap) -> Result<bool> {
+        (self.layer)
+            .call(Op::KvSwap, || self.inner.swap(plugin, swap))
+            .await
+    }
+
+    async fn clear(&self, plugin: &str) -> Result<()> {
+        (self.layer)
+            .call(Op::KvClear, || self.inner.clear(plugin))
             .await
     }
 }

@@ -20,6 +20,7 @@ mod fires;
 mod history;
 mod jobs;
 mod kills;
+mod kv;
 mod leadership;
 mod mutant;
 mod outbox;
@@ -89,7 +90,8 @@ impl MemoryStore {
             runs: Arc::<Self>::clone(&this),
             outbox: Arc::<Self>::clone(&this),
             plugins: Arc::<Self>::clone(&this),
-            recordings: this,
+            recordings: Arc::<Self>::clone(&this),
+            kv: this,
         }
     }
 

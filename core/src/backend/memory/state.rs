@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::docs::Documents;
 use super::history::{Event, History};
+use super::kv::Values;
 use super::mutant::{Lens, StepOf, StoreMutant};
 use super::outbox::Outbox;
 use super::plugins::Plugins;
@@ -61,6 +62,7 @@ pub(super) struct State {
     pub(super) outbox: Outbox,
     pub(super) plugins: Plugins,
     pub(super) recordings: Vec<Recording>,
+    pub(super) kv: Values,
 }
 
 impl State {
@@ -86,6 +88,7 @@ impl State {
             outbox: Outbox::default(),
             plugins: Plugins::default(),
             recordings: Vec::new(),
+            kv: Values::default(),
         }
     }
 
