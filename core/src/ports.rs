@@ -214,3 +214,39 @@ pub trait Running: fmt::Debug + Send {
     /// Moves the dead-man's deadline to `alive_for` from now.
     fn extend(&mut self, alive_for: Duration);
 }
+
+/// A request of a plugin to a target of the operator's configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpAsk {
+    /// The operator's name of the target.
+    pub target: String,
+    /// What is put behind the target's address: empty, or from a `/` or a `?` on.
+    pub path: String,
+    /// Headers, without credentials.
+    pub headers: Vec<(String, String)>,
+    /// The body of a POST; `None` is a GET.
+    pub body: Option<Bytes>,
+    /// How long it may take.
+    pub within: Duration,
+    /// How long an answer may be, in bytes.
+    pub max_answer: usize,
+}
+
+/// What a target answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpAnswer {
+    /// The status.
+    pub status: u16,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// The targets of the operator's configuration that plugins may be granted.
+#[async_trait]
+pub trait HttpTargets: fmt::Debug + Send + Sync + 'static {
+    /// Sends a request, with the target's credentials, to where the target is and nowhere else.
+    ///
+    /// # Errors
+    /// For the plugin: `denied: …` if it must not be sent, `limit: …` if the answer is too long, `unavailable: …` if there is none.
+    async fn send(&self, ask: &HttpAsk) -> Result<HttpAnswer, String>;
+}

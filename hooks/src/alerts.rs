@@ -160,7 +160,6 @@ fn check(deliveries: &[Delivery]) -> Result<(), Failure> {
         )));
     }
     for (number, delivery) in deliveries.iter().enumerate() {
-        let fits = |text: &str| text.len() <= HEADER_BYTES && text::is_plain(text);
         if delivery.body.len() > BODY_BYTES {
             let bytes = delivery.body.len();
             return broken(
@@ -184,15 +183,31 @@ fn check(deliveries: &[Delivery]) -> Result<(), Failure> {
             return broken(number, format!("has more than {HEADERS} headers"));
         }
         for (name, value) in &delivery.headers {
-            if !is_token(name) || !fits(value) {
-                return broken(number, "has a header that is not one".to_owned());
-            }
-            if RESERVED_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
-                return broken(number, format!("sets {name}, which belongs to the target"));
+            if let Err(why) = check_header(name, value) {
+                return broken(number, why);
             }
         }
     }
     Ok(())
+}
+
+/// Whether a plugin may set this header.
+///
+/// # Errors
+/// What is wrong, without a subject.
+pub(crate) fn check_header(name: &str, value: &str) -> Result<(), String> {
+    if !is_token(name) || !fits(value) {
+        return Err("has a header that is not one".to_owned());
+    }
+    if RESERVED_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+        return Err(format!("sets {name}, which belongs to the target"));
+    }
+    Ok(())
+}
+
+/// Whether a header can have this value.
+fn fits(text: &str) -> bool {
+    text.len() <= HEADER_BYTES && text::is_plain(text)
 }
 
 /// RFC 9110, section 5.6.2.

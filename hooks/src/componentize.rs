@@ -29,10 +29,13 @@ const WASI: &str = "wasi_snapshot_preview1";
 const ADAPTER_WORLD: &str = "pure-imports";
 
 /// The worlds that an author can implement; `world` of [`componentize`].
-pub const WORLDS: [&str; 4] = [
+pub const WORLDS: [&str; 7] = [
     "timeout-plugin",
     "redaction-plugin",
     "alert-plugin",
+    "alert-plugin-kv",
+    "alert-plugin-http",
+    "alert-plugin-kv-http",
     "all-hooks",
 ];
 

@@ -1,15 +1,22 @@
 //! The host's side of the plugin contract: the only place that sees what bindgen makes of the WIT.
 //!
 //! Core types, WIT types and documents are three things; conversions between the first two are
-//! here, and those of what calls are about in [`crate::subject`]. The imports are all effect-free but for the plugin's own log.
+//! here, and those of what calls are about in [`crate::subject`]. What every plugin may import is
+//! effect-free but for its own log; `kv` and `http` are linked for those that import them, and answered
+//! by [`crate::effects`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
+use sandclock_core::backend::Swap;
 use sandclock_core::ports::{Channel, History};
 use sandclock_core::time::Timestamp;
 use serde_json::Value;
 use wasmtime::component::{HasSelf, Linker};
 
+use crate::capabilities::Capability;
+use crate::effects::{Answer, Ask, CallEffects};
 use crate::instance::Budget;
 use crate::limits::Limiter;
 use crate::log::{CallLog, Level};
@@ -17,12 +24,20 @@ use crate::log::{CallLog, Level};
 mod bindings {
     wasmtime::component::bindgen!({
         path: "../plugins-sdk/wit",
-        world: "all-hooks",
+        inline: "
+            package sandclock:host;
+            world everything {
+                include sandclock:plugin/all-hooks@0.1.0;
+                import sandclock:plugin/kv@0.1.0;
+                import sandclock:plugin/http@0.1.0;
+            }
+        ",
+        world: "sandclock:host/everything",
         require_store_data_send: true,
     });
 }
 
-use bindings::sandclock::plugin::{clock, config, host, log, types};
+use bindings::sandclock::plugin::{clock, config, host, http, kv, log, types};
 
 pub(crate) use bindings::exports::sandclock::plugin::{
     lifecycle, output_redaction, run_end, timeout_policy,
@@ -49,16 +64,43 @@ pub(crate) struct HostState {
     pub(crate) config: Arc<Value>,
     pub(crate) worker: Arc<str>,
     pub(crate) now: Timestamp,
+    pub(crate) effects: CallEffects,
 }
 
-/// A linker with everything that is granted and nothing else.
+impl HostState {
+    /// The only way to an effect, and back.
+    fn ask(&mut self, ask: Ask) -> Answer {
+        let within = self.budget.wall_left();
+        self.effects.answer(ask, within)
+    }
+}
+
+/// A linker with what every plugin may import, and nothing else.
 ///
 /// # Errors
 /// If the contract names something twice.
 pub(crate) fn linker(engine: &wasmtime::Engine) -> Result<Linker<HostState>, wasmtime::Error> {
     let mut linker = Linker::new(engine);
-    bindings::AllHooks::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    types::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    host::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    config::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    clock::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     Ok(linker)
+}
+
+/// The same, with an effect.
+///
+/// # Errors
+/// If it is there already.
+pub(crate) fn link(
+    linker: &mut Linker<HostState>,
+    capability: Capability,
+) -> Result<(), wasmtime::Error> {
+    match capability {
+        Capability::Kv => kv::add_to_linker::<_, HasSelf<_>>(linker, |state| state),
+        Capability::Http => http::add_to_linker::<_, HasSelf<_>>(linker, |state| state),
+    }
 }
 
 impl types::Host for HostState {}
@@ -110,6 +152,71 @@ impl clock::Host for HostState {
         )]
         let now = self.now.as_millis() as f64;
         now
+    }
+}
+
+impl kv::Host for HostState {
+    fn get(&mut self, key: String) -> Result<Option<Vec<u8>>, String> {
+        self.ask(Ask::Get { key }).into_value()
+    }
+
+    fn swap(
+        &mut self,
+        key: String,
+        expect: Option<Vec<u8>>,
+        value: Option<Vec<u8>>,
+        ttl_s: Option<u32>,
+    ) -> Result<bool, String> {
+        let swap = Swap {
+            key,
+            expect: expect.map(Bytes::from),
+            value: value.map(Bytes::from),
+            ttl: ttl_s.map(|seconds| Duration::from_secs(u64::from(seconds))),
+        };
+        self.ask(Ask::Swap(swap)).into_swapped()
+    }
+}
+
+impl http::Host for HostState {
+    fn get(
+        &mut self,
+        target: String,
+        path: String,
+        headers: Vec<(String, String)>,
+    ) -> Result<http::Response, String> {
+        self.request(target, path, headers, None)
+    }
+
+    fn post(
+        &mut self,
+        target: String,
+        path: String,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+    ) -> Result<http::Response, String> {
+        self.request(target, path, headers, Some(Bytes::from(body)))
+    }
+}
+
+impl HostState {
+    fn request(
+        &mut self,
+        target: String,
+        path: String,
+        headers: Vec<(String, String)>,
+        body: Option<Bytes>,
+    ) -> Result<http::Response, String> {
+        let ask = Ask::Http {
+            target,
+            path,
+            headers,
+            body,
+        };
+        let answer = self.ask(ask).into_response()?;
+        Ok(http::Response {
+            status: answer.status,
+            body: answer.body.to_vec(),
+        })
     }
 }
 

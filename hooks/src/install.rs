@@ -5,6 +5,7 @@
 //! when an instance comes to life. Precompiled artifacts are refused whatever they say of
 //! themselves: loading one is running it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -12,6 +13,7 @@ use sandclock_core::backend::plugins::{MAX_MODULE_BYTES, PLUGIN_NAMES};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
+use crate::capabilities::Capability;
 use crate::componentize::{WORLDS, componentize};
 use crate::failure::{Failure, FailureCode};
 use crate::host::{self, GRANTED, HostState, PACKAGE, VERSION};
@@ -57,7 +59,7 @@ pub enum InstallError {
     /// It imports what this host does not give.
     #[error(
         "the plugin imports {import}, which is not granted: plugins may import host, log, config \
-         and clock of {PACKAGE_NAME}; build for wasm32-unknown-unknown to get rid of WASI"
+         and clock of {PACKAGE_NAME}, and kv and http if they ask for them; build for wasm32-unknown-unknown to get rid of WASI"
     )]
     ImportNotGranted {
         /// The import, as it is named in the artifact.
@@ -96,6 +98,12 @@ pub enum InstallError {
         /// What is wrong.
         why: String,
     },
+    /// It would do what it may not.
+    #[error("the plugin's capabilities are not accepted: {why}")]
+    Capability {
+        /// What is wrong, and the remedy.
+        why: String,
+    },
     /// It takes too long to compile.
     #[error("the plugin takes more than {seconds} s to compile")]
     TooSlow {
@@ -116,6 +124,8 @@ const PACKAGE_NAME: &str = "sandclock:plugin";
 pub(crate) struct Compiled {
     pub(crate) pre: wasmtime::component::InstancePre<HostState>,
     pub(crate) hooks: HookIndices,
+    /// What it would do beside answering.
+    pub(crate) imports: BTreeSet<Capability>,
 }
 
 /// Checks and compiles an artifact. Takes up to seconds of processor time.
@@ -133,8 +143,12 @@ pub(crate) fn compile(
     }
     let component = componentize(bytes, None)?;
     let component = compiled(runtime, &component)?;
-    check_imports(engine, &component)?;
+    let imports = check_imports(engine, &component)?;
     check_exports(engine, &component)?;
+    let mut linker = linker.clone();
+    for capability in &imports {
+        host::link(&mut linker, *capability).map_err(|error| incompatible(&error))?;
+    }
     let pre = linker
         .instantiate_pre(&component)
         .map_err(|error| incompatible(&error))?;
@@ -147,7 +161,11 @@ pub(crate) fn compile(
     if let Err(error) = component.initialize_copy_on_write_image() {
         tracing::debug!(%error, "a plugin starts without a memory image");
     }
-    Ok(Compiled { pre, hooks })
+    Ok(Compiled {
+        pre,
+        hooks,
+        imports,
+    })
 }
 
 /// The component as machine code: as it is kept, or compiled now.
@@ -187,20 +205,27 @@ pub(crate) fn dry_run(plugin: &Arc<Plugin>) -> Result<(), InstallError> {
     Ok(())
 }
 
-fn check_imports(engine: &Engine, component: &Component) -> Result<(), InstallError> {
+/// What the component imports beside what every plugin may.
+fn check_imports(
+    engine: &Engine,
+    component: &Component,
+) -> Result<BTreeSet<Capability>, InstallError> {
+    let mut effects = BTreeSet::new();
     for (import, _) in component.component_type().imports(engine) {
         let interface = import.strip_prefix(PACKAGE);
         let (name, version) = interface
             .and_then(|interface| interface.split_once('@'))
             .unwrap_or_default();
-        if !GRANTED.contains(&name) {
+        let capability = Capability::ALL.into_iter().find(|it| it.as_str() == name);
+        if !GRANTED.contains(&name) && capability.is_none() {
             return Err(InstallError::ImportNotGranted {
                 import: import.to_owned(),
             });
         }
         check_version(import, version)?;
+        effects.extend(capability);
     }
-    Ok(())
+    Ok(effects)
 }
 
 fn check_exports(engine: &Engine, component: &Component) -> Result<(), InstallError> {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use wasmtime::component::Instance as ComponentInstance;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
+use crate::effects::CallEffects;
 use crate::engine::TICK;
 use crate::failure::{Failure, FailureCode};
 use crate::host::{self, HostState, RunInfo, output_redaction, run_end};
@@ -86,6 +87,11 @@ impl Budget {
         }
     }
 
+    /// The time on the wall that is left.
+    pub(crate) fn wall_left(self) -> Duration {
+        self.wall_end.saturating_duration_since(Instant::now())
+    }
+
     /// How many ticks the guest may go on before it is asked again; `None` if it may not.
     fn ticks_left(self) -> Option<u64> {
         let cpu = self.cpu_end.checked_sub(thread_cpu())?;
@@ -139,6 +145,7 @@ impl Instance {
             config: Arc::clone(&scope.config),
             worker: Arc::clone(&scope.worker),
             now: scope.now(&*runtime.clock),
+            effects: CallEffects::new(plugin, &scope.run),
         };
         let mut store = Store::new(&runtime.engine, state);
         store.limiter(|state| &mut state.limiter);

@@ -10,6 +10,7 @@
 //! | `registry`, `binding`, `install`, `componentize`, `manifest`, `signature`, `outline`, `cache`, `plugin` | from artifacts to plugins |
 //! | `engine`, `threads`, `instance`, `meter`, `limits` | how and where a call runs, and what it may use |
 //! | `host`, `log` | what a plugin may import; the only file that sees generated bindings |
+//! | `capabilities`, `effects` | who may have effects, and how they are had |
 //! | `calls`, `timeout`, `redaction`, `alerts` | the three hooks |
 //! | `subject`, `recording` | what calls are about, and what is kept of them |
 //! | `failure`, `counters` | how calls fail, and how often |
@@ -19,8 +20,10 @@ mod alerts;
 mod binding;
 mod cache;
 mod calls;
+mod capabilities;
 mod componentize;
 mod counters;
+mod effects;
 mod engine;
 mod failure;
 mod host;
@@ -56,8 +59,10 @@ use tokio::sync::Semaphore;
 pub use self::alerts::BUILT_IN;
 pub use self::binding::BindingError;
 pub use self::cache::CompileCache;
+pub use self::capabilities::{Capability, Grant, Grants};
 pub use self::componentize::{WORLDS, componentize, describe};
 pub use self::counters::{CallCount, PluginCounters};
+pub use self::effects::Effects;
 pub use self::failure::{Failure, FailureCode};
 pub use self::install::InstallError;
 pub use self::limits::{CallLimits, HookLimits};
@@ -103,6 +108,10 @@ pub struct HooksConfig {
     pub recorder: Option<Arc<dyn Recorder>>,
     /// Where compiled plugins are kept; `None` compiles each at every start.
     pub cache: Option<CompileCache>,
+    /// What plugins may do beside answering.
+    pub grants: Grants,
+    /// How they do it; `None` refuses each time.
+    pub effects: Option<Effects>,
     /// A mistake to make on purpose.
     #[cfg(feature = "mutants")]
     pub mutant: Option<mutants::Mutant>,
@@ -121,6 +130,8 @@ impl HooksConfig {
             trust: Trust::default(),
             recorder: None,
             cache: None,
+            grants: Grants::default(),
+            effects: None,
             #[cfg(feature = "mutants")]
             mutant: None,
         }
@@ -187,6 +198,8 @@ impl PluginHost {
             limits: config.limits,
             trust: config.trust.clone(),
             cache: config.cache.clone(),
+            grants: config.grants.clone(),
+            effects: config.effects.clone(),
             mutation: config.mutation(),
             compilations: AtomicU64::new(0),
         };

@@ -46,6 +46,15 @@ pub const HEADERS: usize = 32;
 /// A header's value, a content type or a dedupe key, in bytes.
 pub const HEADER_BYTES: usize = 1 << 10;
 
+/// Looks and changes of one call at what its plugin keeps.
+pub const KV_CALLS: u32 = 100;
+/// Requests of one call to targets.
+pub const HTTP_CALLS: u32 = 5;
+/// What one look, change or request may take at most, of the call's time on the wall.
+pub const EFFECT_TIME: Duration = Duration::from_secs(10);
+/// The answer to a request, in bytes.
+pub const RESPONSE_BYTES: usize = 64 << 10;
+
 /// The time that one call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallLimits {

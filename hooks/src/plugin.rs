@@ -11,7 +11,9 @@ use wasmtime::Engine;
 use wasmtime::component::InstancePre;
 
 use crate::cache::CompileCache;
+use crate::capabilities::{Given, Grants};
 use crate::counters::Counters;
+use crate::effects::Effects;
 use crate::engine::Ticker;
 use crate::failure::{Failure, FailureCode};
 use crate::host::{HostState, lifecycle, output_redaction, run_end, timeout_policy};
@@ -121,6 +123,8 @@ pub(crate) struct Runtime {
     pub(crate) limits: HookLimits,
     pub(crate) trust: Trust,
     pub(crate) cache: Option<CompileCache>,
+    pub(crate) grants: Grants,
+    pub(crate) effects: Option<Effects>,
     pub(crate) mutation: Mutation,
     /// How many artifacts were compiled.
     pub(crate) compilations: AtomicU64,
@@ -174,6 +178,8 @@ pub(crate) struct Plugin {
     pub(crate) policy: FailurePolicy,
     /// The operator's, or lower ones of its own.
     pub(crate) limits: HookLimits,
+    /// What it may do beside answering.
+    pub(crate) given: Arc<Given>,
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) log: Arc<PluginLog>,
     pub(crate) counters: Arc<Counters>,

@@ -70,6 +70,8 @@ pub struct PluginInfo {
     pub api: &'static str,
     /// The hooks it has.
     pub hooks: Vec<Hook>,
+    /// What it may do beside answering: `kv`, and `http:` with a target.
+    pub capabilities: Vec<String>,
     /// SHA-256 of the artifact, in hexadecimal.
     pub sha256: String,
     /// The operator's name for the key that has signed it; `None` if no trusted one has.
@@ -314,6 +316,13 @@ fn entry(
         manifest.check(&artifact.name, version, |hook| compiled.hooks.has(hook))?;
         limits = manifest.limits(limits);
     }
+    let requested = manifest.as_ref().map(|manifest| &manifest.capabilities);
+    let hooks = Hook::ALL
+        .into_iter()
+        .filter(|hook| compiled.hooks.has(*hook));
+    let hooks: Vec<_> = hooks.collect();
+    let grants = &runtime.grants;
+    let given = grants.given(&artifact.name, &compiled.imports, &hooks, requested)?;
     let about = manifest.map(|manifest| manifest.plugin);
     let its_own = || Some(about.as_ref()?.version.clone());
     let version = artifact.version.or_else(its_own);
@@ -325,15 +334,16 @@ fn entry(
         hooks: compiled.hooks,
         policy: artifact.policy,
         limits,
+        given: Arc::new(given),
         runtime,
         log: record.log,
         counters: record.counters,
         last_failure: Mutex::default(),
     });
     install::dry_run(&plugin)?;
-    let hooks = Hook::ALL.into_iter().filter(|hook| plugin.hooks.has(*hook));
     let info = PluginInfo {
-        hooks: hooks.collect(),
+        hooks,
+        capabilities: plugin.given.names(),
         sha256: plugin.sha256.clone(),
         signed_by,
         bytes: artifact.bytes.len(),

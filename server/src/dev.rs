@@ -45,9 +45,14 @@ async fn run(
 ) -> anyhow::Result<()> {
     let secrets = roles::log(environment);
     let stores = wire::open_stores(config, &folders.data).await?;
-    let parts = Parts::new(stores, secrets.clone(), config, &folders.data)
-        .await?
-        .with_spool(config, &folders.data)?;
+    let parts = Parts::new(
+        stores,
+        (environment, secrets.clone()),
+        config,
+        &folders.data,
+    )
+    .await?
+    .with_spool(config, &folders.data)?;
     let worker = parts.worker(config, environment, secrets, spawner).await?;
     let listener = roles::listen(config.listen, roles::LISTEN).await?;
     let jobs = &*parts.stores.coordination.jobs;

@@ -11,6 +11,7 @@ pub mod console;
 pub mod deliver;
 pub mod dev;
 pub mod document;
+pub mod egress;
 pub mod examples;
 pub mod exec;
 mod folders;

@@ -38,7 +38,7 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
     run(async {
         let secrets = log(&environment);
         let stores = wire::open_stores(&config, &folders.data).await?;
-        let parts = Parts::new(stores, secrets, &config, &folders.data).await?;
+        let parts = Parts::new(stores, (&environment, secrets), &config, &folders.data).await?;
         let listener = listen(config.listen, LISTEN).await?;
         let signals = Signals::new()?;
         let tokens = tokens(&listener, &folders)?;
@@ -92,9 +92,14 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
     run(async {
         let secrets = log(&environment);
         let stores = wire::open_stores(&config, &folders.data).await?;
-        let parts = Parts::new(stores, secrets.clone(), &config, &folders.data)
-            .await?
-            .with_spool(&config, &folders.data)?;
+        let parts = Parts::new(
+            stores,
+            (&environment, secrets.clone()),
+            &config,
+            &folders.data,
+        )
+        .await?
+        .with_spool(&config, &folders.data)?;
         let worker = parts
             .worker(&config, &environment, secrets, spawner)
             .await?;

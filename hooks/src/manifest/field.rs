@@ -1,5 +1,6 @@
 //! What the fields of a manifest may hold. A complaint is what would be accepted; who reads adds the field and its value.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use sandclock_core::backend::plugins::{
@@ -72,23 +73,17 @@ pub(super) fn line<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>,
     text_that(from, holds, "one line of plain text, up to 1 KiB").map(Some)
 }
 
-pub(super) fn no_kv<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
-    if bool::deserialize(from)? {
-        return Err(D::Error::custom(
-            "false: this host gives no plugin values that outlive a call",
-        ));
-    }
-    Ok(false)
-}
-
-pub(super) fn no_http<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+pub(super) fn targets<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     let targets = Vec::<String>::deserialize(from)?;
-    if targets.is_empty() {
+    let mut seen = BTreeSet::new();
+    if targets
+        .iter()
+        .all(|name| is_plugin_name(name) && seen.insert(name))
+    {
         return Ok(targets);
     }
-    Err(D::Error::custom(
-        "an empty list: this host lets no plugin call a target; return deliveries instead",
-    ))
+    let accepted = format!("names of targets, each once: {PLUGIN_NAMES}");
+    Err(D::Error::custom(accepted))
 }
 
 pub(super) fn millis<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {

@@ -87,16 +87,18 @@ pub struct NamedHooks {
 #[serde(deny_unknown_fields)]
 pub struct NoSettings {}
 
-/// Effects that a plugin would like to have. This host grants none.
+/// Effects that a plugin would like to have. It gets those that it imports and that the operator grants it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Capabilities {
     /// Values that outlive a call.
-    #[serde(deserialize_with = "field::no_kv")]
     pub kv: bool,
     /// Targets of the operator's configuration to call.
-    #[serde(deserialize_with = "field::no_http")]
+    #[serde(deserialize_with = "field::targets")]
     pub http: Vec<String>,
+    /// It does without what is not granted, and is told so when it tries.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
 }
 
 /// Limits that the plugin keeps to. Where the operator's are lower, those hold.

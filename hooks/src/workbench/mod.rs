@@ -37,7 +37,9 @@ use crate::limits::CallLimits;
 use crate::plugin::{Plugin, not_installed};
 use crate::recording::Question;
 use crate::registry::{Artifact, Origin, PluginInfo, Registry};
-use crate::{HookLimits, HooksConfig, HostError, InstallError, KnownSecrets, Meter, PluginHost};
+use crate::{
+    Grants, HookLimits, HooksConfig, HostError, InstallError, KnownSecrets, Meter, PluginHost,
+};
 
 /// How long anybody waits for a call whose fuel is counted.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -86,6 +88,7 @@ impl Workbench {
         let clock = Arc::new(Standstill(AtomicI64::new(now)));
         let mut config =
             HooksConfig::new(KnownSecrets::new(), Arc::clone(&clock) as Arc<dyn Clock>);
+        config.grants = Grants::AsRequested;
         if meter == Meter::Fuel {
             config.limits = patient(config.limits);
         }

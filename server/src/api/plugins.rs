@@ -35,6 +35,8 @@ pub struct PluginDto {
     /// The version of the plugin contract.
     pub api: String,
     pub hooks: Vec<String>,
+    /// What it may do beside answering: `kv`, and `http:` with a target.
+    pub capabilities: Vec<String>,
     pub sha256: String,
     /// The operator's name for the key that has signed it, if a trusted one has.
     pub signed_by: Option<String>,
@@ -147,7 +149,7 @@ pub async fn roll_back(State(api): State<Api>, Id(name): Id) -> Result<StatusCod
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `DELETE /plugins/{name}`: takes it out of service and forgets its releases; with `version`, that release, which must
+/// `DELETE /plugins/{name}`: takes it out of service and forgets its releases and what it has kept; with `version`, that release, which must
 /// not serve.
 pub async fn remove(
     State(api): State<Api>,
@@ -176,6 +178,9 @@ pub async fn remove(
             }
             _ => error.into(),
         })?;
+        if plugin.releases.len() == 1 {
+            api.records.kv.clear(&name).await?;
+        }
         return Ok(StatusCode::NO_CONTENT);
     }
     if plugin.serving.is_some() {
@@ -187,6 +192,8 @@ pub async fn remove(
             .await
             .map_err(conflict)?;
     }
+    // A later plugin of the name may be somebody else's.
+    api.records.kv.clear(&name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -239,6 +246,7 @@ fn dto(api: &Api, info: PluginInfo, stored: Option<&StoredPlugin>) -> PluginDto 
             .iter()
             .map(|hook| hook.as_str().to_owned())
             .collect(),
+        capabilities: info.capabilities,
         sha256: info.sha256,
         signed_by: info.signed_by,
         size_bytes: info.bytes,
@@ -263,6 +271,7 @@ fn not_here(api: &Api, stored: &StoredPlugin) -> PluginDto {
         description: None,
         api: String::new(),
         hooks: Vec::new(),
+        capabilities: Vec::new(),
         sha256: newest.map_or_else(String::new, |release| release.digest.to_string()),
         signed_by: None,
         size_bytes: newest.map_or(0, |release| {

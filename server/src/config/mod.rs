@@ -28,7 +28,7 @@ pub use alerts::{AlertSection, Target, WebhookTarget};
 pub use environment::Environment;
 pub use go::GoFile;
 pub use go_api::GoApiSection;
-pub use plugins::PluginSection;
+pub use plugins::{GrantSection, HttpSection, PluginSection, SecretSection};
 pub use stores::{
     CoordinationSection, EtcdSection, EtcdTls, GoSection, MongodbSection, RunLogSection,
 };
@@ -55,7 +55,7 @@ pub struct Config {
     pub worker: WorkerSection,
     /// Alerts.
     pub alerts: AlertSection,
-    /// Whose plugins are taken.
+    /// Whose plugins are taken, and what they may do.
     pub plugins: PluginSection,
     /// How long records are kept.
     pub retention: RetentionSection,
@@ -200,7 +200,7 @@ impl Config {
         if let CoordinationSection::Etcd(etcd) = &self.coordination {
             etcd.check_times()?;
         }
-        self.plugins.trust()?;
+        self.plugins.check()?;
         if self.worker.max_concurrent_runs == 0 {
             let accepted = "a number from 1";
             return Err(FieldError::new("worker.max_concurrent_runs", 0, accepted));

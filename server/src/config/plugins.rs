@@ -1,11 +1,15 @@
-//! `[plugins]`: whose plugins this process takes, and what it keeps of their calls.
+//! `[plugins]`: whose plugins this process takes, what they may do, and what it keeps of their calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use sandclock_hooks::{PublicKey, Trust};
+use reqwest::Url;
+use sandclock_core::backend::plugins::{PLUGIN_NAMES, is_plugin_name};
+use sandclock_core::job::SecretSource;
+use sandclock_hooks::{Grant, Grants, PublicKey, Trust};
 use serde::Deserialize;
 
 use crate::document::FieldError;
+use crate::egress::{HttpTarget, Template};
 
 /// `[plugins]`
 #[derive(Clone, Debug, Deserialize)]
@@ -17,6 +21,46 @@ pub struct PluginSection {
     pub require_signature: bool,
     /// Public keys of Ed25519 by the operator's names for them, as `sandclock plugin keygen` prints them.
     pub trusted_keys: BTreeMap<String, String>,
+    /// What plugins may do beside answering, by their names.
+    pub grants: BTreeMap<String, GrantSection>,
+    /// Where plugins' requests can go, by the name that they use.
+    pub http: BTreeMap<String, HttpSection>,
+    /// Where the values of secrets come from that headers of targets name.
+    pub secrets: BTreeMap<String, SecretSection>,
+}
+
+/// `[plugins.grants.NAME]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GrantSection {
+    /// It may keep values.
+    pub kv: bool,
+    /// It may send requests to these targets of `[plugins.http]`.
+    pub http: BTreeSet<String>,
+}
+
+/// `[plugins.http.NAME]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpSection {
+    /// Its address.
+    pub url: String,
+    /// Headers of every request. `{{secret:NAME}}` stands for a secret's value.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Whether it may be at a private address, or without encryption.
+    #[serde(default)]
+    pub allow_private: bool,
+}
+
+/// `[plugins.secrets.NAME]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SecretSection {
+    /// A file with the value.
+    pub file: Option<String>,
+    /// A variable of the process.
+    pub env: Option<String>,
 }
 
 impl Default for PluginSection {
@@ -25,6 +69,9 @@ impl Default for PluginSection {
             record_calls: true,
             require_signature: false,
             trusted_keys: BTreeMap::new(),
+            grants: BTreeMap::new(),
+            http: BTreeMap::new(),
+            secrets: BTreeMap::new(),
         }
     }
 }
@@ -57,5 +104,147 @@ impl PluginSection {
             keys,
             required: self.require_signature,
         })
+    }
+
+    /// Checks all of it.
+    ///
+    /// # Errors
+    /// Names the first field that is not accepted.
+    pub(super) fn check(&self) -> Result<(), FieldError> {
+        self.trust()?;
+        self.grants()?;
+        self.targets()?;
+        self.secrets().map(drop)
+    }
+
+    /// What plugins may do.
+    ///
+    /// # Errors
+    /// Names the plugin that cannot be, or the target that is not there.
+    pub fn grants(&self) -> Result<Grants, FieldError> {
+        let mut grants = BTreeMap::new();
+        for (plugin, GrantSection { kv, http }) in &self.grants {
+            let field = format!("plugins.grants.{plugin}");
+            if !is_plugin_name(plugin) {
+                let accepted = format!("a plugin's name: {PLUGIN_NAMES}");
+                return Err(FieldError::new(field, plugin, accepted));
+            }
+            if let Some(unknown) = http.iter().find(|target| !self.http.contains_key(*target)) {
+                let accepted =
+                    format!("the name of a target: write [plugins.http.{unknown}] with its url");
+                return Err(FieldError::new(format!("{field}.http"), unknown, accepted));
+            }
+            let (kv, http) = (*kv, http.clone());
+            grants.insert(plugin.clone(), Grant { kv, http });
+        }
+        Ok(Grants::ByName(grants))
+    }
+
+    /// Where plugins' requests can go.
+    ///
+    /// # Errors
+    /// Names the field of the target that is not accepted.
+    pub fn targets(&self) -> Result<BTreeMap<String, HttpTarget>, FieldError> {
+        let target = |(name, section): (&String, &HttpSection)| {
+            let target = section.target(name, &self.secrets)?;
+            Ok((name.clone(), target))
+        };
+        self.http.iter().map(target).collect()
+    }
+
+    /// Where the values of secrets come from.
+    ///
+    /// # Errors
+    /// Names the secret without a source.
+    pub fn secrets(&self) -> Result<BTreeMap<String, SecretSource>, FieldError> {
+        let source =
+            |(name, section): (&String, &SecretSection)| match (&section.file, &section.env) {
+                (Some(path), None) => Ok((name.clone(), SecretSource::File(path.clone()))),
+                (None, Some(variable)) => Ok((name.clone(), SecretSource::Env(variable.clone()))),
+                (file, _) => {
+                    let value = if file.is_some() { "both" } else { "nothing" };
+                    let accepted =
+                        "either 'file' with a path or 'env' with a variable of the process";
+                    Err(FieldError::new(
+                        format!("plugins.secrets.{name}"),
+                        value,
+                        accepted,
+                    ))
+                }
+            };
+        self.secrets.iter().map(source).collect()
+    }
+}
+
+impl HttpSection {
+    fn target(
+        &self,
+        name: &str,
+        secrets: &BTreeMap<String, SecretSection>,
+    ) -> Result<HttpTarget, FieldError> {
+        let field = |member: &str| format!("plugins.http.{name}.{member}");
+        if !is_plugin_name(name) {
+            let accepted = format!("a target's name: {PLUGIN_NAMES}");
+            return Err(FieldError::new(
+                format!("plugins.http.{name}"),
+                name,
+                accepted,
+            ));
+        }
+        let mut headers = BTreeMap::new();
+        for (header, value) in &self.headers {
+            let field = field(&format!("headers.{header}"));
+            if reqwest::header::HeaderName::try_from(header.as_str()).is_err() {
+                return Err(FieldError::new(field, header, "the name of an HTTP header"));
+            }
+            // A value may be a credential all the same, so it is not shown.
+            let refused =
+                |accepted: String| FieldError::new(field.clone(), "(its value)", accepted);
+            let template =
+                Template::parse(value).map_err(|accepted| refused(accepted.to_owned()))?;
+            if let Some(unknown) = template
+                .secrets()
+                .iter()
+                .find(|name| !secrets.contains_key(**name))
+            {
+                let accepted = format!(
+                    "it names the secret {unknown}: write [plugins.secrets.{unknown}] with file or env"
+                );
+                return Err(refused(accepted));
+            }
+            headers.insert(header.clone(), template);
+        }
+        let url = self
+            .address()
+            .map_err(|accepted| FieldError::new(field("url"), &self.url, accepted))?;
+        let target = HttpTarget {
+            url,
+            headers,
+            allow_private: self.allow_private,
+        };
+        let literal = target.check_literal();
+        literal.map_err(|refused| FieldError::new(field("url"), &self.url, refused.to_string()))?;
+        Ok(target)
+    }
+
+    fn address(&self) -> Result<Url, String> {
+        let example = "such as https://oncall.example.org/api";
+        let url =
+            Url::parse(&self.url).map_err(|error| format!("{error}; give an address {example}"))?;
+        let bare = url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none();
+        match url.scheme() {
+            _ if !url.has_host() || !bare => Err(format!(
+                "an address with a host and without user, password, query and fragment, {example}; credentials go into headers"
+            )),
+            "https" => Ok(url),
+            "http" if self.allow_private => Ok(url),
+            "http" => Err(
+                "an https address: without encryption only with allow_private = true".to_owned(),
+            ),
+            _ => Err(format!("an https address, {example}")),
+        }
     }
 }

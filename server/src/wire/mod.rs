@@ -55,14 +55,15 @@ pub struct Parts {
 const LOG_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Parts {
-    /// Loads the standard plugins and those that the fleet serves. What `secrets` knows leaves by no way. What the next
+    /// Loads the standard plugins and those that the fleet serves. What is `known` as a secret leaves by no way; the
+    /// environment may hold those of plugins' targets. What the next
     /// start shall have is kept in `data`.
     ///
     /// # Errors
     /// If a standard plugin does not load, or bindings cannot be read.
     pub async fn new(
         stores: Stores,
-        secrets: KnownSecrets,
+        known: (&Environment, KnownSecrets),
         config: &Config,
         data: &Path,
     ) -> anyhow::Result<Self> {
@@ -70,7 +71,8 @@ impl Parts {
         let recordings = &stores.records.recordings;
         let record = || Arc::new(RecordingQueue::new(Arc::clone(recordings)));
         let recorder = section.record_calls.then(record);
-        let plugins = plugins::open(section, secrets, recorder.clone(), data)?;
+        let kv = Arc::clone(&stores.records.kv);
+        let plugins = plugins::open(section, kv, recorder.clone(), known, data).await?;
         let plugins = Arc::new(plugins);
         let store = Arc::clone(&stores.records.plugins);
         let docs = Arc::clone(&stores.coordination.docs);

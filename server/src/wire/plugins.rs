@@ -5,10 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use sandclock_hooks::{CompileCache, HooksConfig, KnownSecrets, PluginHost};
+use sandclock_core::backend::PluginKv;
+use sandclock_hooks::{CompileCache, Effects, HooksConfig, KnownSecrets, PluginHost};
+use tokio::runtime::Handle;
 
 use crate::clock::SystemClock;
-use crate::config::PluginSection;
+use crate::config::{Environment, PluginSection};
+use crate::egress::{Lookup, SystemLookup, Targets};
+use crate::exec::Surroundings;
 use crate::recorder::RecordingQueue;
 use crate::{private_file, random};
 
@@ -25,15 +29,24 @@ const KEY: &str = "plugin-cache.key";
 ///
 /// # Errors
 /// If this machine cannot run plugins.
-pub(super) fn open(
+pub(super) async fn open(
     section: &PluginSection,
-    secrets: KnownSecrets,
+    kv: Arc<dyn PluginKv>,
     recorder: Option<Arc<RecordingQueue>>,
+    (environment, secrets): (&Environment, KnownSecrets),
     data: &Path,
 ) -> anyhow::Result<PluginHost> {
+    let http = targets(section, environment, secrets.clone())?;
+    http.learn().await;
     let mut config = HooksConfig::new(secrets, Arc::new(SystemClock));
     config.recorder = recorder.map(|recorder| recorder as _);
     config.trust = section.trust()?;
+    config.grants = section.grants()?;
+    config.effects = Some(Effects {
+        kv,
+        http: Arc::new(http),
+        runtime: Handle::current(),
+    });
     match cache(data) {
         Ok(cache) => config.cache = Some(cache),
         Err(error) => {
@@ -45,6 +58,22 @@ pub(super) fn open(
         }
     }
     Ok(PluginHost::new(config)?)
+}
+
+/// Where plugins' requests can go.
+fn targets(
+    section: &PluginSection,
+    environment: &Environment,
+    secrets: KnownSecrets,
+) -> anyhow::Result<Targets> {
+    let surroundings = Surroundings::new(environment.variables().clone(), &[], secrets);
+    let lookup: Arc<dyn Lookup> = Arc::new(SystemLookup);
+    Targets::new(
+        section.targets()?,
+        section.secrets()?,
+        surroundings,
+        &lookup,
+    )
 }
 
 fn cache(data: &Path) -> anyhow::Result<CompileCache> {

@@ -8,7 +8,8 @@ use sandclock_core::backend::ModuleDigest;
 use sandclock_core::backend::plugins::MAX_MODULE_BYTES;
 use sandclock_hooks::signature::signed_by;
 use sandclock_hooks::{
-    CallLimits, HookLimits, HooksConfig, HostError, KnownSecrets, Manifest, Outline, PluginHost,
+    CallLimits, Grants, HookLimits, HooksConfig, HostError, KnownSecrets, Manifest, Outline,
+    PluginHost,
 };
 use serde_json::{Value, json};
 
@@ -26,7 +27,10 @@ pub(in crate::cli) struct CheckArgs {
 
 /// A host to check on, as a worker's is.
 pub(super) fn host() -> Result<PluginHost, HostError> {
-    PluginHost::new(HooksConfig::new(KnownSecrets::new(), Arc::new(SystemClock)))
+    let mut config = HooksConfig::new(KnownSecrets::new(), Arc::new(SystemClock));
+    // What it asks for an operator has yet to grant, and nothing is real here.
+    config.grants = Grants::AsRequested;
+    PluginHost::new(config)
 }
 
 /// Prints what there is to know of the file.
@@ -55,6 +59,7 @@ pub(super) async fn run(args: &CheckArgs, output: Output) -> anyhow::Result<()> 
         Ok(info) => {
             let hooks: Vec<_> = info.hooks.iter().map(|hook| hook.as_str()).collect();
             found["hooks"] = json!(hooks);
+            found["capabilities"] = json!(info.capabilities);
             found["limits"] = limits(&info.limits);
         }
         Err(error) => found["error"] = json!(error.to_string()),
@@ -90,6 +95,8 @@ fn capability(import: &str) -> Option<String> {
         Some("config") => "reads its configuration",
         Some("clock") => "reads the time, which stands still during a call",
         Some("host") => "reads attributes of a run",
+        Some("kv") => "keeps values between its calls, if it is granted kv",
+        Some("http") => "sends requests to the targets that it is granted",
         Some("types") => return None,
         _ => return Some(format!("NOT GRANTED: {import}")),
     };
@@ -148,6 +155,10 @@ fn needs(found: &Value) -> Vec<(&'static str, String)> {
     }
     let labels = std::iter::once("may").chain(std::iter::repeat(""));
     rows.extend(labels.zip(may));
+    let asks = texts(&found["capabilities"]);
+    if !asks.is_empty() {
+        rows.push(("asks for", asks.join(", ")));
+    }
     let limits = &found["limits"];
     if !limits.is_null() {
         let memory = bytes(&limits["memory_bytes"]);

@@ -40,7 +40,8 @@ pub(super) async fn open(
     }
     let folders = Folders::of(data, &config)?;
     let stores = wire::open_stores(&config, &folders.data).await?;
-    let parts = Parts::new(stores, KnownSecrets::new(), &config, &folders.data).await?;
+    let known = (&Environment::default(), KnownSecrets::new());
+    let parts = Parts::new(stores, known, &config, &folders.data).await?;
     let mut tokens = Tokens::default();
     let token = tokens.make(TokenInfo {
         name: "offline".to_owned(),
