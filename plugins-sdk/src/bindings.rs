@@ -83,3 +83,20 @@ pub mod lifecycle {
         generate_all,
     });
 }
+
+/// The imports with effects. A plugin that calls none of them imports none.
+#[cfg(target_arch = "wasm32")]
+pub mod effects {
+    wit_bindgen::generate!({
+        path: "wit",
+        inline: "
+            package sandclock:sdk;
+            world effects {
+                import sandclock:plugin/kv@0.1.0;
+                import sandclock:plugin/http@0.1.0;
+            }
+        ",
+        world: "sandclock:sdk/effects",
+        generate_all,
+    });
+}

@@ -38,6 +38,8 @@ pub mod bindings;
 pub mod clock;
 pub mod config;
 pub mod host;
+pub mod http;
+pub mod kv;
 pub mod log;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod mock;
@@ -66,7 +68,7 @@ pub mod prelude {
     pub use crate::rules::Rules;
     pub use crate::timeout::{Decision, TimeoutPolicy};
     pub use crate::{Channel, History, Lifecycle, Result, RunInfo};
-    pub use crate::{clock, config, host, log, register};
+    pub use crate::{clock, config, host, http, kv, log, register};
 }
 
 /// Exports the named hooks from this plugin: any of `timeout_policy`, `output_redaction`, `run_end` and `lifecycle`,

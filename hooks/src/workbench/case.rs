@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::effects::TargetAnswer;
 use super::{ExpectedAnswer, ExpectedDecision, ExpectedDeliveries, ExpectedOutput};
 use crate::subject::{EndSpec, Past, Pipe, RunSpec};
 
@@ -71,6 +72,12 @@ pub struct RunEndCase {
     pub run: RunSpec,
     /// How it ended.
     pub end: EndSpec,
+    /// What the plugin keeps already, as text.
+    #[serde(default)]
+    pub kv: BTreeMap<String, String>,
+    /// How its targets answer, each answer once.
+    #[serde(default)]
+    pub http: Vec<TargetAnswer>,
     /// What has to come of it.
     pub expect: ExpectedDeliveries,
 }

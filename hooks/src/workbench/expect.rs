@@ -39,6 +39,8 @@ pub struct ExpectedOutput {
 pub struct ExpectedDeliveries {
     /// All of them, in order.
     pub deliveries: Option<Vec<ExpectedDelivery>>,
+    /// What the plugin keeps after it, as text; keys that are not named are not compared.
+    pub kv: Option<BTreeMap<String, String>>,
     /// A part of the text with which the call or the configuration is refused.
     pub error: Option<String>,
 }

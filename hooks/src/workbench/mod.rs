@@ -8,23 +8,27 @@ mod bench;
 mod case;
 mod chunkings;
 pub(crate) mod compare;
+mod effects;
 mod expect;
 mod ordinary;
 mod replay;
 mod report;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use sandclock_core::time::{Clock, Timestamp};
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 pub use self::bench::{Bench, HookBench, Percentiles, Throughput};
 pub use self::case::{Case, LifecycleCase, RedactionCase, RunEndCase, TimeoutCase};
 pub use self::compare::Difference;
+pub use self::effects::TargetAnswer;
 pub use self::expect::{
     ExpectedAnswer, ExpectedDecision, ExpectedDeliveries, ExpectedDelivery, ExpectedOutput,
 };
@@ -33,12 +37,14 @@ pub use crate::subject::{EndSpec, Past, Pipe, RunSpec};
 pub use self::replay::Replayed;
 pub use self::report::{Apart, CaseReport, Chunkings};
 
+use self::effects::CaseEffects;
 use crate::limits::CallLimits;
 use crate::plugin::{Plugin, not_installed};
 use crate::recording::Question;
 use crate::registry::{Artifact, Origin, PluginInfo, Registry};
 use crate::{
-    Grants, HookLimits, HooksConfig, HostError, InstallError, KnownSecrets, Meter, PluginHost,
+    Effects, Grants, HookLimits, HooksConfig, HostError, InstallError, KnownSecrets, Meter,
+    PluginHost,
 };
 
 /// How long anybody waits for a call whose fuel is counted.
@@ -51,6 +57,7 @@ pub struct Workbench {
     plugin: Arc<Plugin>,
     info: PluginInfo,
     clock: Arc<Standstill>,
+    effects: Arc<CaseEffects>,
     compile_time: Duration,
     /// Permission for a stream to keep its instance, with which another one may not.
     keep: Arc<Semaphore>,
@@ -89,6 +96,12 @@ impl Workbench {
         let mut config =
             HooksConfig::new(KnownSecrets::new(), Arc::clone(&clock) as Arc<dyn Clock>);
         config.grants = Grants::AsRequested;
+        let effects = Arc::<CaseEffects>::default();
+        config.effects = Some(Effects {
+            kv: Arc::<CaseEffects>::clone(&effects),
+            http: Arc::<CaseEffects>::clone(&effects),
+            runtime: Handle::current(),
+        });
         if meter == Meter::Fuel {
             config.limits = patient(config.limits);
         }
@@ -105,6 +118,7 @@ impl Workbench {
             plugin,
             info,
             clock,
+            effects,
             compile_time,
             keep: Arc::new(Semaphore::new(1)),
         })
@@ -138,6 +152,10 @@ impl Workbench {
         };
         let now = run.map_or_else(|| RunSpec::default().now(), RunSpec::now);
         self.clock.0.store(now.as_millis(), Ordering::Relaxed);
+        match case {
+            Case::RunEnd(case) => self.effects.begin(&case.kv, &case.http),
+            _ => self.effects.begin(&BTreeMap::new(), &[]),
+        }
         let before = self.plugin.counters.fuel();
         let document = Value::Object(config.clone());
         let refused = self
@@ -156,8 +174,12 @@ impl Workbench {
             (Ok(()), Case::Redaction(case)) => self.redact(case).await,
             (Ok(()), Case::RunEnd(case)) => {
                 let end = case.end.clone();
-                self.ask(&Question::RunEnd { end }, &case.run, document)
-                    .await
+                let question = Question::RunEnd { end };
+                let mut found = self.ask(&question, &case.run, document).await;
+                if found.get("error").is_none() {
+                    found["kv"] = json!(self.effects.kept());
+                }
+                found
             }
             (Ok(()), Case::Lifecycle(_)) => json!({}),
         };

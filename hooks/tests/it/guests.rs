@@ -17,6 +17,8 @@ pub(crate) struct Guest {
     pub(crate) validate: String,
     pub(crate) data: Vec<u8>,
     pub(crate) functions: String,
+    /// Beside those that every guest has.
+    pub(crate) imports: String,
     pub(crate) version: &'static str,
 }
 
@@ -34,6 +36,7 @@ impl Guest {
             validate: "(call $ok_empty)".to_owned(),
             data: Vec::new(),
             functions: String::new(),
+            imports: String::new(),
             version: "0.1.0",
         }
     }
@@ -70,6 +73,7 @@ impl Guest {
             on_end,
             validate,
             functions,
+            imports,
             version,
             ..
         } = self;
@@ -77,6 +81,7 @@ impl Guest {
             r#"(module
   (import "sandclock:plugin/log@{version}" "write" (func $log (param i32 i32 i32)))
   (import "sandclock:plugin/config@{version}" "all" (func $config (param i32)))
+  {imports}
   (memory (export "memory") 4)
   (global $heap (mut i32) (i32.const 131072))
   (data (i32.const {DATA}) "{data}")
@@ -128,7 +133,12 @@ impl Guest {
         let wit = include_str!("../../../plugins-sdk/wit/plugin.wit");
         let package = format!("package sandclock:plugin@{};", self.version);
         let wit = wit.replace("package sandclock:plugin@0.1.0;", &package);
-        embed(&self.wat(), &wit, "all-hooks")
+        self.build_as(&wit, "all-hooks")
+    }
+
+    /// The same, as `world` of `wit`.
+    pub(crate) fn build_as(&self, wit: &str, world: &str) -> Vec<u8> {
+        embed(&self.wat(), wit, world)
     }
 }
 
@@ -255,3 +265,101 @@ pub(crate) fn deliveries(count: u32, target: &[u8], body: &[u8], header: &[u8]) 
     }
     data
 }
+
+/// A guest whose one hook is `run-end`, which imports effects.
+#[derive(Clone, Debug)]
+pub(crate) struct Effectful {
+    /// Whether it imports `kv`.
+    pub(crate) kv: bool,
+    /// Whether it imports `http`.
+    pub(crate) http: bool,
+    /// What it does; leaves an address.
+    pub(crate) on_end: String,
+    /// Static data from [`DATA`] on.
+    pub(crate) data: Vec<u8>,
+    /// Whether it does the same to check its configuration.
+    pub(crate) validates: bool,
+}
+
+impl Effectful {
+    /// Imports both.
+    pub(crate) fn doing(on_end: &str, data: &[u8]) -> Self {
+        Self {
+            kv: true,
+            http: true,
+            on_end: on_end.to_owned(),
+            data: data.to_vec(),
+            validates: false,
+        }
+    }
+
+    /// Imports `kv` alone.
+    pub(crate) fn keeping(on_end: &str, data: &[u8]) -> Self {
+        Self {
+            http: false,
+            ..Self::doing(on_end, data)
+        }
+    }
+
+    fn wat(&self) -> String {
+        let data: String = (self.data.iter())
+            .map(|byte| format!("\\{byte:02x}"))
+            .collect();
+        let imports = |is: bool, text: &'static str| if is { text } else { "" };
+        let kv = imports(self.kv, KV);
+        let http = imports(self.http, HTTP);
+        let Self { on_end, .. } = self;
+        let validate = match self.validates {
+            true => on_end,
+            false => "(i32.const 512)",
+        };
+        format!(
+            r#"(module {kv} {http}
+  (memory (export "memory") 4)
+  (global $heap (mut i32) (i32.const 131072))
+  (data (i32.const {DATA}) "{data}")
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (local $at i32)
+    (local.set $at (i32.and (i32.add (global.get $heap) (i32.const 7)) (i32.const -8)))
+    (global.set $heap (i32.add (local.get $at) (local.get 3)))
+    (block $fits
+      (loop $more
+        (br_if $fits (i32.le_u (global.get $heap) (i32.shl (memory.size) (i32.const 16))))
+        (drop (memory.grow (i32.const 1)))
+        (br $more)))
+    (local.get $at))
+  (func $error (param $ptr i32) (param $len i32) (result i32)
+    (i32.store (i32.const 704) (i32.const 1))
+    (i32.store (i32.const 708) (local.get $ptr))
+    (i32.store (i32.const 712) (local.get $len))
+    (i32.const 704))
+  ;; The answer at 768, if it is an error; else the text at `ptr`, if it is long enough to be one; else nothing.
+  (func $told (param $ptr i32) (param $len i32) (result i32)
+    (if (i32.load8_u (i32.const 768))
+      (then (return (call $error (i32.load (i32.const 772)) (i32.load (i32.const 776))))))
+    (if (local.get $len) (then (return (call $error (local.get $ptr) (local.get $len)))))
+    (i32.const 512))
+  (func (export "sandclock:plugin/run-end@0.1.0#on-end") (param i32) (result i32)
+    {on_end})
+  (func (export "sandclock:plugin/lifecycle@0.1.0#validate-config") (result i32)
+    {validate})
+)"#
+        )
+    }
+
+    /// The module, with the metadata of its bindings.
+    pub(crate) fn build(&self) -> Vec<u8> {
+        let wit = include_str!("../../../plugins-sdk/wit/plugin.wit");
+        let world = "world test-guest { include alert-plugin-kv-http; include configured; }";
+        embed(&self.wat(), &format!("{wit}\n{world}"), "test-guest")
+    }
+}
+
+/// Answers are left at 768. `$get` and `$swap` take their key from the data.
+const KV: &str = r#"
+  (import "sandclock:plugin/kv@0.1.0" "get" (func $kv_get (param i32 i32 i32)))
+  (import "sandclock:plugin/kv@0.1.0" "swap"
+    (func $kv_swap (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))"#;
+
+const HTTP: &str = r#"
+  (import "sandclock:plugin/http@0.1.0" "get" (func $http_get (param i32 i32 i32 i32 i32 i32 i32)))
+  (import "sandclock:plugin/http@0.1.0" "post" (func $http_post (param i32 i32 i32 i32 i32 i32 i32 i32 i32)))"#;

@@ -9,6 +9,7 @@
 mod alerts;
 mod bindings;
 mod cache;
+mod effects;
 mod encodings;
 mod fixture;
 mod generated;

@@ -1,4 +1,5 @@
-//! What a native plugin imports: configuration, attributes, clock and log of the host whose call is under way on this thread.
+//! What a native plugin imports: configuration, attributes, clock, log and effects of the host whose call is under way on this
+//! thread.
 
 use core::cell::RefCell;
 use std::collections::BTreeMap;
@@ -6,6 +7,8 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::effects::{Effects, Request};
+use crate::http::Response;
 use crate::log::Level;
 
 /// A stand-in for the real host.
@@ -13,6 +16,7 @@ use crate::log::Level;
 pub struct Host {
     given: Rc<Given>,
     lines: Rc<RefCell<Vec<(Level, String)>>>,
+    effects: Rc<Effects>,
 }
 
 #[derive(Debug, Clone)]
@@ -46,6 +50,7 @@ impl Host {
         Self {
             given: Rc::new(given),
             lines: Rc::default(),
+            effects: Rc::default(),
         }
     }
 
@@ -74,6 +79,38 @@ impl Host {
         self
     }
 
+    /// Lets the plugin have a value already.
+    #[must_use]
+    pub fn kv(self, key: &str, value: impl Into<Vec<u8>>) -> Self {
+        let mut values = self.effects.values.borrow_mut();
+        values.insert(key.to_owned(), value.into());
+        drop(values);
+        self
+    }
+
+    /// Lets a target answer so, after the answers that it was given before.
+    #[must_use]
+    pub fn answer(self, target: &str, status: u16, body: impl Into<Vec<u8>>) -> Self {
+        let mut answers = self.effects.answers.borrow_mut();
+        let of_target = answers.entry(target.to_owned()).or_default();
+        let body = body.into();
+        of_target.push_back(Response { status, body });
+        drop(answers);
+        self
+    }
+
+    /// What plugins keep under this key.
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<Vec<u8>> {
+        self.effects.values.borrow().get(key).cloned()
+    }
+
+    /// What plugins have asked their targets so far.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        self.effects.requests.borrow().clone()
+    }
+
     /// Runs `hook` with this host behind the imports of the calling thread.
     pub fn call<R>(&self, hook: impl FnOnce() -> R) -> R {
         let before = CURRENT.replace(self.clone());
@@ -91,6 +128,10 @@ impl Host {
 
 fn given<R>(read: impl FnOnce(&Given) -> R) -> R {
     CURRENT.with_borrow(|host| read(&host.given))
+}
+
+pub(crate) fn effects<R>(have: impl FnOnce(&Effects) -> R) -> R {
+    CURRENT.with_borrow(|host| have(&host.effects))
 }
 
 pub(crate) fn config_get(key: &str) -> Option<String> {

@@ -6,9 +6,11 @@
 //! let output = mock::check_chunkings::<Tokens>(&host, b"key AKIA0123456789ABCDEF")?;
 //! ```
 
+pub(crate) mod effects;
 pub(crate) mod host;
 mod stream;
 
+pub use effects::Request;
 pub use host::Host;
 pub use stream::{Stream, begin, check_chunkings, redact};
 

@@ -23,11 +23,15 @@ mod door;
 #[cfg(test)]
 mod drop_in;
 #[cfg(test)]
+mod egress;
+#[cfg(test)]
 mod exec;
 #[cfg(test)]
 mod fleet;
 #[cfg(test)]
 mod go_master;
+#[cfg(test)]
+mod granted;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
