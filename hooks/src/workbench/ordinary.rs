@@ -1,5 +1,7 @@
 //! Calls as they usually are, to measure.
 
+use std::collections::BTreeMap;
+
 use serde_json::Map;
 
 use super::{
@@ -37,6 +39,8 @@ pub(super) fn own_case(hook: Hook) -> Case {
             expect: ExpectedOutput::default(),
         }),
         Hook::RunEnd => Case::RunEnd(RunEndCase {
+            kv: BTreeMap::new(),
+            http: Vec::new(),
             config: Map::new(),
             run: RunSpec::default(),
             end: EndSpec {

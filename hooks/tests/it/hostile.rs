@@ -272,6 +272,59 @@ async fn nonsense_messages_are_replaced() {
     }
 }
 
+/// Control characters, and what could be taken for a line of somebody else's: in the log, as a reason and as an error.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_plugin_says_stays_on_its_line() {
+    const FORGED: &[u8] = b"fine\r\n[plugin:other] all is well\x1b[2J\x07\x00";
+    let host = host(&KnownSecrets::new());
+    let says = format!("(i32.const {DATA}) (i32.const {})", FORGED.len());
+    let logs_and_fails = Guest {
+        data: FORGED.to_vec(),
+        ..Guest::doing(&format!(
+            "(call $log (i32.const 1) {says}) (call $error {says})"
+        ))
+    };
+    install(&host, "forger", &logs_and_fails).await;
+    let decides = Guest {
+        data: decision(5_000, FORGED),
+        decide: format!("(i32.const {DATA})"),
+        ..Guest::harmless()
+    };
+    install(&host, "decides", &decides).await;
+    let plain = |text: &str| !text.contains(char::is_control);
+
+    let policy = limits(&host, &run(&["forger", "decides"])).await;
+    assert!(plain(&policy.reason), "{:?}", policy.reason);
+    assert!(
+        policy.reason.starts_with("fine  [plugin:other]"),
+        "{}",
+        policy.reason
+    );
+    for note in &policy.notes {
+        assert!(plain(&note.decision), "{:?}", note.decision);
+    }
+    let listed = host.list();
+    let forger = listed.iter().find(|plugin| plugin.name == "forger");
+    let forger = forger.expect("installed");
+    assert!(!forger.log.is_empty());
+    for line in &forger.log {
+        assert!(plain(&line.text), "{:?}", line.text);
+    }
+    let failure = forger.last_failure.as_ref().expect("it failed");
+    assert!(plain(&failure.text), "{failure:?}");
+
+    let done = ended(&run(&["forger"]), RunState::Failed);
+    let drafts = host.after_run(&done, &Bytes::new()).await;
+    let body = String::from_utf8_lossy(&drafts[0].body);
+    assert_eq!(body.lines().count(), 2, "{body}");
+    assert!(!body.contains('\x1b') && !body.contains('\r'), "{body:?}");
+    let (shown, _) = redacted(&host, &run(&["forger"]), [b"abcdef\n".as_slice()]).await;
+    assert_eq!(
+        shown,
+        "[output withheld: redactor forger plugin_error, 7 bytes]\n"
+    );
+}
+
 /// Loops in one lane do not keep the other waiting for ever, nor a runtime's timers.
 #[tokio::test]
 async fn loops_do_not_stop_the_runtime_or_other_plugins() {

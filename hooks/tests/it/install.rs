@@ -71,6 +71,36 @@ async fn an_import_that_is_not_granted() {
     assert!(error.to_string().contains("files, which is not granted"));
 }
 
+/// Files, variables, the network, the real clock and randomness: each is refused by the name under which it is asked for.
+#[tokio::test]
+async fn what_wasi_would_give_is_refused_by_name() {
+    for (interface, function) in [
+        ("filesystem/preopens", "get-directories"),
+        ("cli/environment", "get-environment"),
+        ("sockets/instance-network", "instance-network"),
+        ("http/outgoing-handler", "handle"),
+        ("clocks/wall-clock", "now"),
+        ("random/random", "get-random-u64"),
+    ] {
+        let (package, name) = interface.split_once('/').expect("both");
+        let wit = format!(
+            "package test:guest;
+             world thief {{ import wasi:{package}/{name}@0.2.0; export sandclock: interface {{ go: func(); }} }}
+             package wasi:{package}@0.2.0 {{ interface {name} {{ {function}: func() -> u64; }} }}"
+        );
+        let wat = format!(
+            r#"(module
+                (import "wasi:{interface}@0.2.0" "{function}" (func (result i64)))
+                (memory (export "memory") 1)
+                (func (export "sandclock#go")))"#
+        );
+        let import = format!("wasi:{interface}@0.2.0");
+        let error = refused(embed(&wat, &wit, "thief")).await;
+        assert!(error.to_string().contains(&import), "{error}");
+        assert_eq!(error, InstallError::ImportNotGranted { import });
+    }
+}
+
 #[tokio::test]
 async fn machine_code() {
     let engine = wasmtime::Engine::default();

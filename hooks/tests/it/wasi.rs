@@ -214,7 +214,7 @@ async fn a_module_that_does_not_say_what_it_implements_is_refused_with_the_remed
     assert_eq!(error, InstallError::NoContract);
     assert!(error.to_string().contains("`sandclock plugin build`"));
     let error = componentize(&module, Some("timeout")).expect_err("refused");
-    let told = r#"the contract has no world "timeout": there are timeout-plugin, redaction-plugin, alert-plugin, all-hooks"#;
+    let told = r#"the contract has no world "timeout": there are timeout-plugin, redaction-plugin, alert-plugin, alert-plugin-kv, alert-plugin-http, alert-plugin-kv-http, all-hooks"#;
     assert_eq!(error.to_string(), told);
 }
 

@@ -162,3 +162,39 @@ async fn a_bench_has_figures_of_every_hook() {
     let failing = self::workbench(&blabber()).await.bench(&[]).await;
     assert!(failing.expect_err("it fails").to_string().contains("{}"));
 }
+
+/// A case gives what is kept and what is answered, and looks at what is kept after it; cases do not see each other's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_case_has_its_own_values_and_answers() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/plugins/artifacts");
+    let module = std::fs::read(format!("{folder}/storm-alert.wasm")).expect("the artifact");
+    let manifest: Manifest = serde_json::from_value(json!({
+        "plugin": { "name": "p", "version": "1.0.0" },
+        "capabilities": { "kv": true },
+    }))
+    .expect("a manifest");
+    let workbench = bench(manifest.embed(&module).expect("embeds"), Meter::Fuel).await;
+    assert_eq!(workbench.info().capabilities, ["kv"]);
+    let case = |kept: &str, after: &str, told: usize| {
+        let deliveries = vec![json!({ "target": "ops" }); told];
+        Case::RunEnd(read(json!({
+            "config": { "target": "ops", "failures": 3 },
+            "run": { "id": "c" },
+            "end": { "state": "failed", "cause": "exit code 1" },
+            "kv": { "failed": kept },
+            "expect": { "deliveries": deliveries, "kv": { "failed": after } },
+        })))
+    };
+    for case in [
+        case("a", "a\nc", 0),
+        case("a\nb", "a\nb\nc", 1),
+        case("a\nb\nc", "a\nb\nc", 1),
+        case("a\nb\nd", "a\nb\nd", 0),
+    ] {
+        let report = workbench.run(&case).await;
+        assert_eq!(report.differences, [], "{report:?}");
+        assert!(report.fuel > 0);
+    }
+    let wrong = workbench.run(&case("", "a", 0)).await;
+    assert_eq!(wrong.differences[0].member, "kv.failed", "{wrong:?}");
+}
