@@ -31,6 +31,70 @@ fn the_environment_wins_over_the_file() {
     assert_eq!(config.default_time_zone.as_deref(), Some("Asia/Tokyo"));
 }
 
+/// What plugins may do beside answering: names that fit, addresses that could be meant, secrets that have a source.
+#[test]
+fn what_plugins_may_do_is_checked() {
+    let target = "[plugins.http.oncall]\nurl = \"https://oncall.example.org/api\"\n";
+    let right = format!(
+        "[plugins.grants.storm-alert]\nkv = true\nhttp = [\"oncall\"]\n{target}\
+         headers = {{ authorization = \"Bearer {{{{secret:token}}}}\" }}\n[plugins.secrets.token]\nenv = \"TOKEN\"\n"
+    );
+    let config = load(&right, &[]).unwrap();
+    assert!(config.plugins.targets().unwrap().contains_key("oncall"));
+    let url = |url: &str| format!("[plugins.http.oncall]\nurl = \"{url}\"\n");
+    for (text, said) in [
+        (
+            "[plugins.grants.a]\nhttp = [\"oncall\"]\n".to_owned(),
+            "plugins.grants.a.http: oncall is not accepted: the name of a target",
+        ),
+        (
+            "[plugins.grants.\"a b\"]\nkv = true\n".to_owned(),
+            "plugins.grants.a b: ",
+        ),
+        (url("oncall"), "plugins.http.oncall.url: "),
+        (url("ftp://oncall.example.org"), "an https address"),
+        (
+            url("http://oncall.example.org"),
+            "only with allow_private = true",
+        ),
+        (
+            url("https://ann:pw@oncall.example.org"),
+            "credentials go into headers",
+        ),
+        (
+            url("https://oncall.example.org/?key=1"),
+            "credentials go into headers",
+        ),
+        (
+            url("https://10.0.0.1/"),
+            "a private address, which the operator has not allowed for it",
+        ),
+        (
+            url("https://169.254.169.254/"),
+            "to which no plugin may send anything",
+        ),
+        (
+            format!("{target}headers = {{ \"x y\" = \"z\" }}\n"),
+            "the name of an HTTP header",
+        ),
+        (
+            format!("{target}headers = {{ x = \"{{{{token}}}}\" }}\n"),
+            "{{secret:NAME}}",
+        ),
+        (
+            format!("{target}headers = {{ x = \"{{{{secret:token}}}}\" }}\n"),
+            "it names the secret token: write [plugins.secrets.token]",
+        ),
+        (
+            "[plugins.secrets.token]\n".to_owned(),
+            "plugins.secrets.token: nothing is not accepted: either 'file'",
+        ),
+    ] {
+        let error = format!("{:#}", load(&text, &[]).unwrap_err());
+        assert!(error.contains(said), "{text}: {error}");
+    }
+}
+
 #[test]
 fn errors_name_the_key_and_what_is_accepted() {
     let cases = [

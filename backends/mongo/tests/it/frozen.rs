@@ -1,12 +1,12 @@
 //! The documents of each form that was ever written, frozen as bytes: runs that began, ended, or were skipped, output,
-//! an alert, a plugin with its module, and a recording. They are what is written today, or else they stay readable, with members
+//! an alert, a plugin with its module, a recording, and what a plugin keeps. They are what is written today, or else they stay readable, with members
 //! that a later program adds (S13).
 
 use bytes::Bytes;
 use mongodb::Database;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
-use sandclock_core::backend::{Recording, Records, RunRecord};
+use sandclock_core::backend::{Recording, Records, RunRecord, Swap};
 use sandclock_core::run::{RunId, RunState, hex};
 
 use crate::alerts::alert;
@@ -18,7 +18,7 @@ use crate::scene::{chunk, done, fence, header};
 /// its clock is zero.
 const V1: &str = include_str!("golden/v1.txt");
 
-const COLLECTIONS: [&str; 7] = [
+const COLLECTIONS: [&str; 8] = [
     "log",
     "output",
     "alerts",
@@ -26,6 +26,7 @@ const COLLECTIONS: [&str; 7] = [
     "recordings",
     "plugin_modules.files",
     "plugin_modules.chunks",
+    "plugin_values",
 ];
 
 /// Leaves a document of each kind.
@@ -51,6 +52,7 @@ async fn write(store: &Records) {
     let recordings = [recording()];
     let keep = store.recordings.keep(&recordings);
     keep.await.expect("keep");
+    assert!(store.kv.swap("acme", &kept()).await.expect("swap"));
 }
 
 fn recording() -> Recording {
@@ -60,6 +62,16 @@ fn recording() -> Recording {
         plugin: "acme".to_owned(),
         run,
         body: Bytes::from_static(b"{}"),
+    }
+}
+
+/// A value that stays until it is changed.
+fn kept() -> Swap {
+    Swap {
+        key: "streak".to_owned(),
+        expect: None,
+        value: Some(Bytes::from_static(b"3\0")),
+        ttl: None,
     }
 }
 
@@ -150,6 +162,14 @@ async fn is_understood(store: &Records) {
     assert_eq!(acme.serving.as_deref(), Some("1.0.0"));
     let module = store.plugins.module(&acme.releases[0].digest).await;
     assert!(module.is_ok(), "{module:?}");
+    let value = store.kv.get("acme", "streak").await.expect("value");
+    assert_eq!(value, kept().value);
+    let gone = Swap {
+        expect: value,
+        value: None,
+        ..kept()
+    };
+    assert!(store.kv.swap("acme", &gone).await.expect("swap"));
 
     let recordings = store.recordings.of_run(&over).await;
     assert_eq!(recordings.expect("recordings"), [recording()]);
