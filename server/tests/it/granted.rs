@@ -15,9 +15,7 @@ use crate::product::{Product, told, wait_for};
 fn storm_alert(home: &Path) -> PathBuf {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/plugins");
     let manifest = fs::read_to_string(root.join("storm-alert/plugin.toml")).unwrap();
-    let mut manifest: toml::Table = manifest.parse().unwrap();
-    manifest["limits"]["memory"] = toml::Value::Integer(16 << 20);
-    let manifest: Manifest = manifest.try_into().unwrap();
+    let manifest: Manifest = toml::from_str(&manifest).unwrap();
     let module = fs::read(root.join("artifacts/storm-alert.wasm")).unwrap();
     let file = home.join("storm-alert.wasm");
     fs::write(&file, manifest.embed(&module).unwrap()).unwrap();
