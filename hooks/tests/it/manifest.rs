@@ -157,18 +157,18 @@ async fn what_cannot_be_is_refused() {
             "odd: 1 is not accepted: unknown field `odd`",
         ),
     ];
-    let kv = r#"{"plugin":{"name":"p","version":"1"},"capabilities":{"kv":true}}"#;
-    let http = r#"{"plugin":{"name":"p","version":"1"},"capabilities":{"http":["x"]}}"#;
+    let twice = r#"{"plugin":{"name":"p","version":"1"},"capabilities":{"http":["x","x"]}}"#;
+    let address = r#"{"plugin":{"name":"p","version":"1"},"capabilities":{"http":["https://x"]}}"#;
     let memory = r#"{"plugin":{"name":"p","version":"1"},"limits":{"memory":"9GB"}}"#;
     let cpu = r#"{"plugin":{"name":"p","version":"1"},"limits":{"cpu-ms":0}}"#;
     let more = [
         (
-            kv,
-            "capabilities.kv: true is not accepted: false: this host gives no plugin",
+            twice,
+            "capabilities.http: [\"x\",\"x\"] is not accepted: names of targets, each once",
         ),
         (
-            http,
-            "capabilities.http: [\"x\"] is not accepted: an empty list: this host lets no plugin",
+            address,
+            "capabilities.http: [\"https://x\"] is not accepted: names of targets, each once",
         ),
         (
             memory,

@@ -406,12 +406,12 @@ fn a_folder_that_cannot_be_built_is_told_where_and_why() {
     let about = "[plugin]\nname = \"mine\"\nversion = \"1\"\n";
     let faults = [
         (
-            "[capabilities]\nkv = true\n",
-            "line 5: capabilities.kv: true is not accepted: false: ",
+            "[capabilities]\nfiles = true\n",
+            "line 5: capabilities.files: true is not accepted: there is no such field",
         ),
         (
-            "[capabilities]\nhttp = [\"slack\"]\n",
-            "line 5: capabilities.http: [\"slack\"] is not accepted: an empty",
+            "[capabilities]\nhttp = [\"https://x\"]\n",
+            "line 5: capabilities.http: [\"https://x\"] is not accepted: names of targets",
         ),
         (
             "[limits]\nmemory = \"1TB\"\n",
