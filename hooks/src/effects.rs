@@ -18,6 +18,7 @@ use tokio::runtime::Handle;
 
 use crate::alerts::check_header;
 use crate::capabilities::Given;
+use crate::instance::Scope;
 use crate::limits::{
     BODY_BYTES, EFFECT_TIME, HEADERS, HTTP_CALLS, KV_CALLS, RESPONSE_BYTES, TEXT_BYTES,
 };
@@ -95,21 +96,21 @@ pub(crate) struct CallEffects {
     given: Arc<Given>,
     effects: Option<Effects>,
     secrets: KnownSecrets,
-    /// Without a run nothing is real: a plugin is tried, or checks a configuration.
-    has_run: bool,
+    /// Nothing is real while a plugin is tried or checks a configuration, and for one that is only asked.
+    are_real: bool,
     kv_left: u32,
     http_left: u32,
 }
 
 impl CallEffects {
-    /// Of a call about this run, which is empty if there is none.
-    pub(crate) fn new(plugin: &Plugin, run: &str) -> Self {
+    /// Of the calls that this is about.
+    pub(crate) fn new(plugin: &Plugin, scope: &Scope) -> Self {
         Self {
             plugin: Arc::clone(&plugin.name),
             given: Arc::clone(&plugin.given),
             effects: plugin.runtime.effects.clone(),
             secrets: plugin.runtime.secrets.clone(),
-            has_run: !run.is_empty(),
+            are_real: scope.has_effects,
             kv_left: KV_CALLS,
             http_left: HTTP_CALLS,
         }
@@ -191,8 +192,8 @@ impl CallEffects {
     }
 
     fn effects(&self) -> Result<Effects, String> {
-        if !self.has_run {
-            return Err("denied: there are no effects without a run".to_owned());
+        if !self.are_real {
+            return Err("denied: there are no effects without a run, nor for a shadow".to_owned());
         }
         let nowhere = || "denied: this host has no effects to give".to_owned();
         self.effects.clone().ok_or_else(nowhere)

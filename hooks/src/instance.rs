@@ -34,6 +34,8 @@ pub(crate) struct Scope {
     pub(crate) run: Arc<str>,
     /// The time that the plugin sees; `None` is that of each call.
     pub(crate) now: Option<Timestamp>,
+    /// Whether what the plugin does beside answering is done.
+    pub(crate) has_effects: bool,
 }
 
 impl Scope {
@@ -44,6 +46,15 @@ impl Scope {
             worker: Arc::from(run.worker.as_str()),
             run: Arc::from(run.id.as_str()),
             now: Some(run.now()),
+            has_effects: true,
+        }
+    }
+
+    /// The same, and nothing is done but answering.
+    pub(crate) fn without_effects(self) -> Self {
+        Self {
+            has_effects: false,
+            ..self
         }
     }
 
@@ -62,6 +73,7 @@ impl Scope {
             worker: Arc::from(""),
             run: Arc::from(""),
             now: None,
+            has_effects: false,
         }
     }
 
@@ -145,7 +157,7 @@ impl Instance {
             config: Arc::clone(&scope.config),
             worker: Arc::clone(&scope.worker),
             now: scope.now(&*runtime.clock),
-            effects: CallEffects::new(plugin, &scope.run),
+            effects: CallEffects::new(plugin, scope),
         };
         let mut store = Store::new(&runtime.engine, state);
         store.limiter(|state| &mut state.limiter);

@@ -23,6 +23,7 @@ use tokio::sync::{Mutex, mpsc};
 
 pub(crate) use self::answer::{Hidden, NAMED_EDITS, failed, hidden, messages, of_decision};
 pub use self::question::Question;
+use crate::instance::Scope;
 use crate::plugin::Plugin;
 use crate::secrets::KnownSecrets;
 use crate::subject::RunSpec;
@@ -153,8 +154,8 @@ impl Journal {
     pub(crate) async fn ask_shadows(&self) {
         let mut waiting = self.waiting.lock().await;
         while let Some((call, shadow)) = waiting.recv().await {
-            let config = Arc::clone(&call.config);
-            let answer = call.question.ask(&shadow, &call.run, config).await;
+            let scope = Scope::of(Arc::clone(&call.config), &call.run).without_effects();
+            let answer = call.question.ask(&shadow, &call.run, scope).await;
             self.write(&call, Some((&shadow, answer)));
         }
     }

@@ -56,13 +56,7 @@ impl Question {
     }
 
     /// Asks a plugin, by the code that a worker asks with.
-    pub(crate) async fn ask(
-        &self,
-        plugin: &Arc<Plugin>,
-        run: &RunSpec,
-        config: Arc<Value>,
-    ) -> Value {
-        let scope = Scope::of(config, run);
+    pub(crate) async fn ask(&self, plugin: &Arc<Plugin>, run: &RunSpec, scope: Scope) -> Value {
         match self {
             Self::TimeoutPolicy {
                 declared_ms,

@@ -22,7 +22,8 @@ use crate::redaction::{PluginStage, Staged, Stream, StreamRedactor};
 impl Workbench {
     /// What the plugin says, by the code that a worker asks with.
     pub(super) async fn ask(&self, question: &Question, run: &RunSpec, config: Value) -> Value {
-        let asked = async { Ok(question.ask(&self.plugin, run, Arc::new(config)).await) };
+        let scope = Scope::of(Arc::new(config), run);
+        let asked = async { Ok(question.ask(&self.plugin, run, scope).await) };
         let answer = self.has(question.hook(), asked).await;
         answer.unwrap_or_else(|failure| failed(&failure))
     }

@@ -1,6 +1,8 @@
 //! What a test case says: a call with its surroundings (what is expected of it is in `expect`). A case is a document that people
 //! write, so the members here are its fields.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 

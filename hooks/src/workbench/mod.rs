@@ -176,8 +176,9 @@ impl Workbench {
                 let end = case.end.clone();
                 let question = Question::RunEnd { end };
                 let mut found = self.ask(&question, &case.run, document).await;
-                if found.get("error").is_none() {
-                    found["kv"] = json!(self.effects.kept());
+                let members = found.as_object_mut();
+                if let Some(members) = members.filter(|members| !members.contains_key("error")) {
+                    members.insert("kv".to_owned(), json!(self.effects.kept()));
                 }
                 found
             }
