@@ -19,7 +19,7 @@ pub(crate) fn nonce(random: &dyn Random) -> Nonce {
 }
 
 /// A number in `[0, 1)`, with 53 random bits.
-pub(crate) fn unit(random: &dyn Random) -> f64 {
+pub fn unit(random: &dyn Random) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "53 bits fit an f64 exactly")]
     let bits = (random.next_u64() >> 11) as f64;
     bits / (1_u64 << 53) as f64

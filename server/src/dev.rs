@@ -62,13 +62,14 @@ async fn run(
     }
     let signals = Signals::new()?;
     let tokens = roles::tokens(&listener, folders)?;
-    let chores = parts.chores(config)?;
+    let delivery = parts.delivery(config)?;
     let router = api::router(parts.api(config, Some(worker.handle()), tokens));
     let running = Running {
         signals,
         front: Some((listener, router)),
         worker: Some(worker),
-        chores: Some(chores),
+        chores: Some(parts.chores()),
+        delivery: Some(delivery),
         spool: parts.spool.clone(),
         rollout: Arc::clone(&parts.rollout),
         recorder: parts.recorder.clone(),

@@ -4,9 +4,9 @@
 //! forgiving: a server that hears nothing of the store stops its chores before its lease is over, and another begins
 //! once it is. Which server leads says the gauge `sandclock_leader`.
 //!
-//! Here are the chores that need a server. What every worker can do it does, by rank and without a leader (see
-//! `core::fleet`), so that a fleet of workers alone lacks nothing of it: it settles what others left behind, records
-//! what was missed, and prunes the run log.
+//! The seat is the one that Go masters look for. There is no other chore than holding it: what every worker can do it
+//! does, by rank and without a leader (see `core::fleet`): it settles what others left behind, records what was missed,
+//! and prunes the run log; and every server sends alerts, by claim (see [`crate::deliver`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,8 +15,6 @@ use std::time::Duration;
 use sandclock_core::ErrorKind;
 use sandclock_core::backend::{Candidate, Leadership};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
-
-use crate::deliver::Delivery;
 
 /// The lease: a leader that is gone is replaced within it.
 const TTL: Duration = Duration::from_secs(10);
@@ -51,8 +49,6 @@ pub struct Chores {
     pub leadership: Arc<dyn Leadership>,
     /// This server in it.
     pub me: Candidate,
-    /// The outbox.
-    pub delivery: Delivery,
     /// Says whether it leads.
     pub leads: Leads,
 }
@@ -85,11 +81,8 @@ impl Chores {
                 Ok(Some(ttl)) if called.elapsed() + MARGIN < ttl => {
                     tracing::info!("leads: does the fleet's chores");
                     self.leads.set(true);
-                    tokio::select! {
-                        biased;
-                        why = self.keep(called, ttl) => tracing::warn!(why, "leads no more"),
-                        () = self.delivery.run() => {}
-                    }
+                    let why = self.keep(called, ttl).await;
+                    tracing::warn!(why, "leads no more");
                     self.leads.set(false);
                 }
                 Ok(_) => {}

@@ -15,6 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::deliver::Delivery;
 use crate::front;
 use crate::leader::Chores;
 use crate::recorder::RecordingQueue;
@@ -40,6 +41,8 @@ pub struct Running {
     pub worker: Option<Worker>,
     /// What it does if it leads.
     pub chores: Option<Chores>,
+    /// What sends alerts.
+    pub delivery: Option<Delivery>,
     /// Where its output waits while the run log is away.
     pub spool: Option<Arc<Spool>>,
     /// What keeps its plugins as the fleet has them.
@@ -63,6 +66,8 @@ impl Running {
         let mut worker = Box::pin(work(self.worker, drain));
         let (leave, leaving) = oneshot::channel::<()>();
         let mut chores = Box::pin(do_chores(self.chores, leaving));
+        let (end, ending) = oneshot::channel::<()>();
+        let mut delivering = Box::pin(deliver(self.delivery, ending));
         let mut forwarding = Box::pin(forward(self.spool.as_deref()));
         let mut opening = Box::pin(open(self.away.as_deref()));
         let mut following = Box::pin(self.rollout.run());
@@ -85,6 +90,7 @@ impl Running {
                 unfinished = &mut worker => break unfinished,
                 () = &mut server => bail!("the API ended"),
                 () = &mut chores => bail!("the chores ended"),
+                () = &mut delivering => bail!("the delivery of alerts ended"),
                 () = &mut forwarding => {}
                 () = &mut opening => {}
                 () = &mut following => {}
@@ -101,9 +107,10 @@ impl Running {
         if unfinished > 0 {
             tracing::warn!(runs = unfinished, "ended with runs that others will settle");
         }
-        let _ = (close.send(()), leave.send(()));
-        // Streams do not end by themselves.
-        let _ = tokio::join!(timeout(CLOSE, server), timeout(CLOSE, chores));
+        let _ = (close.send(()), leave.send(()), end.send(()));
+        // Streams do not end by themselves. An alert on its way does, within its target's time; cut off, it would be
+        // sent again by another server.
+        let _ = tokio::join!(timeout(CLOSE, server), timeout(CLOSE, chores), delivering);
         Ok(())
     }
 }
@@ -150,6 +157,17 @@ async fn do_chores(chores: Option<Chores>, leaving: oneshot::Receiver<()>) {
     match chores {
         Some(chores) => chores.run(left).await,
         None => left.await,
+    }
+}
+
+/// Sends alerts until it is told to end.
+async fn deliver(delivery: Option<Delivery>, ending: oneshot::Receiver<()>) {
+    let ended = async {
+        let _ = ending.await;
+    };
+    match delivery {
+        Some(delivery) => delivery.run(ended).await,
+        None => ended.await,
     }
 }
 

@@ -81,10 +81,17 @@ pub(crate) const OUTAGES: Storm = Storm {
     ],
 };
 
+/// A receiver of alerts that is down for two minutes.
+pub(crate) const ALERTS: Storm = Storm {
+    filter: &["alerts::faults::what_fails_while_the_receiver_is_down_arrives_once"],
+    variables: &[("SANDCLOCK_ALERTS_DOWN_S", "120")],
+};
+
 /// Runs a long form.
 pub(crate) fn storm(storm: &Storm) -> Result<()> {
     let place = Place::find()?;
     tools::etcd()?;
+    tools::nats()?;
     tools::faketime()?;
     tools::mongod(&place)?;
     // The whole workspace, so that nothing is compiled with other features than for the tests.

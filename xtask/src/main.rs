@@ -34,6 +34,7 @@ cargo xtask protos                        writes etcd's protocol code into backe
 cargo xtask fleet --seeds N [--seed S]    the fleet simulation over N seeds, from seed S
 cargo xtask storm                         ten minutes of 200 jobs on real servers and workers that are killed and stopped
 cargo xtask storm outages                 etcd away for 30 s, MongoDB for three minutes at 20 runs a second, on real ones
+cargo xtask storm alerts                  a receiver of alerts that is down for two minutes
 cargo xtask bench [--check] [NAME ...]    figures as ratios; --check compares them with bench/floors.toml
 cargo xtask bench languages               plugins in five languages side by side: size, build, installation, calls
 cargo xtask help                          this text
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         },
         ["storm"] => commands::storm(&commands::WEATHER),
         ["storm", "outages"] => commands::storm(&commands::OUTAGES),
+        ["storm", "alerts"] => commands::storm(&commands::ALERTS),
         ["bench", options @ ..] => commands::bench(options),
         [unknown, ..] => return usage(&format!("unknown or incomplete command: {unknown}")),
     };

@@ -27,6 +27,7 @@ pub(crate) fn test() -> Result<()> {
     });
     report.step("wasm target", || tools::wasm_target().map(held));
     report.step("etcd", || tools::etcd().map(held));
+    report.step("nats-server", || tools::nats().map(held));
     report.step("faketime", || tools::faketime().map(held));
     report.step("mongod", || tools::mongod(&place).map(held));
     report.step("systemd, nginx and curl", || tools::deployment().map(held));
@@ -67,6 +68,7 @@ pub(crate) fn tools() -> Result<()> {
     });
     report.step("wasm target", || tools::wasm_target().map(held));
     report.step("etcd", || tools::etcd().map(held));
+    report.step("nats-server", || tools::nats().map(held));
     report.step("faketime", || tools::faketime().map(held));
     report.step("mongod", || tools::mongod(&place).map(held));
     report.step("systemd, nginx and curl", || tools::deployment().map(held));

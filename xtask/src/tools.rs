@@ -286,6 +286,13 @@ pub(crate) fn etcd() -> Result<()> {
     })
 }
 
+/// The server that alerts are published to in tests. Found on the path, or Debian's package.
+pub(crate) fn nats() -> Result<()> {
+    packaged("nats-server (2.9 or later)", "nats-server", || {
+        process::succeeds(Command::new("nats-server").arg("--version"))
+    })
+}
+
 /// What lets a process of a test live at another time. It knows no argument by which it would only say what it is.
 pub(crate) fn faketime() -> Result<()> {
     packaged("faketime", "faketime", || {

@@ -40,6 +40,8 @@ pub(crate) struct Deadlines {
     kills: BTreeMap<RunId, Instant>,
     /// Alerts, by place, that are not to be claimed before an instant.
     pub(crate) alerts: BTreeMap<u64, Instant>,
+    /// The last sends of alerts to each target that has a pace.
+    pub(crate) sends: BTreeMap<String, Vec<Instant>>,
     next_long_look: Option<Instant>,
 }
 

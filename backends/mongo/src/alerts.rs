@@ -2,13 +2,13 @@
 
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, DateTime, Document, RawDocument, doc};
-use sandclock_core::backend::{Alert, AlertId, AlertState};
+use sandclock_core::backend::{Alert, AlertId, AlertKind, AlertState};
 use sandclock_core::job::JobName;
 use sandclock_core::ports::AlertDraft;
 use sandclock_core::run::RunId;
 use sandclock_core::time::Timestamp;
 
-use crate::schema::alert::{ID, RUN, SLOT, STATE};
+use crate::schema::alert::{ID, PART_OF, PARTS, RUN, SLOT, STATE};
 
 /// A new alert, due at once.
 pub(crate) fn document(alert: &Alert) -> Document {
@@ -34,6 +34,12 @@ pub(crate) fn document(alert: &Alert) -> Document {
         "folded": i64::from(alert.folded),
         "due": DateTime::from_millis(0),
     };
+    if alert.kind != AlertKind::Raised {
+        document.insert("kind", alert.kind.as_str());
+    }
+    if alert.failures > 0 {
+        document.insert("failures", i64::from(alert.failures));
+    }
     if let Some(key) = &draft.dedupe_key {
         document.insert("key", key);
         if alert.state == AlertState::Pending {
@@ -54,6 +60,11 @@ pub(crate) fn read(row: &RawDocument) -> Option<Alert> {
         Some((part("name")?, part("value")?))
     };
     let headers = document.get_array("headers").ok()?.iter().map(header);
+    // What an older program has not written.
+    let kind = match document.get("kind") {
+        None => AlertKind::Raised,
+        Some(kind) => AlertKind::parse(kind.as_str()?)?,
+    };
     Some(Alert {
         id: AlertId(text(ID)?.to_owned()),
         run: RunId::parse(text(RUN)?)?,
@@ -72,5 +83,15 @@ pub(crate) fn read(row: &RawDocument) -> Option<Alert> {
         last_error: text("lastError").map(str::to_owned),
         created_at: Timestamp::from_millis(document.get_i64("createdAt").ok()?),
         folded: count("folded")?,
+        kind,
+        failures: count("failures").unwrap_or_default(),
+        waits: text("waits").map(str::to_owned),
+        next_try: document.get_i64("nextTry").ok().map(Timestamp::from_millis),
+        part_of: text(PART_OF).map(|id| AlertId(id.to_owned())),
+        parts: document
+            .get_array(PARTS)
+            .map_or(0, Vec::len)
+            .try_into()
+            .ok()?,
     })
 }

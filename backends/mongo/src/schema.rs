@@ -5,6 +5,7 @@
 //! | `log` (configurable) | runs, ours and those of a Go fleet | an ObjectId, which is the place in the order |
 //! | `output` | chunks of output | run, attempt and seq |
 //! | `alerts` | the outbox | an ObjectId, which is the place in the order |
+//! | `alert_pace` | when alerts were last sent to targets that have a pace | the target's name |
 //! | `plugins` | plugins with their releases | an ObjectId |
 //! | `recordings` | what plugins were asked and what they said | an ObjectId, which is the place in the order |
 //! | `plugin_values` | what plugins keep, a document for each | the plugin's name |
@@ -29,6 +30,9 @@ pub(crate) const OUTPUT: &str = "output";
 /// The outbox.
 pub(crate) const ALERTS: &str = "alerts";
 
+/// When alerts were last sent.
+pub(crate) const PACE: &str = "alert_pace";
+
 /// The plugins.
 pub(crate) const PLUGINS: &str = "plugins";
 
@@ -44,7 +48,9 @@ pub(crate) const FILES: &str = "plugin_modules.files";
 pub(crate) const CHUNKS: &str = "plugin_modules.chunks";
 
 /// The collections beside the runs.
-pub(crate) const BESIDE: [&str; 7] = [OUTPUT, ALERTS, PLUGINS, RECORDINGS, VALUES, FILES, CHUNKS];
+pub(crate) const BESIDE: [&str; 8] = [
+    OUTPUT, ALERTS, PACE, PLUGINS, RECORDINGS, VALUES, FILES, CHUNKS,
+];
 
 /// The oldest server, by major and minor version: the driver speaks to no older one.
 pub(crate) const OLDEST: (i32, i32) = (4, 4);
@@ -82,6 +88,12 @@ pub(crate) mod alert {
     pub(crate) const STATE: &str = "state";
     /// The run it is about.
     pub(crate) const RUN: &str = "run";
+    /// Its job.
+    pub(crate) const JOB: &str = "job";
+    /// The ids of the others in its message, once that is closed.
+    pub(crate) const PARTS: &str = "parts";
+    /// What it became part of, or what goes in its place.
+    pub(crate) const PART_OF: &str = "partOf";
 }
 
 /// Members of a plugin.
@@ -171,7 +183,7 @@ fn runs() -> [Index; 6] {
     ]
 }
 
-fn alerts() -> [Index; 6] {
+fn alerts() -> [Index; 8] {
     [
         index(doc! { alert::ID: 1 }).unique(),
         index(doc! { alert::SLOT: 1 })
@@ -181,6 +193,8 @@ fn alerts() -> [Index; 6] {
         index(doc! { alert::STATE: 1, "_id": -1 }),
         index(doc! { "target": 1, "key": 1, alert::STATE: 1, "_id": 1 }).only_with("key"),
         index(doc! { alert::RUN: 1 }),
+        index(doc! { alert::JOB: 1, "_id": -1 }),
+        index(doc! { alert::PARTS: 1 }).only_with(alert::PARTS),
     ]
 }
 

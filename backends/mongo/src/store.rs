@@ -19,7 +19,9 @@ use sandclock_core::{BackendError, ErrorKind};
 use crate::config::MongoConfig;
 use crate::error::{Access, DUPLICATE_KEY, from_driver, late};
 use crate::guards::Guards;
-use crate::schema::{self, ALERTS, MODULES, OLDEST, OPEN, OUTPUT, PLUGINS, RECORDINGS, VALUES};
+use crate::schema::{
+    self, ALERTS, MODULES, OLDEST, OPEN, OUTPUT, PACE, PLUGINS, RECORDINGS, VALUES,
+};
 use crate::writer::{Target, Update, Upserted, Writer};
 
 /// An index on a collection that a Go fleet has filled for years takes its time.
@@ -37,6 +39,7 @@ pub(crate) struct Store {
     pub(crate) runs: Collection<RawDocumentBuf>,
     pub(crate) output: Collection<Document>,
     pub(crate) alerts: Collection<Document>,
+    pub(crate) pace: Collection<Document>,
     pub(crate) plugins: Collection<Document>,
     pub(crate) recordings: Collection<Document>,
     pub(crate) kv: Collection<Document>,
@@ -67,6 +70,7 @@ impl Store {
             runs: db.collection(&config.collection),
             output: db.collection(OUTPUT),
             alerts: db.collection(ALERTS),
+            pace: db.collection(PACE),
             plugins: db.collection(PLUGINS),
             recordings: db.collection(RECORDINGS),
             kv: db.collection(VALUES),

@@ -27,6 +27,18 @@ impl AlertId {
         hash.update(index.to_le_bytes());
         Self(hex(&hash.finalize(), 16))
     }
+
+    /// The id of the copy of this alert that goes to another target for this reason, so that two who make it make
+    /// one.
+    #[must_use]
+    pub fn copy(&self, kind: AlertKind, target: &str) -> Self {
+        let mut hash = Sha256::new();
+        for part in [self.0.as_str(), kind.as_str(), target] {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        Self(hex(&hash.finalize(), 16))
+    }
 }
 
 impl fmt::Display for AlertId {
@@ -46,6 +58,10 @@ pub enum AlertState {
     Failed,
     /// A person has seen it; it is not sent (again).
     Acknowledged,
+    /// It is in the message of the alert that `part_of` names, and shares its fate.
+    Grouped,
+    /// The alert that `part_of` names goes to another target in its place.
+    Moved,
 }
 
 impl AlertState {
@@ -56,6 +72,8 @@ impl AlertState {
             Self::Delivered => "delivered",
             Self::Failed => "failed",
             Self::Acknowledged => "acknowledged",
+            Self::Grouped => "grouped",
+            Self::Moved => "moved",
         }
     }
 
@@ -66,9 +84,48 @@ impl AlertState {
             Self::Delivered,
             Self::Failed,
             Self::Acknowledged,
+            Self::Grouped,
+            Self::Moved,
         ]
         .into_iter()
         .find(|state| state.as_str() == text)
+    }
+}
+
+/// Why there is an alert.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AlertKind {
+    /// A plugin, or what stands in for one that failed, raised it.
+    #[default]
+    Raised,
+    /// A copy, because the job has failed so often in a row.
+    Escalation,
+    /// A copy that goes in the place of one whose target has quiet hours.
+    Diversion,
+    /// The job succeeds again. Sent only to targets that want to know.
+    Recovery,
+}
+
+impl AlertKind {
+    /// The name in documents.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Raised => "raised",
+            Self::Escalation => "escalation",
+            Self::Diversion => "diversion",
+            Self::Recovery => "recovery",
+        }
+    }
+
+    /// Reads a name.
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [
+            Self::Raised,
+            Self::Escalation,
+            Self::Diversion,
+            Self::Recovery,
+        ];
+        all.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -93,6 +150,42 @@ pub struct Alert {
     pub created_at: Timestamp,
     /// Further alerts with the same dedupe key that were folded into this one.
     pub folded: u32,
+    /// Why there is one.
+    pub kind: AlertKind,
+    /// How many runs of its job in a row had not succeeded, its own and those of folded ones included; 0 after one
+    /// that has.
+    pub failures: u32,
+    /// Why it waits, if it is not for the pause after a failed try.
+    pub waits: Option<String>,
+    /// When it is tried next, by the clock of whoever put it off: for people to read.
+    pub next_try: Option<Timestamp>,
+    /// What it became part of, or what goes in its place.
+    pub part_of: Option<AlertId>,
+    /// How many others its message holds.
+    pub parts: u32,
+}
+
+impl Alert {
+    /// One that was raised now and is to be delivered. `id` is that of its draft.
+    pub fn new(run: RunId, job: JobName, draft: AlertDraft, now: Timestamp) -> Self {
+        Self {
+            id: AlertId::of(&run, &draft.plugin, draft.index),
+            run,
+            job,
+            draft,
+            state: AlertState::Pending,
+            tries: 0,
+            last_error: None,
+            created_at: now,
+            folded: 0,
+            kind: AlertKind::Raised,
+            failures: 0,
+            waits: None,
+            next_try: None,
+            part_of: None,
+            parts: 0,
+        }
+    }
 }
 
 /// An alert that the caller may deliver until its claim runs out.
@@ -104,33 +197,73 @@ pub struct ClaimedAlert {
     pub claim: u64,
 }
 
+/// When a claimed alert that was not delivered is due again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Later {
+    /// From now, by the store's clock.
+    pub wait: Duration,
+    /// The same by the caller's clock: kept for people to read, and compared with nothing (A5).
+    pub at: Timestamp,
+}
+
+/// What has become of a claimed alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimEnd {
+    /// The target accepted it.
+    Delivered,
+    /// A try failed; without `again` it is given up for good.
+    Failed {
+        /// What the target said.
+        error: String,
+        /// The next try.
+        again: Option<Later>,
+    },
+    /// It was not tried.
+    Waits {
+        /// Why.
+        why: String,
+        /// Until when.
+        until: Later,
+    },
+    /// Another alert, which is in the outbox already, goes to another target in its place.
+    Moved {
+        /// That alert.
+        into: AlertId,
+        /// Why.
+        why: String,
+    },
+    /// Nobody wants it, and nobody has seen it: it is gone.
+    Unwanted,
+}
+
 /// Alerts on their way. One whose record cannot be read is left out of claims and lists.
 #[async_trait]
 pub trait AlertOutbox: Debug + Send + Sync + 'static {
-    /// Puts alerts. Idempotent by id, whatever has become of the earlier one. An alert whose dedupe key a
-    /// pending alert of the same target has is folded into it.
+    /// Puts alerts. Idempotent by id, whatever has become of the earlier one (one that was unwanted is put
+    /// again). An alert whose dedupe key a pending alert of the same target has is folded into it.
     async fn put(&self, alerts: &[Alert]) -> Result<()>;
 
     /// Claims up to `max` pending alerts that are due, oldest first, each for `lease` by the store's clock.
     async fn claim(&self, max: u32, lease: Duration) -> Result<Vec<ClaimedAlert>>;
 
-    /// The target accepted it. Without effect if the claim is no longer the caller's.
-    async fn delivered(&self, id: &AlertId, claim: u64) -> Result<()>;
+    /// Ends a claim. False, and without effect, if the claim is no longer the caller's.
+    async fn end(&self, id: &AlertId, claim: u64, end: &ClaimEnd) -> Result<bool>;
 
-    /// A try failed: it is due again after `again`, or given up for good with `None`. Without effect if the
-    /// claim is no longer the caller's.
-    async fn failed(
-        &self,
-        id: &AlertId,
-        claim: u64,
-        error: &str,
-        again: Option<Duration>,
-    ) -> Result<()>;
+    /// Closes what the message of a claimed alert holds: up to `most` pending alerts of its target that nobody
+    /// holds and nobody has tried become part of it, oldest first. Once closed it stays as it is, whoever asks
+    /// again, so that each try of the message has the same content. Returns the others in it, oldest first;
+    /// `None`, and without effect, if the claim is no longer the caller's.
+    async fn gather(&self, id: &AlertId, claim: u64, most: u32) -> Result<Option<Vec<Alert>>>;
+
+    /// Takes a place among the `most` sends to a target in any stretch of time of the length `window`, by the
+    /// store's clock. `None` if there was one; else how long until there may be.
+    async fn pace(&self, target: &str, most: u32, window: Duration) -> Result<Option<Duration>>;
 
     /// A person's word: makes it pending now, or acknowledged. `Pending` and `Acknowledged` only.
     ///
     /// # Errors
-    /// `NotFound`; `InvalidConfig` for another state.
+    /// `NotFound`; `Conflict` for one that is part of another or has another in its place; `InvalidConfig` for
+    /// another state.
     async fn set(&self, id: &AlertId, state: AlertState) -> Result<()>;
 
     /// Alerts, newest first.
@@ -140,4 +273,7 @@ pub trait AlertOutbox: Debug + Send + Sync + 'static {
         page: Option<&PageToken>,
         limit: u32,
     ) -> Result<Page<Alert>>;
+
+    /// Alerts of a job that were put after an instant, by their `created_at`, newest first, at most `limit`.
+    async fn of_job(&self, job: &JobName, after: Timestamp, limit: u32) -> Result<Vec<Alert>>;
 }

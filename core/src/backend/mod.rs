@@ -50,7 +50,9 @@ pub mod records;
 pub mod runs;
 pub mod sessions;
 
-pub use alerts::{Alert, AlertId, AlertOutbox, AlertState, ClaimedAlert};
+pub use alerts::{
+    Alert, AlertId, AlertKind, AlertOutbox, AlertState, ClaimEnd, ClaimedAlert, Later,
+};
 pub use docs::{Doc, DocKind, Docs};
 pub use fires::{
     Adopt, Adopted, Decide, DecideFate, Decided, End, EndHow, Ended, FireEvent, FireFeed, FireView,

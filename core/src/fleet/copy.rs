@@ -15,8 +15,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::follow::{in_time, within};
 use super::outage::came_to_nothing;
+use super::recovery;
 use super::state::{Phase, Shared};
-use crate::backend::{Alert, AlertId, AlertState, DoneRecord, RecordSeen, Result, Versioned};
+use crate::backend::{Alert, DoneRecord, RecordSeen, Result, Versioned};
 use crate::job::JobName;
 use crate::ports::AlertDraft;
 use crate::run::RunKey;
@@ -181,29 +182,28 @@ async fn copy_one(shared: &Shared, done: &DoneRecord) -> Result<()> {
             Vec::new()
         }
     };
-    if drafts.is_empty() {
-        return Ok(());
-    }
-    let alerts: Vec<Alert> = drafts
+    let mut alerts: Vec<Alert> = drafts
         .into_iter()
         .map(|draft| alert(shared, done, draft))
         .collect();
+    let told: Vec<_> = alerts
+        .iter()
+        .map(|alert| alert.draft.target.clone())
+        .collect();
+    alerts.extend(recovery::notices(shared, done, &told).await?);
+    if alerts.is_empty() {
+        return Ok(());
+    }
     in_time(shared, "outbox.put", shared.records.outbox.put(&alerts)).await?;
     shared.counters.alerts_put.add(alerts.len() as u64);
     Ok(())
 }
 
 fn alert(shared: &Shared, done: &DoneRecord, draft: AlertDraft) -> Alert {
+    let streak = done.streak_before.after(done.outcome.state);
     Alert {
-        id: AlertId::of(&done.run(), &draft.plugin, draft.index),
-        run: done.run(),
-        job: done.job.clone(),
-        draft,
-        state: AlertState::Pending,
-        tries: 0,
-        last_error: None,
-        created_at: shared.now().wall,
-        folded: 0,
+        failures: streak.failures,
+        ..Alert::new(done.run(), done.job.clone(), draft, shared.now().wall)
     }
 }
 

@@ -42,6 +42,7 @@ mod peers;
 mod planner;
 mod rank;
 mod rebind;
+mod recovery;
 mod requests;
 mod rescue;
 mod scheduler;

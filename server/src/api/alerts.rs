@@ -29,7 +29,8 @@ pub async fn list(
     let state = match query.state.as_deref() {
         None => None,
         Some(text) => Some(AlertState::parse(text).ok_or_else(|| {
-            FieldError::new("state", text, "pending, delivered, failed or acknowledged")
+            let known = "pending, delivered, failed, acknowledged, grouped or moved";
+            FieldError::new("state", text, known)
         })?),
     };
     let paging = Paging::new(query.limit, query.cursor);
@@ -64,6 +65,10 @@ async fn set(api: &Api, id: String, state: AlertState) -> Result<StatusCode, Pro
             sandclock_core::ErrorKind::NotFound => {
                 Problem::not_found(format!("there is no alert {id}"))
             }
+            sandclock_core::ErrorKind::Conflict => Problem::conflict(format!(
+                "alert {id} is part of another, or another goes in its place: retry or acknowledge the one that its \
+                 part_of names"
+            )),
             _ => Problem::from(error),
         })?;
     Ok(StatusCode::NO_CONTENT)

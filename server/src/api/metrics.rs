@@ -29,6 +29,19 @@ pub async fn render(State(api): State<Api>) -> impl IntoResponse {
         waiting(&spool.status(), &mut page);
     }
     plugins(&api, &mut page);
+    for tries in api.deliveries.all() {
+        let labels = [
+            ("target", tries.target.as_str()),
+            ("outcome", tries.outcome),
+        ];
+        let help = "Tries to deliver an alert by how they ended";
+        page.counter(
+            "sandclock_alert_deliveries_total",
+            help,
+            &labels,
+            tries.count,
+        );
+    }
     (
         [(
             header::CONTENT_TYPE,

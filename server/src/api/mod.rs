@@ -38,6 +38,7 @@ use sandclock_hooks::PluginHost;
 
 use self::auth::{Role, Tokens};
 use self::problem::Problem;
+use crate::deliver::Figures;
 use crate::leader::Leads;
 use crate::recorder::RecordingQueue;
 use crate::rollout::Rollout;
@@ -76,6 +77,8 @@ pub struct Api {
     pub default_time_zone: String,
     /// Whether this server does the fleet's chores.
     pub leads: Leads,
+    /// What this process has counted of alerts.
+    pub deliveries: Figures,
     /// What the routes of a Go fleet's master need, where they are answered.
     pub go: Option<go::GoMaster>,
 }

@@ -13,7 +13,7 @@ use super::table::{self, age, rows, text};
 pub(super) enum AlertCommand {
     /// List alerts, newest first
     Ls {
-        /// pending, delivered, failed or acknowledged
+        /// pending, delivered, failed, acknowledged, grouped or moved
         #[arg(long)]
         state: Option<String>,
         /// How many
@@ -54,16 +54,36 @@ pub(super) async fn main(
                         job,
                         text(alert, "target"),
                         text(alert, "state"),
+                        text(alert, "tries"),
                         created,
+                        why(alert),
                     ]
                 };
-                rows(alerts, &["ALERT", "JOB", "TARGET", "STATE", "AGE"], row);
+                let head = ["ALERT", "JOB", "TARGET", "STATE", "TRIES", "AGE", "WHY"];
+                rows(alerts, &head, row);
             });
         }
         AlertCommand::Retry { id } => act(client, &id, "retry", "sending", output).await?,
         AlertCommand::Ack { id } => act(client, &id, "ack", "acknowledged", output).await?,
     }
     Ok(())
+}
+
+/// Why an alert is where it is: what it waits for or became part of, else what its target said last.
+fn why(alert: &Value) -> String {
+    let said = |name: &str| alert[name].as_str();
+    let until = said("next_try").map(|at| format!(", next at {at}"));
+    let until = until.unwrap_or_default();
+    let open = alert["state"] == "pending";
+    match (said("part_of"), said("waits"), said("last_error")) {
+        (Some(whole), Some(why), _) => format!("{why}, as {whole}"),
+        (Some(whole), None, _) => format!("in {whole}"),
+        (None, Some(why), _) => format!("{why}{until}"),
+        (None, None, Some(error)) if open || alert["state"] == "failed" => {
+            format!("{error}{until}")
+        }
+        (None, None, _) => String::new(),
+    }
 }
 
 async fn act(

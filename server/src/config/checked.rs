@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use lettre::message::Mailbox;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
@@ -43,4 +44,39 @@ pub(super) fn webhook_url<'de, D: Deserializer<'de>>(from: D) -> Result<String, 
     Err(D::Error::custom(format!(
         "{why}; give an http or https address with a host, such as https://hooks.example.org/alerts"
     )))
+}
+
+/// The address of a mail's sender.
+pub(super) fn mailbox<'de, D: Deserializer<'de>>(from: D) -> Result<Mailbox, D::Error> {
+    let text = String::deserialize(from)?;
+    let accepted = "an address such as ops@example.org, or Operations <ops@example.org>";
+    text.parse().map_err(|_| D::Error::custom(accepted))
+}
+
+/// The addresses of a mail's recipients.
+pub(super) fn mailboxes<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Mailbox>, D::Error> {
+    let texts = Vec::<String>::deserialize(from)?;
+    let accepted = "at least one address such as [\"ops@example.org\"]";
+    let all: Result<Vec<Mailbox>, _> = texts.iter().map(|text| text.parse()).collect();
+    match all {
+        Ok(all) if !all.is_empty() => Ok(all),
+        _ => Err(D::Error::custom(accepted)),
+    }
+}
+
+/// A subject of NATS that can be published to.
+pub(super) fn subject<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    let token = |token: &str| {
+        !token.is_empty()
+            && token
+                .chars()
+                .all(|c| c.is_ascii_graphic() && !"*>".contains(c))
+    };
+    match text.split('.').all(token) {
+        true => Ok(text),
+        false => Err(D::Error::custom(
+            "words separated by dots, without spaces and wildcards, such as alerts.sandclock",
+        )),
+    }
 }

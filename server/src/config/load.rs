@@ -9,7 +9,15 @@ use super::{Config, Environment, go};
 use crate::document::{self, FieldError, Lines};
 
 /// Fields that may hold a password: a refusal names them without their value.
-const CONFIDENTIAL: [&str; 5] = ["password", "uri", "mongodbUri", "headers", "url"];
+const CONFIDENTIAL: [&str; 7] = [
+    "password",
+    "uri",
+    "mongodbUri",
+    "headers",
+    "url",
+    "secret",
+    "token",
+];
 
 impl Config {
     /// From a file, if there is one, and the environment.

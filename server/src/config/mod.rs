@@ -24,7 +24,10 @@ mod load;
 mod plugins;
 mod stores;
 
-pub use alerts::{AlertSection, Target, WebhookTarget};
+pub use alerts::{
+    AlertSection, EmailTarget, EmailTls, LogTarget, NatsTarget, PolicySection, SlackTarget, Target,
+    WebhookTarget, secret, signing_key,
+};
 pub use environment::Environment;
 pub use go::GoFile;
 pub use go_api::GoApiSection;
@@ -201,6 +204,7 @@ impl Config {
             etcd.check_times()?;
         }
         self.plugins.check()?;
+        self.alerts.check()?;
         if self.worker.max_concurrent_runs == 0 {
             let accepted = "a number from 1";
             return Err(FieldError::new("worker.max_concurrent_runs", 0, accepted));

@@ -161,10 +161,83 @@ fn errors_name_the_key_and_what_is_accepted() {
             "run_log.type = \"mongodb\"",
         ),
     ];
+    are_refused(&cases);
+}
+
+fn are_refused(cases: &[(&str, &str)]) {
     for (text, expected) in cases {
         let error = format!("{:#}", load(text, &[]).unwrap_err());
         assert!(error.contains(expected), "{text}: {error}");
+        assert!(!error.contains("hunter2"), "{error}");
     }
+}
+
+#[test]
+fn policies_of_alerts_that_cannot_be_meant_are_refused() {
+    are_refused(&[
+        (
+            "[alerts]\ntake_over_s = 20\n[alerts.targets.a]\ntype = \"slack\"\nurl = \"https://a/b\"\n",
+            "line 2: alerts.take_over_s: 20 is not accepted: seconds from 30",
+        ),
+        (
+            "[alerts.targets.a]\ntype = \"log\"\n[alerts.targets.a.policy]\nescalate = [{ after = 2, to = \"b\" }]\n\
+             [alerts.targets.c]\ntype = \"log\"\n",
+            "alerts.targets.a.policy.escalate[0].to: \"b\" is not accepted: another target: c",
+        ),
+        (
+            "[alerts.targets.a]\ntype = \"log\"\n[alerts.targets.a.policy.quiet]\nfrom = \"7:00\"\nto = \"8:00\"\n",
+            "line 4: alerts.targets.a.policy.quiet.from: \"7:00\" is not accepted: a time of the day",
+        ),
+        (
+            "[alerts.targets.a]\ntype = \"log\"\n[alerts.targets.a.policy.quiet]\nfrom = \"07:00\"\nto = \"07:00\"\n\
+             zone = \"UTC\"\n",
+            "line 3: alerts.targets.a.policy.quiet: 07:00 to 07:00 is not accepted: two different times",
+        ),
+        (
+            "[alerts.targets.a]\ntype = \"log\"\n[alerts.targets.a.policy.quiet]\nfrom = \"07:00\"\nto = \"08:00\"\n\
+             zone = \"Europe/Berln\"\n",
+            "line 6: alerts.targets.a.policy.quiet.zone: \"Europe/Berln\" is not accepted: ",
+        ),
+        (
+            "[alerts.targets.a]\ntype = \"log\"\npolicy = { rate = 0 }\n",
+            "alerts.targets.a.policy.rate: 0 is not accepted: messages in a minute from 1 to 1000",
+        ),
+        (
+            "[alerts.targets.a]\ntype = \"log\"\npolicy = { retry = { factor = 0.5 } }\n",
+            "alerts.targets.a.policy.retry.factor: 0.5 is not accepted: a number from 1 to 100",
+        ),
+    ]);
+}
+
+#[test]
+fn targets_that_cannot_be_reached_are_refused() {
+    are_refused(&[
+        (
+            "[alerts.targets.a]\ntype = \"webhook\"\nurl = \"https://a/b\"\nsecret = \"hunter2\"\n",
+            "line 4: alerts.targets.a.secret: (not shown) is not accepted: whsec_ and 24 to 64 random bytes",
+        ),
+        (
+            "[alerts.targets.a]\ntype = \"email\"\nhost = \"h\"\nfrom = \"nobody\"\nto = [\"a@b.example\"]\n",
+            "line 4: alerts.targets.a.from: \"nobody\" is not accepted: an address such as ops@example.org",
+        ),
+        (
+            "[alerts.targets.a]\ntype = \"email\"\nhost = \"h\"\nfrom = \"a@b.example\"\nto = []\n",
+            "line 5: alerts.targets.a.to: [] is not accepted: at least one address",
+        ),
+        (
+            "[alerts.targets.a]\ntype = \"email\"\nhost = \"h\"\nfrom = \"a@b.example\"\nto = [\"a@b.example\"]\n\
+             user = \"u\"\n",
+            "alerts.targets.a.password: (not shown) is not accepted: with user a password is needed",
+        ),
+        (
+            "[alerts.targets.a]\ntype = \"nats\"\nservers = [\"nats://u:hunter2@h:4222\"]\nsubject = \"a\"\n",
+            "alerts.targets.a.servers[0]: (not shown) is not accepted: at least one host:port",
+        ),
+        (
+            "[alerts.targets.a]\ntype = \"nats\"\nservers = [\"h:4222\"]\nsubject = \"alerts.>\"\n",
+            "line 4: alerts.targets.a.subject: \"alerts.>\" is not accepted: words separated by dots",
+        ),
+    ]);
 }
 
 #[test]
@@ -238,11 +311,37 @@ fn a_fleet_names_its_stores_and_shows_no_password() {
     assert!(!shown.contains("hunter2"), "{shown}");
 }
 
+/// The guide to operators shows every member.
+#[test]
+fn the_documented_alerts_are_accepted() {
+    let guide = include_str!("../../../docs/operations.md");
+    let (_, rest) = guide.split_once("```toml\n[alerts]\n").unwrap();
+    let (text, _) = rest.split_once("```").unwrap();
+    let config = load(&format!("[alerts]\n{text}"), &[]).unwrap();
+    let names: Vec<_> = config.alerts.targets.keys().map(String::as_str).collect();
+    assert_eq!(names, ["default", "lead", "night", "ops", "queue"]);
+}
+
+#[test]
+fn targets_show_no_secret() {
+    let text = "[alerts.targets.a]\ntype = \"webhook\"\nurl = \"https://a/hunter2\"\n\
+                secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\nheaders = { A = \"hunter2\" }\n\
+                [alerts.targets.b]\ntype = \"slack\"\nurl = \"https://a/hunter2\"\n\
+                [alerts.targets.c]\ntype = \"email\"\nhost = \"h\"\nfrom = \"a@b.example\"\nto = [\"a@b.example\"]\n\
+                user = \"u\"\npassword = \"hunter2\"\n\
+                [alerts.targets.d]\ntype = \"nats\"\nservers = [\"h:4222\"]\nsubject = \"a\"\ntoken = \"hunter2\"\n";
+    let shown = format!("{:?}", load(text, &[]).unwrap());
+    assert!(
+        !shown.contains("hunter2") && !shown.contains("MfKQ"),
+        "{shown}"
+    );
+}
+
 #[test]
 fn without_targets_alerts_go_to_the_log() {
     let config = load("", &[]).unwrap();
     assert!(matches!(
         config.alerts.targets.get("default"),
-        Some(Target::Log {})
+        Some(Target::Log(_))
     ));
 }

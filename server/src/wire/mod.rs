@@ -17,7 +17,7 @@ use crate::api::auth::Tokens;
 use crate::api::go::GoMaster;
 use crate::clock::SystemClock;
 use crate::config::{Config, CoordinationSection, Environment, RunLogSection};
-use crate::deliver::Delivery;
+use crate::deliver::{Delivery, Figures};
 use crate::exec::{JobExecutor, Processes, Spawner, Surroundings, end_unsupervised};
 use crate::leader::{Chores, Leads};
 use crate::random::{self, SystemRandom};
@@ -46,6 +46,8 @@ pub struct Parts {
     pub recorder: Option<Arc<RecordingQueue>>,
     /// Whether this process leads.
     leads: Leads,
+    /// What this process has counted of alerts.
+    deliveries: Figures,
     /// Where output waits for a run log that is away; `None` if the run log is a file of this process.
     pub spool: Option<Arc<Spool>>,
 }
@@ -89,6 +91,7 @@ impl Parts {
             rollout: Arc::new(rollout),
             recorder,
             leads: Leads::default(),
+            deliveries: Figures::default(),
             spool: None,
         })
     }
@@ -167,21 +170,25 @@ impl Parts {
         Ok(worker)
     }
 
-    /// What a server does while it leads: it sends alerts.
-    ///
-    /// # Errors
-    /// If the HTTP client cannot be made.
-    pub fn chores(&self, config: &Config) -> anyhow::Result<Chores> {
-        let outbox = Arc::clone(&self.stores.records.outbox);
-        Ok(Chores {
+    /// What a server does while it leads.
+    pub fn chores(&self) -> Chores {
+        Chores {
             leadership: Arc::clone(&self.stores.coordination.leadership),
             me: Candidate {
                 name: format!("{}, process {}", host(), std::process::id()),
                 nonce: random::nonce(),
             },
-            delivery: Delivery::new(outbox, config.alerts.targets.clone())?,
             leads: self.leads.clone(),
-        })
+        }
+    }
+
+    /// What sends alerts.
+    ///
+    /// # Errors
+    /// If a target cannot be made of its configuration.
+    pub fn delivery(&self, config: &Config) -> anyhow::Result<Delivery> {
+        let outbox = Arc::clone(&self.stores.records.outbox);
+        Delivery::new(outbox, &config.alerts, self.deliveries.clone())
     }
 
     /// What the API's handlers share; `worker` is the one in this process.
@@ -207,6 +214,7 @@ impl Parts {
             default_time_zone: config.time_zone(),
             go,
             leads: self.leads.clone(),
+            deliveries: self.deliveries.clone(),
         }
     }
 }

@@ -3,6 +3,8 @@
 // Helpers beside the test functions are test code too: the lints on panics and printing look for
 // this.
 #[cfg(test)]
+mod alerts;
+#[cfg(test)]
 mod api;
 #[cfg(test)]
 mod author;

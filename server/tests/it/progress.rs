@@ -69,6 +69,7 @@ impl Stage {
             go: None,
             alert_targets: std::collections::BTreeSet::new(),
             leads: sandclock_server::leader::Leads::default(),
+            deliveries: sandclock_server::deliver::Figures::default(),
             coordination: coordination.clone(),
             records: records.clone(),
             plugins,

@@ -312,6 +312,11 @@ macro_rules! records_cases {
                 a_late_answer_changes_nothing
                 a_person_can_retry_and_acknowledge
                 a_list_is_newest_first
+                an_alert_waits_and_says_why
+                an_alert_is_moved_or_unwanted
+                a_message_is_closed_once
+                sends_keep_a_pace
+                alerts_of_a_job_are_found
             }
             plugins: {
                 a_pushed_module_comes_back

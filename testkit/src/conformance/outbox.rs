@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sandclock_core::ErrorKind;
-use sandclock_core::backend::{Alert, AlertId, AlertState, ClaimedAlert, PageToken};
+use sandclock_core::backend::{
+    Alert, AlertKind, AlertState, ClaimEnd, ClaimedAlert, Later, PageToken,
+};
 use sandclock_core::ports::AlertDraft;
 use sandclock_core::run::RunId;
 
@@ -17,24 +19,18 @@ const SHORT: Duration = Duration::from_millis(500);
 
 fn alert(index: u32) -> Alert {
     let run = RunId::of(&name("reports"), &tick(60));
+    let draft = AlertDraft {
+        plugin: "webhook-alert".to_owned(),
+        index,
+        target: "ops".to_owned(),
+        dedupe_key: None,
+        content_type: "application/json".to_owned(),
+        headers: vec![("X-Severity".to_owned(), "hö\"ch".to_owned())],
+        body: Bytes::from_static(b"{\"text\":\"\xc3\xa4\x00\xff\"}"),
+    };
     Alert {
-        id: AlertId::of(&run, "webhook-alert", index),
-        run,
-        job: name("reports"),
-        draft: AlertDraft {
-            plugin: "webhook-alert".to_owned(),
-            index,
-            target: "ops".to_owned(),
-            dedupe_key: None,
-            content_type: "application/json".to_owned(),
-            headers: vec![("X-Severity".to_owned(), "hö\"ch".to_owned())],
-            body: Bytes::from_static(b"{\"text\":\"\xc3\xa4\x00\xff\"}"),
-        },
-        state: AlertState::Pending,
-        tries: 0,
-        last_error: None,
-        created_at: at(i64::from(index)),
-        folded: 0,
+        failures: index,
+        ..Alert::new(run, name("reports"), draft, at(i64::from(index)))
     }
 }
 
@@ -78,16 +74,24 @@ async fn list(env: &RecordsEnv, state: Option<AlertState>) -> Vec<Alert> {
     page.items
 }
 
-async fn failed(env: &RecordsEnv, claimed: &ClaimedAlert, again: Option<Duration>) {
+async fn end(env: &RecordsEnv, claimed: &ClaimedAlert, end: ClaimEnd) -> bool {
     let id = &claimed.alert.id;
-    let failed = env.outbox.failed(id, claimed.claim, "503", again).await;
-    failed.expect("failed");
+    env.outbox.end(id, claimed.claim, &end).await.expect("end")
 }
 
-async fn delivered(env: &RecordsEnv, claimed: &ClaimedAlert) {
-    let id = &claimed.alert.id;
-    let delivered = env.outbox.delivered(id, claimed.claim).await;
-    delivered.expect("delivered");
+fn later(wait: Duration) -> Later {
+    let at = at(1_000);
+    Later { wait, at }
+}
+
+async fn failed(env: &RecordsEnv, claimed: &ClaimedAlert, again: Option<Duration>) -> bool {
+    let error = "503".to_owned();
+    let again = again.map(later);
+    end(env, claimed, ClaimEnd::Failed { error, again }).await
+}
+
+async fn delivered(env: &RecordsEnv, claimed: &ClaimedAlert) -> bool {
+    end(env, claimed, ClaimEnd::Delivered).await
 }
 
 /// An alert is one by its id, whatever has become of it, and comes back as it was put.
@@ -132,6 +136,7 @@ pub async fn alerts_fold_into_one_that_is_pending(env: &RecordsEnv) {
     assert_eq!(folded, [(5, 0), (4, 0), (3, 0), (0, 2)]);
     let claimed = claim_one(env, LEASE).await;
     assert_eq!(claimed.alert.draft.index, 0);
+    assert_eq!(claimed.alert.failures, 2, "those of the last one folded");
     delivered(env, &claimed).await;
     put(env, &[keyed(1, "reports", "ops")]).await;
     assert_eq!(list(env, None).await.len(), 4, "it was folded before");
@@ -173,8 +178,8 @@ pub async fn claims_come_oldest_first(env: &RecordsEnv) {
 pub async fn a_delivered_alert_is_done(env: &RecordsEnv) {
     put(env, &[alert(0)]).await;
     let claimed = claim_one(env, LEASE).await;
-    delivered(env, &claimed).await;
-    delivered(env, &claimed).await;
+    assert!(delivered(env, &claimed).await);
+    assert!(!delivered(env, &claimed).await, "it was told before");
     let all = list(env, Some(AlertState::Delivered)).await;
     assert_eq!(all.len(), 1);
     assert!(claim(env, 1, LEASE).await.is_empty());
@@ -191,6 +196,7 @@ pub async fn a_failed_alert_is_due_again(env: &RecordsEnv) {
         (pending[0].tries, pending[0].last_error.as_deref()),
         (1, Some("503"))
     );
+    assert_eq!(pending[0].next_try, Some(at(1_000)));
 
     put(env, &[alert(1)]).await;
     let claimed = claim_one(env, LEASE).await;
@@ -215,8 +221,8 @@ pub async fn a_late_answer_changes_nothing(env: &RecordsEnv) {
     put(env, &[alert(0)]).await;
     let late = claim_one(env, SHORT).await;
     let present = claim_again(env).await;
-    delivered(env, &late).await;
-    failed(env, &late, None).await;
+    assert!(!delivered(env, &late).await);
+    assert!(!failed(env, &late, None).await);
     let pending = list(env, Some(AlertState::Pending)).await;
     assert_eq!((pending.len(), pending[0].tries), (1, 0));
     delivered(env, &present).await;
@@ -268,4 +274,136 @@ pub async fn a_list_is_newest_first(env: &RecordsEnv) {
     let foreign = PageToken("not one of ours".to_owned());
     let refused = env.outbox.list(None, Some(&foreign), 3).await;
     assert_eq!(refused.expect_err("foreign").kind, ErrorKind::InvalidConfig);
+}
+
+/// An alert that waits says why and until when, and no try is counted.
+pub async fn an_alert_waits_and_says_why(env: &RecordsEnv) {
+    put(env, &[alert(0)]).await;
+    let claimed = claim_one(env, LEASE).await;
+    let wait = |wait| ClaimEnd::Waits {
+        why: "$quiet".to_owned(),
+        until: later(wait),
+    };
+    assert!(end(env, &claimed, wait(LEASE)).await);
+    assert!(claim(env, 1, LEASE).await.is_empty(), "not yet");
+    let waits = list(env, Some(AlertState::Pending)).await.remove(0);
+    assert_eq!((waits.tries, waits.last_error), (0, None));
+    assert_eq!(waits.waits.as_deref(), Some("$quiet"));
+    assert_eq!(waits.next_try, Some(at(1_000)));
+    put(env, &[alert(1)]).await;
+    let claimed = claim_one(env, LEASE).await;
+    assert!(end(env, &claimed, wait(SHORT)).await);
+    let again = claim_again(env).await;
+    assert_eq!(again.alert.id, claimed.alert.id);
+    assert!(delivered(env, &again).await);
+    let sent = list(env, Some(AlertState::Delivered)).await.remove(0);
+    assert_eq!((sent.waits, sent.next_try), (None, None));
+}
+
+/// What another alert goes in the place of names it and is not sent; what nobody wants leaves no trace.
+pub async fn an_alert_is_moved_or_unwanted(env: &RecordsEnv) {
+    put(env, &[alert(0)]).await;
+    let claimed = claim_one(env, LEASE).await;
+    let into = claimed.alert.id.copy(AlertKind::Diversion, "night");
+    let why = "quiet".to_owned();
+    let moved = ClaimEnd::Moved {
+        into: into.clone(),
+        why,
+    };
+    assert!(end(env, &claimed, moved).await);
+    let moved = list(env, Some(AlertState::Moved)).await.remove(0);
+    assert_eq!(moved.part_of, Some(into));
+    let refused = env.outbox.set(&moved.id, AlertState::Pending).await;
+    assert_eq!(refused.expect_err("moved").kind, ErrorKind::Conflict);
+    put(env, &[alert(0), alert(1)]).await;
+    let claimed = claim_one(env, LEASE).await;
+    assert_eq!(claimed.alert.id, alert(1).id);
+    assert!(end(env, &claimed, ClaimEnd::Unwanted).await);
+    assert_eq!(list(env, None).await, [moved]);
+}
+
+/// A message takes in what waits for its target, once: what comes later is for another message.
+pub async fn a_message_is_closed_once(env: &RecordsEnv) {
+    put(env, &[alert(0), alert(1), keyed(2, "disk", "ops")]).await;
+    put(env, &[keyed(3, "disk", "desk"), alert(4), alert(5)]).await;
+    let mut claimed = claim(env, 2, LEASE).await;
+    let tried = claimed.remove(1);
+    let first = claimed.remove(0);
+    assert!(failed(env, &tried, Some(LEASE)).await);
+    let gather = async |claim: &ClaimedAlert, most: u32| {
+        let gathered = env.outbox.gather(&claim.alert.id, claim.claim, most).await;
+        let parts = gathered.expect("gather")?;
+        let index = |alert: &Alert| alert.draft.index;
+        Some(parts.iter().map(index).collect::<Vec<_>>())
+    };
+    assert_eq!(
+        gather(&first, 2).await,
+        Some(vec![2, 4]),
+        "the oldest, of this target"
+    );
+    put(env, &[alert(6)]).await;
+    assert_eq!(gather(&first, 9).await, Some(vec![2, 4]), "it is closed");
+    let grouped = list(env, Some(AlertState::Grouped)).await;
+    assert_eq!(grouped.len(), 2);
+    assert!(
+        grouped
+            .iter()
+            .all(|part| part.part_of.as_ref() == Some(&first.alert.id))
+    );
+    let refused = env.outbox.set(&grouped[0].id, AlertState::Pending).await;
+    assert_eq!(refused.expect_err("a part").kind, ErrorKind::Conflict);
+    // A part takes no further ones in: it is sent.
+    put(env, &[keyed(7, "disk", "ops")]).await;
+    assert!(failed(env, &first, Some(Duration::ZERO)).await);
+    assert_eq!(gather(&first, 9).await, None, "the claim is over");
+    let again = claim_one(env, LEASE).await;
+    assert_eq!((&again.alert.id, again.alert.parts), (&first.alert.id, 2));
+    assert_eq!(gather(&again, 9).await, Some(vec![2, 4]), "whoever asks");
+    let rest = claim(env, 9, LEASE).await;
+    let rest: Vec<_> = rest
+        .iter()
+        .map(|claimed| claimed.alert.draft.index)
+        .collect();
+    assert_eq!(rest, [3, 5, 6, 7]);
+}
+
+/// At most so many sends are allowed in any stretch of time, to each target by itself.
+pub async fn sends_keep_a_pace(env: &RecordsEnv) {
+    let pace = async |target: &str, most, window| {
+        let place = env.outbox.pace(target, most, window).await;
+        place.expect("pace")
+    };
+    assert_eq!(pace("ops", 2, LEASE).await, None);
+    assert_eq!(pace("ops", 2, LEASE).await, None);
+    let wait = pace("ops", 2, LEASE).await.expect("no place");
+    assert!(wait <= LEASE && wait > Duration::ZERO, "{wait:?}");
+    assert_eq!(pace("desk", 2, LEASE).await, None, "another target");
+    assert_eq!(pace("ops", 3, LEASE).await, None, "more are allowed now");
+    assert!(pace("ops", 1, LEASE).await.is_some());
+    let free = async {
+        while pace("desk", 1, SHORT).await.is_some() {
+            tokio::time::sleep(SHORT / 4).await;
+        }
+    };
+    within("a place", free).await;
+}
+
+/// The alerts of a job since an instant are found, whatever has become of them.
+pub async fn alerts_of_a_job_are_found(env: &RecordsEnv) {
+    let mut other = alert(4);
+    other.job = name("billing");
+    put(env, &[alert(0), alert(1), alert(2), other]).await;
+    let claimed = claim_one(env, LEASE).await;
+    assert!(delivered(env, &claimed).await);
+    let of_job = async |after: i64, limit| {
+        let found = env.outbox.of_job(&name("reports"), at(after), limit).await;
+        let found = found.expect("of_job");
+        found
+            .iter()
+            .map(|alert| alert.draft.index)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of_job(-1, 9).await, [2, 1, 0]);
+    assert_eq!(of_job(0, 9).await, [2, 1]);
+    assert_eq!(of_job(-1, 2).await, [2, 1]);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use sandclock_core::backend::{
-    Alert, AlertId, AlertOutbox, AlertState, ClaimedAlert, DoneRecord, Fence, LogPage,
+    Alert, AlertId, AlertOutbox, AlertState, ClaimEnd, ClaimedAlert, DoneRecord, Fence, LogPage,
     ModuleDigest, OutputChunk, Page, PageToken, PluginKv, PluginStore, Recording, Recordings,
     Records, Release, Result, RunFilter, RunHeader, RunQuery, RunRecord, RunSink, StoredPlugin,
     Swap,
@@ -112,18 +112,16 @@ impl AlertOutbox for Over {
         self.inner.outbox.claim(max, lease).await
     }
 
-    async fn delivered(&self, id: &AlertId, claim: u64) -> Result<()> {
-        self.inner.outbox.delivered(id, claim).await
+    async fn end(&self, id: &AlertId, claim: u64, end: &ClaimEnd) -> Result<bool> {
+        self.inner.outbox.end(id, claim, end).await
     }
 
-    async fn failed(
-        &self,
-        id: &AlertId,
-        claim: u64,
-        error: &str,
-        again: Option<Duration>,
-    ) -> Result<()> {
-        self.inner.outbox.failed(id, claim, error, again).await
+    async fn gather(&self, id: &AlertId, claim: u64, most: u32) -> Result<Option<Vec<Alert>>> {
+        self.inner.outbox.gather(id, claim, most).await
+    }
+
+    async fn pace(&self, target: &str, most: u32, window: Duration) -> Result<Option<Duration>> {
+        self.inner.outbox.pace(target, most, window).await
     }
 
     async fn set(&self, id: &AlertId, state: AlertState) -> Result<()> {
@@ -137,6 +135,10 @@ impl AlertOutbox for Over {
         limit: u32,
     ) -> Result<Page<Alert>> {
         self.inner.outbox.list(state, page, limit).await
+    }
+
+    async fn of_job(&self, job: &JobName, after: Timestamp, limit: u32) -> Result<Vec<Alert>> {
+        self.inner.outbox.of_job(job, after, limit).await
     }
 }
 

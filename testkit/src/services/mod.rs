@@ -6,11 +6,15 @@
 
 mod certificates;
 mod etcd;
+mod mail;
 mod mongo;
+mod nats;
 mod process;
 mod proxy;
 
 pub use certificates::Certificates;
 pub use etcd::{Etcd, OwnEtcd};
+pub use mail::Mail;
 pub use mongo::{Mongo, OwnMongo};
+pub use nats::Nats;
 pub use proxy::Proxy;

@@ -6,9 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use sandclock_core::ErrorKind;
 use sandclock_core::backend::{
-    Alert, AlertId, AlertState, Coordination, Decided, Fence, Kill, ModuleDigest, OpenRecord,
-    Pinned, Precondition, Release, Request, RunFilter, RunHeader, RunRecord, SessionId, Triggered,
-    Versioned,
+    Alert, Coordination, Decided, Fence, Kill, ModuleDigest, OpenRecord, Pinned, Precondition,
+    Release, Request, RunFilter, RunHeader, RunRecord, SessionId, Triggered, Versioned,
 };
 use sandclock_core::ports::AlertDraft;
 use sandclock_core::run::{RunId, RunKey, RunState};
@@ -265,11 +264,10 @@ async fn a_damaged_run_stops_no_list_and_no_end() {
 
 fn alert(name: &str) -> Alert {
     let run = RunId::of(&job(name).name, &tick(1));
-    Alert {
-        id: AlertId::of(&run, "webhook-alert", 0),
+    Alert::new(
         run,
-        job: job(name).name,
-        draft: AlertDraft {
+        job(name).name,
+        AlertDraft {
             plugin: "webhook-alert".to_owned(),
             index: 0,
             target: "ops".to_owned(),
@@ -278,12 +276,8 @@ fn alert(name: &str) -> Alert {
             headers: Vec::new(),
             body: bytes::Bytes::from_static(b"failed"),
         },
-        state: AlertState::Pending,
-        tries: 0,
-        last_error: None,
-        created_at: at(2),
-        folded: 0,
-    }
+        at(2),
+    )
 }
 
 #[tokio::test]

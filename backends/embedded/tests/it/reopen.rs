@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use sandclock_backend_embedded::Embedded;
 use sandclock_core::ErrorKind;
 use sandclock_core::backend::{
-    Alert, AlertId, AlertState, Cursor, DocKind, FireEvent, Kill, OpenState, Precondition,
+    Alert, AlertState, ClaimEnd, Cursor, DocKind, FireEvent, Kill, OpenState, Precondition,
     RecordSeen, Request, SessionEvent, Settle, SettleAs, Settled, Triggered,
 };
 use sandclock_core::error::WithSources;
@@ -62,28 +62,31 @@ fn files_of_others_are_refused() {
     refused(ErrorKind::InvalidConfig, "newer version");
 }
 
+/// How to take back each step from one version of the tables to the next, from the second on.
+const TAKEN_BACK: [&str; 5] = [
+    "DROP TABLE plugins; DROP TABLE releases; DROP TABLE modules;",
+    "DROP TABLE docs;",
+    "DROP TABLE recordings; ALTER TABLE plugins DROP COLUMN shadow;",
+    "DROP TABLE plugin_values;",
+    "DROP INDEX alerts_by_whole; DROP INDEX alerts_by_job;
+     ALTER TABLE alerts DROP COLUMN kind; ALTER TABLE alerts DROP COLUMN failures;
+     ALTER TABLE alerts DROP COLUMN waits; ALTER TABLE alerts DROP COLUMN next_try;
+     ALTER TABLE alerts DROP COLUMN part_of; ALTER TABLE alerts DROP COLUMN parts;",
+];
+
 /// What an earlier program made is upgraded when it is opened, with all that is in it.
 #[tokio::test]
 async fn an_older_file_is_upgraded() {
     let home = Home::new();
     planned_job(&home.open().coordination(), "kept").await;
-    let before_plugins = "DROP TABLE plugins; DROP TABLE releases; DROP TABLE modules;
-                          DROP TABLE docs; DROP TABLE recordings; DROP TABLE plugin_values;
-                          PRAGMA user_version = 1;";
-    let before_docs = "DROP TABLE docs; DROP TABLE recordings; DROP TABLE plugin_values;
-                       ALTER TABLE plugins DROP COLUMN shadow; PRAGMA user_version = 2;";
-    let before_recordings = "DROP TABLE recordings; DROP TABLE plugin_values;
-                             ALTER TABLE plugins DROP COLUMN shadow; PRAGMA user_version = 3;";
-    let before_kv = "DROP TABLE plugin_values; PRAGMA user_version = 4;";
-    for back in [
-        before_plugins,
-        before_docs,
-        before_recordings,
-        before_kv,
-        "",
-    ] {
+    for version in 1..=TAKEN_BACK.len() + 1 {
         let older = rusqlite::Connection::open(home.path()).expect("open");
-        older.execute_batch(back).expect("an older file");
+        for step in TAKEN_BACK[version - 1..].iter().rev() {
+            older.execute_batch(step).expect("an older file");
+        }
+        older
+            .pragma_update(None, "user_version", version)
+            .expect("version");
         drop(older);
         let store = home.open();
         let coordination = store.coordination();
@@ -286,11 +289,10 @@ async fn a_claimed_alert_is_due_again_in_the_next_life() {
     let home = Home::new();
     let outbox = home.open().records().outbox;
     let run = RunId::of(&job("nightly").name, &RunKey::Tick(at(1)));
-    let alert = Alert {
-        id: AlertId::of(&run, "webhook-alert", 0),
+    let alert = Alert::new(
         run,
-        job: job("nightly").name,
-        draft: AlertDraft {
+        job("nightly").name,
+        AlertDraft {
             plugin: "webhook-alert".to_owned(),
             index: 0,
             target: "ops".to_owned(),
@@ -299,12 +301,8 @@ async fn a_claimed_alert_is_due_again_in_the_next_life() {
             headers: vec![("x-a".to_owned(), "b".to_owned())],
             body: bytes::Bytes::from_static(b"\x00failed\xff"),
         },
-        state: AlertState::Pending,
-        tries: 0,
-        last_error: None,
-        created_at: at(2),
-        folded: 0,
-    };
+        at(2),
+    );
     outbox.put(std::slice::from_ref(&alert)).await.expect("put");
     let claimed = outbox.claim(10, LONG).await.expect("claim");
     assert_eq!(claimed.len(), 1);
@@ -313,7 +311,7 @@ async fn a_claimed_alert_is_due_again_in_the_next_life() {
 
     let outbox = home.open().records().outbox;
     outbox
-        .delivered(&alert.id, claimed[0].claim)
+        .end(&alert.id, claimed[0].claim, &ClaimEnd::Delivered)
         .await
         .expect("a late answer");
     let again = outbox

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use mongodb::bson::{Document, doc};
-use sandclock_core::backend::{Alert, AlertId, AlertState};
+use sandclock_core::backend::{Alert, AlertState, ClaimEnd};
 use sandclock_core::job::JobName;
 use sandclock_core::ports::AlertDraft;
 use sandclock_core::run::{RunId, RunKey, RunState};
@@ -19,11 +19,10 @@ const LEASE: Duration = Duration::from_secs(600);
 pub(crate) fn alert(ms: i64, key: Option<&str>) -> Alert {
     let job = JobName::existing("job");
     let run = RunId::of(&job, &RunKey::Tick(at(ms)));
-    Alert {
-        id: AlertId::of(&run, "webhook-alert", 0),
+    Alert::new(
         run,
         job,
-        draft: AlertDraft {
+        AlertDraft {
             plugin: "webhook-alert".to_owned(),
             index: 0,
             target: "ops".to_owned(),
@@ -32,12 +31,8 @@ pub(crate) fn alert(ms: i64, key: Option<&str>) -> Alert {
             headers: Vec::new(),
             body: Bytes::from_static(b"failed"),
         },
-        state: AlertState::Pending,
-        tries: 0,
-        last_error: None,
-        created_at: at(ms),
-        folded: 0,
-    }
+        at(ms),
+    )
 }
 
 /// Workers whose runs fail at the same moment raise one alert for all, and each is counted once however
@@ -89,6 +84,11 @@ async fn an_alert_is_claimed_by_one() {
 }
 
 /// An error text is data, whatever it looks like.
+fn given_up(error: &str) -> ClaimEnd {
+    let error = error.to_owned();
+    ClaimEnd::Failed { error, again: None }
+}
+
 #[tokio::test]
 async fn an_error_is_kept_to_the_letter() {
     let own = Own::new();
@@ -98,9 +98,9 @@ async fn an_error_is_kept_to_the_letter() {
     let (id, text) = (&claimed.alert.id, "$lastError: \"$$NOW\"");
     store
         .outbox
-        .failed(id, claimed.claim, text, None)
+        .end(id, claimed.claim, &given_up(text))
         .await
-        .expect("failed");
+        .expect("end");
     let given_up = store
         .outbox
         .list(Some(AlertState::Failed), None, 10)

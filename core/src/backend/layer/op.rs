@@ -41,8 +41,9 @@ macro_rules! ops {
 
 // A put or delete with a precondition would meet its own effect as a conflict; a second session would live
 // beside the first until its lease ends; a second rebind finds a fence that is its own; a second claim of
-// alerts takes further ones; what a plugin serves may have been changed back in between, and a release that was
-// withdrawn may have been pushed again; a second swap finds its own value in place of the expected one. All else, sent twice, is recognised by nonce, fence, id or version, or its
+// alerts takes further ones, and a second place in their pace is one too many; what a plugin serves may have been
+// changed back in between, and a release that was withdrawn may have been pushed again; a second swap finds its own
+// value in place of the expected one. All else, sent twice, is recognised by nonce, fence, id or version, or its
 // caller is told to look again. (A push repeated after somebody withdrew it meanwhile is a push.)
 ops! {
     JobsSnapshot "jobs.snapshot" Always
@@ -83,10 +84,12 @@ ops! {
     RunsPrune "runs.prune" Always
     OutboxPut "outbox.put" Always
     OutboxClaim "outbox.claim" OnlyWithoutEffect
-    OutboxDelivered "outbox.delivered" Always
-    OutboxFailed "outbox.failed" Always
+    OutboxEnd "outbox.end" Always
+    OutboxGather "outbox.gather" Always
+    OutboxPace "outbox.pace" OnlyWithoutEffect
     OutboxSet "outbox.set" Always
     OutboxList "outbox.list" Always
+    OutboxOfJob "outbox.of_job" Always
     PluginsPush "plugins.push" Always
     PluginsList "plugins.list" Always
     PluginsModule "plugins.module" Always

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{Layer, Layered, Op};
 use crate::backend::{
-    Alert, AlertId, AlertOutbox, AlertState, ClaimedAlert, DoneRecord, Fence, LogPage,
+    Alert, AlertId, AlertOutbox, AlertState, ClaimEnd, ClaimedAlert, DoneRecord, Fence, LogPage,
     ModuleDigest, OutputChunk, Page, PageToken, PluginKv, PluginStore, Recording, Recordings,
     Release, Result, RunFilter, RunHeader, RunQuery, RunRecord, RunSink, StoredPlugin, Swap,
 };
@@ -104,23 +104,21 @@ impl<L: Layer, T: AlertOutbox + ?Sized> AlertOutbox for Layered<L, T> {
             .await
     }
 
-    async fn delivered(&self, id: &AlertId, claim: u64) -> Result<()> {
+    async fn end(&self, id: &AlertId, claim: u64, end: &ClaimEnd) -> Result<bool> {
         (self.layer)
-            .call(Op::OutboxDelivered, || self.inner.delivered(id, claim))
+            .call(Op::OutboxEnd, || self.inner.end(id, claim, end))
             .await
     }
 
-    async fn failed(
-        &self,
-        id: &AlertId,
-        claim: u64,
-        error: &str,
-        again: Option<Duration>,
-    ) -> Result<()> {
+    async fn gather(&self, id: &AlertId, claim: u64, most: u32) -> Result<Option<Vec<Alert>>> {
         (self.layer)
-            .call(Op::OutboxFailed, || {
-                self.inner.failed(id, claim, error, again)
-            })
+            .call(Op::OutboxGather, || self.inner.gather(id, claim, most))
+            .await
+    }
+
+    async fn pace(&self, target: &str, most: u32, window: Duration) -> Result<Option<Duration>> {
+        (self.layer)
+            .call(Op::OutboxPace, || self.inner.pace(target, most, window))
             .await
     }
 
@@ -138,6 +136,12 @@ impl<L: Layer, T: AlertOutbox + ?Sized> AlertOutbox for Layered<L, T> {
     ) -> Result<Page<Alert>> {
         (self.layer)
             .call(Op::OutboxList, || self.inner.list(state, page, limit))
+            .await
+    }
+
+    async fn of_job(&self, job: &JobName, after: Timestamp, limit: u32) -> Result<Vec<Alert>> {
+        (self.layer)
+            .call(Op::OutboxOfJob, || self.inner.of_job(job, after, limit))
             .await
     }
 }

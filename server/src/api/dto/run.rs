@@ -137,6 +137,18 @@ pub struct AlertDto {
     pub last_error: Option<String>,
     pub created_at: String,
     pub folded: u32,
+    /// `raised`, `escalation`, `diversion` or `recovery`.
+    pub kind: String,
+    /// How many runs of the job in a row had not succeeded.
+    pub failures: u32,
+    /// Why it waits, or was moved.
+    pub waits: Option<String>,
+    /// When it is tried next.
+    pub next_try: Option<String>,
+    /// The alert whose message it is in, or that goes in its place.
+    pub part_of: Option<String>,
+    /// How many others its message holds.
+    pub parts: u32,
     pub content_type: String,
     pub body: String,
 }
@@ -155,6 +167,12 @@ impl AlertDto {
             last_error: alert.last_error,
             created_at: alert.created_at.to_string(),
             folded: alert.folded,
+            kind: alert.kind.as_str().to_owned(),
+            failures: alert.failures,
+            waits: alert.waits,
+            next_try: alert.next_try.map(|at| at.to_string()),
+            part_of: alert.part_of.map(|id| id.to_string()),
+            parts: alert.parts,
             content_type: alert.draft.content_type,
             body: String::from_utf8_lossy(&alert.draft.body).into_owned(),
         }

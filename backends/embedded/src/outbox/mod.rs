@@ -1,31 +1,35 @@
 //! The alert outbox.
 //!
 //! Claims and waits are on the monotonic clock, in memory: after a restart every pending alert is due,
-//! since whoever had claimed it is gone. Claims are numbered from the file's sequence, so that a claim
-//! of an earlier life is never taken for one of this.
+//! since whoever had claimed it is gone, and the pace of sends begins anew. Claims are numbered from the
+//! file's sequence, so that a claim of an earlier life is never taken for one of this.
+//!
+//! [`claims`] is what whoever delivers does; here is the rest.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row};
 use sandclock_core::backend::{
-    Alert, AlertId, AlertOutbox, AlertState, ClaimedAlert, Page, PageToken, Result,
+    Alert, AlertId, AlertKind, AlertOutbox, AlertState, ClaimEnd, ClaimedAlert, Page, PageToken,
+    Result,
 };
 use sandclock_core::job::JobName;
 use sandclock_core::ports::AlertDraft;
 use sandclock_core::run::RunId;
 use sandclock_core::time::Timestamp;
 use sandclock_core::{BackendError, ErrorKind};
-use tokio::time::Instant;
 
 use crate::error::{DbError, DbResult};
-use crate::expiry::from_now;
 use crate::runs::place_of;
 use crate::store::Store;
 use crate::txn::Txn;
 
+mod claims;
+
 const COLUMNS: &str = "place, id, run, job, plugin, number, target, dedupe_key, content_type, \
-                       headers, body, state, tries, last_error, created_at, folded";
+                       headers, body, state, tries, last_error, created_at, folded, kind, failures, \
+                       waits, next_try, part_of, parts";
 
 fn wrong(column: &'static str, value: impl Into<String>) -> DbError {
     DbError::Column {
@@ -40,6 +44,7 @@ fn alert(row: &Row<'_>) -> DbResult<(u64, Alert)> {
     let headers: String = row.get(9)?;
     let body: Vec<u8> = row.get(10)?;
     let state: String = row.get(11)?;
+    let kind: String = row.get(16)?;
     let alert = Alert {
         id: AlertId(row.get(1)?),
         run: RunId::parse(&run).ok_or_else(|| wrong("alerts.run", run))?,
@@ -59,6 +64,12 @@ fn alert(row: &Row<'_>) -> DbResult<(u64, Alert)> {
         last_error: row.get(13)?,
         created_at: Timestamp::from_millis(row.get(14)?),
         folded: row.get(15)?,
+        kind: AlertKind::parse(&kind).ok_or_else(|| wrong("alerts.kind", kind))?,
+        failures: row.get(17)?,
+        waits: row.get(18)?,
+        next_try: row.get::<_, Option<i64>>(19)?.map(Timestamp::from_millis),
+        part_of: row.get::<_, Option<String>>(20)?.map(AlertId),
+        parts: row.get::<_, Option<u32>>(21)?.unwrap_or_default(),
     };
     Ok((row.get(0)?, alert))
 }
@@ -79,12 +90,12 @@ fn put(txn: &mut Txn<'_>, alert: &Alert) -> DbResult<()> {
         return Ok(());
     }
     let draft = &alert.draft;
-    let sql = "UPDATE alerts SET folded = folded + 1 WHERE place =
+    let sql = "UPDATE alerts SET folded = folded + 1, failures = max(failures, ?3) WHERE place =
                (SELECT place FROM alerts WHERE state = 'pending' AND target = ?1 AND dedupe_key = ?2
                 ORDER BY place LIMIT 1)";
     let mut fold = txn.db.prepare_cached(sql)?;
     // Without a key nothing matches: NULL equals nothing.
-    let folded = fold.execute((&draft.target, &draft.dedupe_key))? > 0;
+    let folded = fold.execute((&draft.target, &draft.dedupe_key, alert.failures))? > 0;
     let state = if folded {
         "folded"
     } else {
@@ -93,9 +104,11 @@ fn put(txn: &mut Txn<'_>, alert: &Alert) -> DbResult<()> {
     let headers = serde_json::to_string(&draft.headers)
         .map_err(|error| wrong("alerts.headers", error.to_string()))?;
     let place = txn.next_version().0;
-    let sql = "INSERT INTO alerts VALUES
-               (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, NULL)";
-    let mut insert = txn.db.prepare_cached(sql)?;
+    let sql = format!(
+        "INSERT INTO alerts ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
+         ?16, ?17, ?18, ?19, ?20, ?21, NULL)"
+    );
+    let mut insert = txn.db.prepare_cached(&sql)?;
     let body: &[u8] = if folded { &[] } else { &draft.body };
     insert.execute(rusqlite::params![
         place,
@@ -114,88 +127,40 @@ fn put(txn: &mut Txn<'_>, alert: &Alert) -> DbResult<()> {
         alert.last_error,
         alert.created_at.as_millis(),
         alert.folded,
+        alert.kind.as_str(),
+        alert.failures,
+        alert.waits,
+        alert.next_try.map(Timestamp::as_millis),
+        alert.part_of.as_ref().map(|id| &id.0),
     ])?;
     Ok(())
 }
 
-fn claim(txn: &mut Txn<'_>, max: u32, lease: Duration) -> DbResult<Vec<ClaimedAlert>> {
-    let now = Instant::now();
-    let max = usize::try_from(max).unwrap_or(usize::MAX);
-    let sql = format!("SELECT {COLUMNS} FROM alerts WHERE state = 'pending' ORDER BY place");
-    let mut select = txn.db.prepare_cached(&sql)?;
-    let mut rows = select.query([])?;
-    let mut due = Vec::new();
-    while due.len() < max
-        && let Some(row) = rows.next()?
-    {
-        let place: u64 = row.get(0)?;
-        if txn.deadlines.alerts.get(&place).is_none_or(|at| *at <= now) {
-            due.extend(readable(alert(row))?);
-        }
+/// The readable alerts of a condition.
+fn alerts(db: &Connection, condition: &str, values: impl rusqlite::Params) -> DbResult<Vec<Alert>> {
+    let sql = format!("SELECT {COLUMNS} FROM alerts WHERE {condition}");
+    let mut select = db.prepare_cached(&sql)?;
+    let mut rows = select.query(values)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.extend(readable(alert(row))?.map(|(_, alert)| alert));
     }
-    drop(rows);
-    let mut claimed = Vec::with_capacity(due.len());
-    for (place, alert) in due {
-        let claim = txn.next_version().0;
-        let mut update = txn
-            .db
-            .prepare_cached("UPDATE alerts SET claim = ?2 WHERE place = ?1")?;
-        update.execute((place, claim))?;
-        txn.deadlines.alerts.insert(place, from_now(lease));
-        claimed.push(ClaimedAlert { alert, claim });
-    }
-    Ok(claimed)
-}
-
-/// The place of the alert, if it is pending under this claim.
-fn claimed(txn: &Txn<'_>, id: &AlertId, claim: u64) -> DbResult<Option<u64>> {
-    let sql = "SELECT place FROM alerts WHERE id = ?1 AND claim = ?2 AND state = 'pending'";
-    let mut select = txn.db.prepare_cached(sql)?;
-    Ok(select
-        .query_row((&id.0, claim), |row| row.get(0))
-        .optional()?)
-}
-
-fn delivered(txn: &mut Txn<'_>, id: &AlertId, claim: u64) -> DbResult<()> {
-    let Some(place) = claimed(txn, id, claim)? else {
-        return Ok(());
-    };
-    let sql = "UPDATE alerts SET state = 'delivered', tries = tries + 1, claim = NULL
-               WHERE place = ?1";
-    txn.db.prepare_cached(sql)?.execute([place])?;
-    txn.deadlines.alerts.remove(&place);
-    Ok(())
-}
-
-fn failed(
-    txn: &mut Txn<'_>,
-    id: &AlertId,
-    claim: u64,
-    error: &str,
-    again: Option<Duration>,
-) -> DbResult<()> {
-    let Some(place) = claimed(txn, id, claim)? else {
-        return Ok(());
-    };
-    let state = match again {
-        Some(_) => AlertState::Pending,
-        None => AlertState::Failed,
-    };
-    let sql = "UPDATE alerts SET state = ?2, tries = tries + 1, last_error = ?3, claim = NULL
-               WHERE place = ?1";
-    txn.db
-        .prepare_cached(sql)?
-        .execute((place, state.as_str(), error))?;
-    txn.deadlines.alerts.remove(&place);
-    if let Some(wait) = again {
-        txn.deadlines.alerts.insert(place, from_now(wait));
-    }
-    Ok(())
+    Ok(found)
 }
 
 fn set(txn: &mut Txn<'_>, id: &AlertId, state: AlertState) -> DbResult<()> {
-    let sql = "UPDATE alerts SET state = ?2, claim = NULL WHERE id = ?1 AND state <> 'folded'
-               RETURNING place";
+    let sql = "SELECT part_of FROM alerts WHERE id = ?1 AND part_of IS NOT NULL";
+    let whole: Option<String> = txn
+        .db
+        .prepare_cached(sql)?
+        .query_row([&id.0], |row| row.get(0))
+        .optional()?;
+    if let Some(whole) = whole {
+        let refused = BackendError::new(txn.op, ErrorKind::Conflict);
+        return Err(refused.context(whole).into());
+    }
+    let sql = "UPDATE alerts SET state = ?2, claim = NULL, waits = NULL, next_try = NULL
+               WHERE id = ?1 AND state <> 'folded' RETURNING place";
     let mut update = txn.db.prepare_cached(sql)?;
     let place: Option<u64> = update
         .query_row((&id.0, state.as_str()), |row| row.get(0))
@@ -256,26 +221,26 @@ impl AlertOutbox for Store {
     }
 
     async fn claim(&self, max: u32, lease: Duration) -> Result<Vec<ClaimedAlert>> {
-        let work = move |txn: &mut Txn<'_>| claim(txn, max, lease);
+        let work = move |txn: &mut Txn<'_>| claims::claim(txn, max, lease);
         self.writer.write("outbox.claim", work).await
     }
 
-    async fn delivered(&self, id: &AlertId, claim: u64) -> Result<()> {
-        let id = id.clone();
-        let work = move |txn: &mut Txn<'_>| delivered(txn, &id, claim);
-        self.writer.write("outbox.delivered", work).await
+    async fn end(&self, id: &AlertId, claim: u64, end: &ClaimEnd) -> Result<bool> {
+        let (id, how) = (id.clone(), end.clone());
+        let work = move |txn: &mut Txn<'_>| claims::end(txn, &id, claim, &how);
+        self.writer.write("outbox.end", work).await
     }
 
-    async fn failed(
-        &self,
-        id: &AlertId,
-        claim: u64,
-        error: &str,
-        again: Option<Duration>,
-    ) -> Result<()> {
-        let (id, error) = (id.clone(), error.to_owned());
-        let work = move |txn: &mut Txn<'_>| failed(txn, &id, claim, &error, again);
-        self.writer.write("outbox.failed", work).await
+    async fn gather(&self, id: &AlertId, claim: u64, most: u32) -> Result<Option<Vec<Alert>>> {
+        let id = id.clone();
+        let work = move |txn: &mut Txn<'_>| claims::gather(txn, &id, claim, most);
+        self.writer.write("outbox.gather", work).await
+    }
+
+    async fn pace(&self, target: &str, most: u32, window: Duration) -> Result<Option<Duration>> {
+        let target = target.to_owned();
+        let work = move |txn: &mut Txn<'_>| Ok(claims::pace(txn, &target, most, window));
+        self.writer.write("outbox.pace", work).await
     }
 
     async fn set(&self, id: &AlertId, state: AlertState) -> Result<()> {
@@ -297,5 +262,15 @@ impl AlertOutbox for Store {
         let before = place_of(page, "outbox.list")?;
         let read = move |db: &Connection| list(db, state, before, limit.max(1));
         self.readers.read("outbox.list", read).await
+    }
+
+    async fn of_job(&self, job: &JobName, after: Timestamp, limit: u32) -> Result<Vec<Alert>> {
+        let job = job.as_str().to_owned();
+        let read = move |db: &Connection| {
+            let condition =
+                "job = ?1 AND created_at > ?2 AND state <> 'folded' ORDER BY place DESC LIMIT ?3";
+            alerts(db, condition, (&job, after.as_millis(), limit))
+        };
+        self.readers.read("outbox.of_job", read).await
     }
 }

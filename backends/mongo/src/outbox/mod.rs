@@ -4,6 +4,8 @@
 //! server's clock (`$$NOW`), in the step that claims it. An alert that is folded into another leaves its id
 //! there; so that one of two that come at once finds the other, a pending alert with a dedupe key holds its
 //! target and key in a member that is unique.
+//!
+//! [`message`] closes what a message holds; [`pace`] spaces sends out.
 
 use std::time::Duration;
 
@@ -11,14 +13,19 @@ use async_trait::async_trait;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::options::ReturnDocument;
 use sandclock_core::backend::{
-    Alert, AlertId, AlertOutbox, AlertState, ClaimedAlert, Page, PageToken, Result,
+    Alert, AlertId, AlertOutbox, AlertState, ClaimEnd, ClaimedAlert, Later, Page, PageToken, Result,
 };
+use sandclock_core::job::JobName;
+use sandclock_core::time::Timestamp;
 use sandclock_core::{BackendError, ErrorKind};
 
 use crate::alerts;
 use crate::lists::{page_of, place_of};
-use crate::schema::alert::{FOLDS, ID, SLOT, STATE};
+use crate::schema::alert::{FOLDS, ID, JOB, PART_OF, SLOT, STATE};
 use crate::store::{Store, rows};
+
+mod message;
+mod pace;
 
 /// How many ids of folded alerts an alert keeps. The others stay counted; they could only be put again by
 /// somebody who still repeats the same request.
@@ -75,6 +82,7 @@ impl Store {
         };
         let count = doc! {
             "$inc": { "folded": 1_i64 },
+            "$max": { "failures": i64::from(alert.failures) },
             "$push": { FOLDS: { "$each": [id], "$slice": -FOLDS_KEPT } },
         };
         let fold = self
@@ -115,16 +123,55 @@ impl Store {
         Err(BackendError::new(op, ErrorKind::Throttled).context(why))
     }
 
-    /// Changes an alert that is pending under the claim, if there is one.
+    /// Changes an alert that is pending under the claim. Whether there is one.
     async fn answer(
         &self,
         op: &'static str,
         id: &AlertId,
         claim: u64,
         change: Vec<Document>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let update = self.alerts.update_one(under(id, claim), change);
-        self.write(op, update).await.map(drop)
+        Ok(self.write(op, update).await?.matched_count > 0)
+    }
+
+    /// Takes the alerts with these places that are due still under a new claim, which it returns.
+    async fn hold(
+        &self,
+        op: &'static str,
+        places: &[Bson],
+        mut free: Document,
+        lease: Duration,
+    ) -> Result<i64> {
+        let claim = random(op)?;
+        free.insert("_id", doc! { "$in": places });
+        let mut set = doc! { "claim": claim };
+        if self.guards.lease {
+            set.insert("due", after(lease));
+        }
+        let update = self.alerts.update_many(free, vec![doc! { "$set": set }]);
+        self.write(op, update).await?;
+        Ok(claim)
+    }
+
+    /// The places of the first documents of a filter.
+    async fn places(&self, op: &'static str, filter: Document, most: u32) -> Result<Vec<Bson>> {
+        let find = self
+            .alerts
+            .find(filter)
+            .sort(doc! { "_id": 1 })
+            .limit(i64::from(most))
+            .projection(doc! { "_id": 1 });
+        let found = self.read(op, async { rows(find.await?).await }).await?;
+        let place = |row: &mongodb::bson::RawDocumentBuf| row.get_object_id("_id").ok();
+        Ok(found.iter().filter_map(place).map(Bson::ObjectId).collect())
+    }
+
+    /// The alerts of a filter that can be read, oldest first.
+    async fn alerts_of(&self, op: &'static str, filter: Document) -> Result<Vec<Alert>> {
+        let find = self.alerts.find(filter).sort(doc! { "_id": 1 });
+        let found = self.read(op, async { rows(find.await?).await }).await?;
+        Ok(found.iter().filter_map(|row| alerts::read(row)).collect())
     }
 }
 
@@ -133,10 +180,46 @@ impl Store {
 fn released(state: AlertState, mut set: Document) -> Vec<Document> {
     set.insert(STATE, state.as_str());
     let mut gone = vec!["claim"];
+    gone.extend(
+        ["waits", "nextTry"]
+            .into_iter()
+            .filter(|name| !set.contains_key(name)),
+    );
     if state != AlertState::Pending {
         gone.push(SLOT);
     }
     vec![doc! { "$set": set }, doc! { "$unset": gone }]
+}
+
+/// What the end of a claim changes.
+fn ended(end: &ClaimEnd) -> Vec<Document> {
+    let tried = || doc! { "tries": { "$add": ["$tries", 1_i64] } };
+    let put_off = |set: &mut Document, until: &Later| {
+        set.insert("due", after(until.wait));
+        set.insert("nextTry", until.at.as_millis());
+    };
+    match end {
+        ClaimEnd::Delivered | ClaimEnd::Unwanted => released(AlertState::Delivered, tried()),
+        ClaimEnd::Failed { error, again } => {
+            let mut set = tried();
+            // A literal: a `$` in it would else be an expression.
+            set.insert("lastError", doc! { "$literal": error });
+            let Some(until) = again else {
+                return released(AlertState::Failed, set);
+            };
+            put_off(&mut set, until);
+            released(AlertState::Pending, set)
+        }
+        ClaimEnd::Waits { why, until } => {
+            let mut set = doc! { "waits": { "$literal": why } };
+            put_off(&mut set, until);
+            released(AlertState::Pending, set)
+        }
+        ClaimEnd::Moved { into, why } => {
+            let set = doc! { "waits": { "$literal": why }, PART_OF: &into.0 };
+            released(AlertState::Moved, set)
+        }
+    }
 }
 
 #[async_trait]
@@ -154,66 +237,34 @@ impl AlertOutbox for Store {
         if max == 0 {
             return Ok(Vec::new());
         }
-        let find = self
-            .alerts
-            .find(due())
-            .sort(doc! { "_id": 1 })
-            .limit(i64::from(max))
-            .projection(doc! { "_id": 1 });
-        let found = self.read(OP, async { rows(find.await?).await }).await?;
-        let ids: Vec<Bson> = found
-            .iter()
-            .filter_map(|row| row.get_object_id("_id").ok().map(Bson::ObjectId))
-            .collect();
-        if ids.is_empty() {
+        let places = self.places(OP, due(), max).await?;
+        if places.is_empty() {
             return Ok(Vec::new());
         }
-        let claim = random(OP)?;
-        let mut still_due = due();
-        still_due.insert("_id", doc! { "$in": &ids });
-        let mut set = doc! { "claim": claim };
-        if self.guards.lease {
-            set.insert("due", after(lease));
-        }
-        let update = self
-            .alerts
-            .update_many(still_due, vec![doc! { "$set": set }]);
-        self.write(OP, update).await?;
-        let mine = doc! { "_id": { "$in": ids }, "claim": claim };
-        let find = self.alerts.find(mine).sort(doc! { "_id": 1 });
-        let claimed = self.read(OP, async { rows(find.await?).await }).await?;
+        let claim = self.hold(OP, &places, due(), lease).await?;
+        let mine = doc! { "_id": { "$in": places }, "claim": claim };
+        let claimed = self.alerts_of(OP, mine).await?;
+        let claimed = self.without_parts(OP, claimed).await?;
         let claim = u64::try_from(claim).unwrap_or_default();
-        let claimed = claimed.iter().filter_map(|row| alerts::read(row));
+        let claimed = claimed.into_iter();
         Ok(claimed.map(|alert| ClaimedAlert { alert, claim }).collect())
     }
 
-    async fn delivered(&self, id: &AlertId, claim: u64) -> Result<()> {
-        let set = doc! { "tries": { "$add": ["$tries", 1_i64] } };
-        let change = released(AlertState::Delivered, set);
-        self.answer("outbox.delivered", id, claim, change).await
+    async fn end(&self, id: &AlertId, claim: u64, end: &ClaimEnd) -> Result<bool> {
+        const OP: &str = "outbox.end";
+        if *end == ClaimEnd::Unwanted {
+            let delete = self.alerts.delete_one(under(id, claim));
+            return Ok(self.write(OP, delete).await?.deleted_count > 0);
+        }
+        self.answer(OP, id, claim, ended(end)).await
     }
 
-    async fn failed(
-        &self,
-        id: &AlertId,
-        claim: u64,
-        error: &str,
-        again: Option<Duration>,
-    ) -> Result<()> {
-        let mut set = doc! {
-            "tries": { "$add": ["$tries", 1_i64] },
-            // A literal: a `$` in it would else be an expression.
-            "lastError": { "$literal": error },
-        };
-        let state = match again {
-            Some(wait) => {
-                set.insert("due", after(wait));
-                AlertState::Pending
-            }
-            None => AlertState::Failed,
-        };
-        self.answer("outbox.failed", id, claim, released(state, set))
-            .await
+    async fn gather(&self, id: &AlertId, claim: u64, most: u32) -> Result<Option<Vec<Alert>>> {
+        self.close_message(id, claim, most).await
+    }
+
+    async fn pace(&self, target: &str, most: u32, window: Duration) -> Result<Option<Duration>> {
+        self.take_place(target, most, window).await
     }
 
     async fn set(&self, id: &AlertId, state: AlertState) -> Result<()> {
@@ -223,11 +274,17 @@ impl AlertOutbox for Store {
             return Err(refused.context(format!("state {} cannot be set", state.as_str())));
         }
         let change = released(state, doc! { "due": DateTime::from_millis(0) });
-        let update = self.alerts.update_one(doc! { ID: &id.0 }, change);
-        match self.write(OP, update).await?.matched_count {
-            0 => Err(BackendError::new(OP, ErrorKind::NotFound).context(id)),
-            _ => Ok(()),
+        let own = doc! { ID: &id.0, PART_OF: { "$exists": false } };
+        let update = self.alerts.update_one(own, change);
+        if self.write(OP, update).await?.matched_count > 0 {
+            return Ok(());
         }
+        let found = self.alerts_of(OP, doc! { ID: &id.0 }).await?;
+        let whole = found.into_iter().find_map(|alert| alert.part_of);
+        Err(match whole {
+            Some(whole) => BackendError::new(OP, ErrorKind::Conflict).context(whole),
+            None => BackendError::new(OP, ErrorKind::NotFound).context(id),
+        })
     }
 
     async fn list(
@@ -255,6 +312,19 @@ impl AlertOutbox for Store {
             items: found.iter().filter_map(|row| alerts::read(row)).collect(),
             next,
         })
+    }
+
+    async fn of_job(&self, job: &JobName, after: Timestamp, limit: u32) -> Result<Vec<Alert>> {
+        const OP: &str = "outbox.of_job";
+        let filter = doc! { JOB: job.as_str(), "createdAt": { "$gt": after.as_millis() } };
+        let find = self
+            .alerts
+            .find(filter)
+            .sort(doc! { "_id": -1 })
+            .limit(i64::from(limit))
+            .projection(doc! { FOLDS: 0 });
+        let found = self.read(OP, async { rows(find.await?).await }).await?;
+        Ok(found.iter().filter_map(|row| alerts::read(row)).collect())
     }
 }
 

@@ -1,0 +1,148 @@
+//! A job succeeds again: those who were told that it fails are told that too.
+//!
+//! Whoever copies the end of the run puts a notice for each target that had an alert of the failures before. Whether
+//! a target wants one is in the configuration of whoever delivers, which drops the others.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::follow::in_time;
+use super::state::Shared;
+use crate::Timestamp;
+use crate::backend::{Alert, AlertKind, DoneRecord, Result, RunFilter, RunRecord};
+use crate::ports::AlertDraft;
+use crate::run::RunState;
+
+/// The name that notices carry where others name their plugin.
+const BUILT_IN: &str = "recovery";
+
+/// How many alerts of the failures are looked at.
+const ALERTS: u32 = 1_000;
+
+/// How many failed runs are looked at for the first one.
+const RUNS: u32 = 500;
+
+/// The notices of a run that has succeeded after others had not. Targets that are `told` of it by an alert of its own
+/// get none.
+pub(super) async fn notices(
+    shared: &Shared,
+    done: &DoneRecord,
+    told: &[String],
+) -> Result<Vec<Alert>> {
+    let failures = done.streak_before.failures;
+    if done.outcome.state != RunState::Succeeded || failures == 0 {
+        return Ok(Vec::new());
+    }
+    let alerted = alerted(shared, done).await?;
+    let targets: BTreeSet<String> = alerted
+        .into_iter()
+        .filter(|alert| matches!(alert.kind, AlertKind::Raised | AlertKind::Escalation))
+        .map(|alert| alert.draft.target)
+        .filter(|target| !told.contains(target))
+        .collect();
+    if targets.is_empty() {
+        return Ok(Vec::new());
+    }
+    let body = Bytes::from(body(done, first_failure(shared, done).await?));
+    let notice = |target| notice(shared, done, target, body.clone());
+    Ok(targets.into_iter().map(notice).collect())
+}
+
+/// The alerts that there were since the job succeeded last.
+async fn alerted(shared: &Shared, done: &DoneRecord) -> Result<Vec<Alert>> {
+    let outbox = &shared.records.outbox;
+    let of_job = |after, limit| outbox.of_job(&done.job, after, limit);
+    let any = in_time(shared, "outbox.of_job", of_job(Timestamp::default(), 1)).await?;
+    if any.is_empty() {
+        return Ok(any);
+    }
+    let after = last_success(shared, done).await?.unwrap_or_default();
+    in_time(shared, "outbox.of_job", of_job(after, ALERTS)).await
+}
+
+/// When the job succeeded last before this run.
+async fn last_success(shared: &Shared, done: &DoneRecord) -> Result<Option<Timestamp>> {
+    let (states, this) = (vec![RunState::Succeeded], done.run());
+    let runs = runs(shared, done, states, None, 2).await?;
+    let before = runs.into_iter().find(|run| run.id != this);
+    Ok(before.and_then(|run| run.ended_at))
+}
+
+/// When the first of the failures ended, as far as the run log tells.
+async fn first_failure(shared: &Shared, done: &DoneRecord) -> Result<Option<Timestamp>> {
+    let since = last_success(shared, done).await?;
+    let states = [
+        RunState::Failed,
+        RunState::TimedOut,
+        RunState::Lost,
+        RunState::Missed,
+    ];
+    let limit = done.streak_before.failures.min(RUNS);
+    let runs = runs(shared, done, states.into(), since, limit).await?;
+    Ok(runs.last().and_then(|run| run.ended_at))
+}
+
+async fn runs(
+    shared: &Shared,
+    done: &DoneRecord,
+    states: Vec<RunState>,
+    since: Option<Timestamp>,
+    limit: u32,
+) -> Result<Vec<RunRecord>> {
+    let filter = RunFilter {
+        job: Some(done.job.clone()),
+        states,
+        since,
+        until: None,
+    };
+    let list = shared.records.runs.list(&filter, None, limit);
+    Ok(in_time(shared, "runs.list", list).await?.items)
+}
+
+fn body(done: &DoneRecord, first: Option<Timestamp>) -> String {
+    let failures = done.streak_before.failures;
+    let times = if failures == 1 {
+        "run"
+    } else {
+        "runs in a row"
+    };
+    let over = first.map(|first| {
+        let time = span(done.outcome.ended_at.since(first));
+        format!(" over {time}, the first at {first}")
+    });
+    format!(
+        "job {job} succeeds again with run {run}, after {failures} {times} had not{over}\n",
+        job = done.job,
+        run = done.run(),
+        over = over.unwrap_or_default(),
+    )
+}
+
+/// A span for people, as exact as they need it.
+fn span(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
+    }
+}
+
+fn notice(shared: &Shared, done: &DoneRecord, target: String, body: Bytes) -> Alert {
+    let draft = AlertDraft {
+        plugin: BUILT_IN.to_owned(),
+        index: 0,
+        target,
+        dedupe_key: None,
+        content_type: "text/plain; charset=utf-8".to_owned(),
+        headers: Vec::new(),
+        body,
+    };
+    let alert = Alert::new(done.run(), done.job.clone(), draft, shared.now().wall);
+    Alert {
+        id: alert.id.copy(AlertKind::Recovery, &alert.draft.target),
+        kind: AlertKind::Recovery,
+        ..alert
+    }
+}
