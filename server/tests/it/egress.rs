@@ -255,7 +255,7 @@ async fn credentials_are_the_hosts() {
 
     own.headers = vec![("x-TEAM".to_owned(), "mine".to_owned())];
     let told = refused(&with_secret, &own).await;
-    assert_eq!(told, "denied: the header x-TEAM belongs to the target");
+    assert_eq!(told, "denied: the header x-team belongs to the target");
     oncall
         .headers
         .insert("X-Key".to_owned(), header("{{secret:missing}}"));
