@@ -24,6 +24,9 @@ impl HttpTarget {
     /// If that would lead elsewhere.
     pub(super) fn at(&self, path: &str) -> Result<Url, String> {
         let denied = || "denied: the path leads out of the target's address".to_owned();
+        if !path.is_empty() && !path.starts_with(['/', '?']) {
+            return Err(denied());
+        }
         let (base, own) = (self.url.as_str(), self.url.path());
         let base = if path.is_empty() {
             base
