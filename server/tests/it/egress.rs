@@ -1,5 +1,9 @@
 //! Requests of plugins over real sockets: to the addresses that were checked, with the operator's credentials, and nowhere
 //! else.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the server of a test is a task of its own"
+)]
 
 use std::collections::BTreeMap;
 use std::io;
