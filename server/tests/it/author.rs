@@ -120,11 +120,17 @@ fn follow_the_tutorial(place: &Path, product: &Product) -> PathBuf {
 
 /// Makes a new plugin and builds it.
 pub(crate) fn new_and_built(place: &Path, name: &str, hook: &str) -> PathBuf {
+    let folder = new_from_template(place, name, hook);
+    build_again(place, name);
+    folder
+}
+
+/// Makes a new plugin in Rust.
+pub(crate) fn new_from_template(place: &Path, name: &str, hook: &str) -> PathBuf {
     out(&author(
         place,
         &["new", name, "--lang", "rust", "--hook", hook],
     ));
-    build_again(place, name);
     place.join(name)
 }
 

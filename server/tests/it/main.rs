@@ -21,6 +21,8 @@ mod deploy;
 #[cfg(test)]
 mod dev;
 #[cfg(test)]
+mod dev_loop;
+#[cfg(test)]
 mod door;
 #[cfg(test)]
 mod drop_in;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use sandclock_core::backend::plugins::MAX_MODULE_BYTES;
-use sandclock_hooks::{Artifact, PluginInfo};
+use sandclock_hooks::{Artifact, Manifest, PluginInfo};
 use serde_json::json;
 
 use super::project::Project;
@@ -28,16 +28,35 @@ pub(in crate::cli) struct BuildArgs {
 /// If a tool is missing, the sources do not compile, or the result could not be installed.
 pub(super) async fn run(args: &BuildArgs, output: Output) -> anyhow::Result<()> {
     let project = Project::read(&args.dir)?;
-    let module = compile(&project.folder)?;
-    let module = fs::read(&module).with_context(|| format!("read {}", module.display()))?;
-    let manifest = &project.manifest;
-    let bytes = manifest.embed(&module)?;
+    let module = module(&project.folder)?;
+    finish(&project.manifest, &module, &project.built(), output).await
+}
+
+/// What the folder's own tools make, without a manifest.
+///
+/// # Errors
+/// If a tool is missing, or the sources do not compile.
+pub(super) fn module(folder: &Path) -> anyhow::Result<Vec<u8>> {
+    let module = compile(folder)?;
+    fs::read(&module).with_context(|| format!("read {}", module.display()))
+}
+
+/// Makes the one file of a module and its manifest.
+///
+/// # Errors
+/// If it could not be installed, or cannot be written.
+pub(super) async fn finish(
+    manifest: &Manifest,
+    module: &[u8],
+    file: &Path,
+    output: Output,
+) -> anyhow::Result<()> {
+    let bytes = manifest.embed(module)?;
     let about = &manifest.plugin;
     let artifact = Artifact::new(&about.name, Some(about.version.clone()), bytes.clone());
     let info = check::host()?.check(artifact).await?;
-    let file = project.built();
-    replace(&file, &bytes)?;
-    report(&file, &info, output);
+    replace(file, &bytes)?;
+    report(file, &info, output);
     Ok(())
 }
 
@@ -47,13 +66,14 @@ type Compile = fn(&Path) -> anyhow::Result<PathBuf>;
 /// The languages, each by a file that its sources have and those of no other.
 const LANGUAGES: [(&str, Compile); 5] = [
     (rust::MANIFEST, rust::compile),
-    (javascript::PACKAGE, javascript::compile),
     (python::SOURCE, python::compile),
     (go::MODULE, go::compile),
     (c::SOURCE, c::compile),
+    // Last: others have one for their tools.
+    (javascript::PACKAGE, javascript::compile),
 ];
 
-/// What the folder's own tools make.
+/// Has the folder's own tools build.
 fn compile(folder: &Path) -> anyhow::Result<PathBuf> {
     let found = LANGUAGES
         .iter()

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use reqwest::Method;
+use sandclock_hooks::Artifact;
 use serde_json::{Value, json};
 
 use super::binding::{self, BindArgs};
@@ -108,13 +109,8 @@ pub(super) async fn main(
                 ))
             };
             let version = version.or(artifact.version).ok_or_else(told)?;
-            let serve = no_serve.then(|| "false".to_owned());
-            let members = [("version", Some(version.clone())), ("serve", serve)];
-            let path = format!("/plugins/{}{}", segment(&name), query(&members));
-            client.put_bytes(&path, artifact.bytes).await?;
-            let outcome = if no_serve { "kept" } else { "serving" };
-            say(output, &name, Some(&version), outcome);
-            Ok(())
+            let artifact = Artifact::new(name, Some(version), artifact.bytes);
+            push(&artifact, !no_serve, client, output).await
         }
         FleetCommand::Bind(args) => binding::bind(&args, client, output).await,
         FleetCommand::Unbind { name } => binding::unbind(&name, client, output).await,
@@ -147,6 +143,36 @@ pub(super) async fn main(
             Ok(())
         }
     }
+}
+
+/// Gives the fleet an artifact that has a version.
+///
+/// # Errors
+/// If the server refuses it or does not answer.
+pub(super) async fn push(
+    artifact: &Artifact,
+    serves: bool,
+    client: &Client,
+    output: Output,
+) -> anyhow::Result<()> {
+    let Artifact { name, version, .. } = artifact;
+    let serve = (!serves).then(|| "false".to_owned());
+    let members = [("version", version.clone()), ("serve", serve)];
+    let path = format!("/plugins/{}{}", segment(name), query(&members));
+    client.put_bytes(&path, artifact.bytes.clone()).await?;
+    let outcome = if serves { "serving" } else { "kept" };
+    say(output, name, version.as_deref(), outcome);
+    Ok(())
+}
+
+/// Takes a release that does not serve from the fleet.
+///
+/// # Errors
+/// As [`push`].
+pub(super) async fn forget(name: &str, version: &str, client: &Client) -> anyhow::Result<()> {
+    let members = query(&[("version", Some(version.to_owned()))]);
+    let path = format!("/plugins/{}{members}", segment(name));
+    client.call(Method::DELETE, &path, None).await.map(drop)
 }
 
 fn say(output: Output, name: &str, version: Option<&str>, outcome: &str) {

@@ -17,6 +17,9 @@ const GO: Tool = Tool {
     remedy: "https://go.dev/dl",
 };
 
+/// A workspace of a folder above has other modules, and other vendored ones.
+const OWN_MODULE: (&str, &str) = ("GOWORK", "off");
+
 /// What Go reads.
 pub(super) const MODULE: &str = "go.mod";
 
@@ -38,7 +41,7 @@ pub(super) fn compile(folder: &Path) -> anyhow::Result<PathBuf> {
     bindings::write(folder, options.build())?;
     let mut command = GO.in_folder(folder)?;
     command
-        .envs([("GOOS", "wasip1"), ("GOARCH", "wasm")])
+        .envs([("GOOS", "wasip1"), ("GOARCH", "wasm"), OWN_MODULE])
         // The bindings reach Go's allocator before its runtime is up, which it must not check.
         .args([
             "build",
@@ -56,7 +59,8 @@ pub(super) fn compile(folder: &Path) -> anyhow::Result<PathBuf> {
 
 /// The module's name, with which the paths of its packages begin.
 fn name(folder: &Path) -> anyhow::Result<String> {
-    let listed = GO.output(GO.in_folder(folder)?.args(["list", "-m"]))?;
+    let mut list = GO.in_folder(folder)?;
+    let listed = GO.output(list.envs([OWN_MODULE]).args(["list", "-m"]))?;
     if listed.status.success() {
         return Ok(String::from_utf8_lossy(&listed.stdout).trim().to_owned());
     }

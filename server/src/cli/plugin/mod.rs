@@ -6,6 +6,7 @@ mod bindings;
 mod build;
 mod c;
 mod check;
+mod dev;
 mod fleet;
 mod go;
 mod javascript;
@@ -38,6 +39,13 @@ pub(super) enum PluginCommand {
     /// that passed a redactor nothing is recorded that could be asked again.
     #[command(verbatim_doc_comment)]
     Replay(replay::ReplayArgs),
+    /// Build, test and push a plugin whenever its sources change
+    ///
+    /// Meant for a running sandclock dev: each build serves there at once, as a
+    /// release of its own that takes the place of the one before. A build or a
+    /// case that fails changes nothing.
+    #[command(verbatim_doc_comment)]
+    Dev(dev::DevArgs),
 }
 
 /// What needs no server.
@@ -95,7 +103,7 @@ impl PluginCommand {
             Self::Replay(args) if args.needs_no_server() => {
                 Some(replay::run(args, None, output).await)
             }
-            Self::Fleet(_) | Self::Replay(_) => None,
+            Self::Fleet(_) | Self::Replay(_) | Self::Dev(_) => None,
         }
     }
 }
@@ -113,5 +121,6 @@ pub(super) async fn main(
         PluginCommand::Author(command) => author(&command, output).await,
         PluginCommand::Fleet(command) => fleet::main(command, client, output).await,
         PluginCommand::Replay(args) => replay::run(&args, Some(client), output).await,
+        PluginCommand::Dev(args) => dev::run(&args, client, output).await,
     }
 }

@@ -16,8 +16,8 @@ use crate::cli::{Output, Told};
 pub(in crate::cli) struct NewArgs {
     /// The plugin's name, and that of its folder
     name: String,
-    /// What to write it in
-    #[arg(long, value_enum, default_value_t = Language::Rust)]
+    /// What to write it in: rust, js, python, go or c
+    #[arg(long, value_enum, default_value_t = Language::Rust, hide_possible_values = true)]
     lang: Language,
     /// What it is asked
     #[arg(long, value_enum)]

@@ -1,5 +1,6 @@
 //! A plugin's folder as its author keeps it: `plugin.toml`, the sources, the cases, and the file that is built of them.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -13,6 +14,9 @@ use crate::cli::{Told, table};
 
 /// The manifest's file.
 const MANIFEST: &str = "plugin.toml";
+
+/// The folder of the cases, from the plugin's.
+pub(super) const CASES: &str = "cases";
 
 /// A folder with a manifest.
 #[derive(Debug)]
@@ -69,7 +73,7 @@ impl Built {
             let folder = path.parent().unwrap_or_else(|| Path::new(""));
             return Ok(Self {
                 artifact: artifact(path)?,
-                cases: folder.join("cases"),
+                cases: folder.join(CASES),
                 file: path.to_owned(),
             });
         }
@@ -92,38 +96,44 @@ impl Built {
         }
         Ok(Self {
             artifact: artifact(&file)?,
-            cases: path.join("cases"),
+            cases: path.join(CASES),
             file,
         })
     }
 }
 
-/// What a build makes or does not look at.
-const NO_SOURCES: [&str; 5] = [
+/// Folders that a build makes or does not look at.
+const NO_SOURCES: [&str; 6] = [
     bindings::FOLDER,
-    "cases",
+    CASES,
+    "__pycache__",
     "node_modules",
     "target",
     "vendor",
 ];
 
-/// A source that was written after the file that is built of it, which may be no more what the author means.
-fn newer_source(folder: &Path, built: Option<SystemTime>) -> Option<PathBuf> {
-    let entries = std::fs::read_dir(folder).ok()?;
-    let mut paths: Vec<_> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect();
-    paths.sort();
-    paths.into_iter().find_map(|path| {
-        let name = path.file_name()?.to_str()?;
-        if name.starts_with('.') || NO_SOURCES.contains(&name) {
-            return None;
+/// The sources in a folder, and when each was written. What is built of them is none.
+pub(super) fn sources(folder: &Path) -> BTreeMap<PathBuf, SystemTime> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut found = BTreeMap::new();
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or(".");
+        if name.starts_with('.') || NO_SOURCES.contains(&name) || name.contains(".wasm") {
+            continue;
         }
         if path.is_dir() {
-            return newer_source(&path, built);
+            found.append(&mut sources(&path));
+        } else if let Some(at) = modified(&path) {
+            found.insert(path, at);
         }
-        (modified(&path) > built).then_some(path)
-    })
+    }
+    found
+}
+
+/// A source that was written after the file that is built of it, which may be no more what the author means.
+fn newer_source(folder: &Path, built: Option<SystemTime>) -> Option<PathBuf> {
+    let mut sources = sources(folder).into_iter();
+    sources.find_map(|(path, at)| (Some(at) > built).then_some(path))
 }
 
 fn modified(file: &Path) -> Option<SystemTime> {

@@ -45,10 +45,26 @@ pub(super) async fn run(args: &TestArgs, output: Output) -> anyhow::Result<()> {
         let told = format!("{} holds no case: write NAME.toml there", folder.display());
         return Err(Told(told).into());
     }
+    all_hold(built, &cases, output).await
+}
+
+/// Runs the cases of a folder, if it has any, on a built file.
+///
+/// # Errors
+/// As [`run`].
+pub(super) async fn of_file(file: &Path, folder: &Path, output: Output) -> anyhow::Result<()> {
+    let cases = read_all(folder)?;
+    match cases.is_empty() {
+        true => Ok(()),
+        false => all_hold(Built::read(file)?, &cases, output).await,
+    }
+}
+
+async fn all_hold(built: Built, cases: &[Named], output: Output) -> anyhow::Result<()> {
     let workbench = Workbench::open(built.artifact, Meter::Fuel).await;
     let workbench = workbench.with_context(|| built.file.display().to_string())?;
     let mut done = Vec::new();
-    for case in &cases {
+    for case in cases {
         done.push((case, workbench.run(&case.case).await));
     }
     let failed = done.iter().filter(|(_, report)| !holds(report)).count();
