@@ -4,8 +4,9 @@
 //! failing does not silence a failed job: a plain message goes to the default target instead, which
 //! names what happened to the run and what happened to the plugin.
 //!
-//! A failed call is repeated at once, twice: the plugin is a function of its arguments, so waiting
-//! would change nothing. Only when the host itself was short of something it waits a moment.
+//! A failed call is repeated at once, twice: as a rule the plugin is a function of its arguments, so waiting
+//! would change nothing. Only when the host itself was short of something it waits a moment, and a call that
+//! may have waited for its effects is not repeated.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use sandclock_core::backend::DoneRecord;
 use sandclock_core::ports::AlertDraft;
 use sandclock_core::run::RunState;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureCode};
 use crate::host::run_end::Delivery;
 use crate::instance::Scope;
 use crate::limits::{BODY_BYTES, DELIVERIES, HEADER_BYTES, HEADERS, TEXT_BYTES};
@@ -73,6 +74,10 @@ pub(crate) async fn drafts(
                 return Ok(numbered
                     .map(|(index, delivery)| draft(secrets, &plugin.name, index, delivery))
                     .collect());
+            }
+            // What it waits for has had its time, and may have been done.
+            Err(failure) if failure.code == FailureCode::Wall && plugin.given.has_any() => {
+                return Err(failure);
             }
             Err(failure) if tries == TRIES => return Err(failure),
             Err(failure) if failure.code.may_pass() => tokio::time::sleep(PAUSE).await,

@@ -9,7 +9,9 @@ use sandclock_core::backend::DoneRecord;
 use sandclock_core::binding::hooks_of;
 use sandclock_core::ports::{AlertDraft, Channel, History, Hooks, Redactor, RunPolicy};
 use sandclock_core::run::RunContext;
+use tokio::time::{Instant, timeout_at};
 
+use crate::failure::{Failure, FailureCode};
 use crate::instance::Scope;
 use crate::plugin::{Hook, OnAlertFailure, Plugin};
 use crate::recording::{self, Call, Question};
@@ -18,6 +20,17 @@ use crate::registry::with_hook;
 use crate::subject::RunSpec;
 use crate::timeout::Refining;
 use crate::{PluginHost, alerts};
+
+/// What the plugins of a run may take together after it; those that have not answered by then have failed.
+const AFTER_RUN: Duration = Duration::from_secs(20);
+
+fn late() -> Failure {
+    let text = format!(
+        "the plugins of the run took more than {} s",
+        AFTER_RUN.as_secs()
+    );
+    Failure::new(FailureCode::Wall, text)
+}
 
 impl PluginHost {
     /// Who is asked beside the plugin of this name; nobody if nobody would be told.
@@ -54,9 +67,11 @@ impl Hooks for PluginHost {
                     let call = Call {
                         plugin,
                         place,
+                        fence: run.fence,
                         run: spec,
                         config,
                         question,
+                        effects: Vec::new(),
                         answer,
                     };
                     self.keep(call);
@@ -81,27 +96,26 @@ impl Hooks for PluginHost {
                 // It may be the one that hides something: withheld, rather than shown.
                 Err(_) => None,
             };
-            let run = RunSpec::running(run, self.config.clock.now());
+            let run_spec = RunSpec::running(run, self.config.clock.now());
             let config = Arc::new(binding.config.clone());
             let stream = Arc::new(Stream {
-                scope: Scope::of_stream(config, &run),
-                run,
+                scope: Scope::of_stream(config, &run_spec),
+                run: run_spec,
+                fence: run.fence,
                 channel,
                 mutation,
             });
-            let stage = |plugin: Option<&Arc<Plugin>>| {
-                let keep = Arc::clone(&self.kept).try_acquire_owned().ok();
-                let stream = Arc::clone(&stream);
-                PluginStage::new(&binding.plugin, plugin.cloned(), stream, keep)
-            };
-            let shadow = self.shadow_of(&binding.plugin, hook);
-            let shadow = shadow.map(|shadow| {
-                let beside = stage(Some(&shadow));
-                (shadow, beside)
+            let keep = Arc::clone(&self.kept).try_acquire_owned().ok();
+            let (name, of_stream) = (&binding.plugin, Arc::clone(&stream));
+            let stage = PluginStage::new(name, plugin, of_stream, keep);
+            let shadow = self.shadow_of(name, hook).map(|shadow| {
+                let plugin = Some(Arc::clone(&shadow));
+                let beside = PluginStage::new(name, plugin, Arc::clone(&stream), None);
+                self.journal.show(shadow, beside)
             });
             stages.push(Staged {
                 place,
-                stage: stage(plugin.as_ref()),
+                stage,
                 shadow,
             });
         }
@@ -117,6 +131,7 @@ impl Hooks for PluginHost {
         let secrets = &self.config.secrets;
         let run = RunSpec::ended(done, &pinned.job, self.config.clock.now());
         let end = alerts::end_of(secrets, done, tail);
+        let until = Instant::now() + AFTER_RUN;
         let mut drafts = Vec::new();
         let bindings = self.bindings();
         let hooks = hooks_of(&pinned.job, &bindings);
@@ -127,13 +142,18 @@ impl Hooks for PluginHost {
                     let wanted = plugin.policy.run_end == OnAlertFailure::PlainAlert;
                     let config = Arc::new(binding.config.clone());
                     let scope = Scope::of(Arc::clone(&config), &run);
-                    let said = alerts::drafts(&plugin, &scope, &run, &end).await;
+                    let drafts = alerts::drafts(&plugin, &scope, &run, &end);
+                    let said = timeout_at(until, drafts)
+                        .await
+                        .unwrap_or_else(|_| Err(late()));
                     let call = Call {
                         plugin,
                         place: index as usize,
+                        fence: done.fence,
                         run: run.clone(),
                         config,
                         question: Question::RunEnd { end: end.clone() },
+                        effects: scope.take_effects(),
                         answer: recording::messages(&said),
                     };
                     self.keep(call);

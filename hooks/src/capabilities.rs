@@ -74,6 +74,11 @@ impl Given {
         kv.into_iter().chain(http).collect()
     }
 
+    /// Whether it may do anything beside answering.
+    pub(crate) fn has_any(&self) -> bool {
+        self.kv || !self.http.is_empty()
+    }
+
     /// Why the plugin may not keep values; `None` if it may.
     pub(crate) fn denies_kv(&self) -> Option<String> {
         (!self.kv).then(|| "denied: the operator does not grant kv".to_owned())

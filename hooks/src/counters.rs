@@ -6,6 +6,21 @@ use std::time::Duration;
 use crate::failure::FailureCode;
 use crate::plugin::Hook;
 
+/// The classes into which calls fall by what they took: up to each of these, and longer. From a fast plugin's warm call to
+/// the longest that any hook may take.
+pub const LATENCY_BOUNDS: [Duration; 10] = [
+    Duration::from_micros(100),
+    Duration::from_micros(300),
+    Duration::from_millis(1),
+    Duration::from_millis(3),
+    Duration::from_millis(10),
+    Duration::from_millis(30),
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_secs(1),
+    Duration::from_secs(10),
+];
+
 const OUTCOMES: usize = FailureCode::ALL.len() + 1;
 
 /// The counters of one plugin.
@@ -17,6 +32,7 @@ pub(crate) struct Counters {
     withheld_bytes: AtomicU64,
     breakers_opened: AtomicU64,
     unrecorded: AtomicU64,
+    cpu_micros: AtomicU64,
     fuel: AtomicU64,
     memory_peak: AtomicU64,
 }
@@ -25,6 +41,8 @@ pub(crate) struct Counters {
 struct OfHook {
     /// Successes first, then failures in the order of [`FailureCode::ALL`].
     outcomes: [AtomicU64; OUTCOMES],
+    /// Those up to each bound, then the longer ones.
+    classes: [AtomicU64; LATENCY_BOUNDS.len() + 1],
     micros: AtomicU64,
 }
 
@@ -37,8 +55,13 @@ impl Counters {
             &of_hook.micros,
             u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         );
-        if let Some(outcome) = of_hook.outcomes.get(index(failed)) {
-            add(outcome, 1);
+        let class = LATENCY_BOUNDS.partition_point(|bound| *bound < took);
+        let counts = [
+            of_hook.outcomes.get(index(failed)),
+            of_hook.classes.get(class),
+        ];
+        for count in counts.into_iter().flatten() {
+            add(count, 1);
         }
     }
 
@@ -54,7 +77,9 @@ impl Counters {
         );
     }
 
-    pub(crate) fn count_used(&self, fuel: u64, memory_bytes: usize) {
+    pub(crate) fn count_used(&self, cpu: Duration, fuel: u64, memory_bytes: usize) {
+        let micros = u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX);
+        add(&self.cpu_micros, micros);
         add(&self.fuel, fuel);
         let bytes = u64::try_from(memory_bytes).unwrap_or(u64::MAX);
         self.memory_peak.fetch_max(bytes, Ordering::Relaxed);
@@ -95,13 +120,19 @@ impl Counters {
                     .filter(|calls| calls.count > 0),
             );
         }
-        let seconds = Hook::ALL.iter().zip(&self.hooks);
+        let latencies = Hook::ALL
+            .iter()
+            .zip(&self.hooks)
+            .map(|(hook, of_hook)| Latency {
+                hook: *hook,
+                total: Duration::from_micros(get(&of_hook.micros)),
+                classes: of_hook.classes.each_ref().map(get),
+            });
         PluginCounters {
             plugin: plugin.to_owned(),
             calls,
-            call_time: seconds
-                .map(|(hook, of_hook)| (*hook, Duration::from_micros(get(&of_hook.micros))))
-                .collect(),
+            latencies: latencies.filter(Latency::has_calls).collect(),
+            cpu_time: Duration::from_micros(get(&self.cpu_micros)),
             edits: get(&self.edits),
             hidden_bytes: get(&self.hidden_bytes),
             withheld_bytes: get(&self.withheld_bytes),
@@ -129,8 +160,10 @@ pub struct PluginCounters {
     pub plugin: String,
     /// Its calls by hook and outcome; what never happened is left out.
     pub calls: Vec<CallCount>,
-    /// All time spent in calls, waiting for a thread included.
-    pub call_time: Vec<(Hook, Duration)>,
+    /// What they took, by hook; hooks that were never called are left out.
+    pub latencies: Vec<Latency>,
+    /// Processor time of all calls.
+    pub cpu_time: Duration,
     /// Stretches of output that it hid.
     pub edits: u64,
     /// Their bytes.
@@ -158,4 +191,41 @@ pub struct CallCount {
     pub outcome: &'static str,
     /// How many.
     pub count: u64,
+}
+
+/// What the calls of a hook took on the wall, waiting for a thread included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Latency {
+    /// The hook.
+    pub hook: Hook,
+    /// All of them together.
+    pub total: Duration,
+    /// How many took up to each of [`LATENCY_BOUNDS`] and longer than the one before, and how many took longer than all.
+    pub classes: [u64; LATENCY_BOUNDS.len() + 1],
+}
+
+impl Latency {
+    fn has_calls(&self) -> bool {
+        self.classes.iter().any(|count| *count > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_falls_into_the_class_whose_bound_it_keeps() {
+        let counters = Counters::default();
+        for micros in [1, 100, 101, 9_000_000, 10_000_001] {
+            let took = Duration::from_micros(micros);
+            counters.count(Hook::RunEnd, None, took);
+        }
+        let told = counters.snapshot("p", 0);
+        assert_eq!(told.latencies.len(), 1, "{told:?}");
+        let latency = told.latencies[0];
+        assert_eq!(latency.hook, Hook::RunEnd);
+        assert_eq!(latency.classes, [2, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
+        assert_eq!(latency.total, Duration::from_micros(19_000_203));
+    }
 }

@@ -5,6 +5,7 @@
 //! wall and never charged as the guest's processor time. What a guest can make the host do is bounded by counts
 //! and by what a call may hand over.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::limits::{
     BODY_BYTES, EFFECT_TIME, HEADERS, HTTP_CALLS, KV_CALLS, RESPONSE_BYTES, TEXT_BYTES,
 };
 use crate::plugin::Plugin;
+use crate::recording::effect::{Means, RecordedEffect, asked, told_again};
 use crate::secrets::KnownSecrets;
 use crate::text;
 
@@ -96,8 +98,10 @@ pub(crate) struct CallEffects {
     given: Arc<Given>,
     effects: Option<Effects>,
     secrets: KnownSecrets,
-    /// Nothing is real while a plugin is tried or checks a configuration, and for one that is only asked.
-    are_real: bool,
+    /// Nothing is had while a plugin is tried or checks a configuration, and by one that is only asked.
+    means: Means,
+    /// What is still to be told again.
+    left: VecDeque<RecordedEffect>,
     kv_left: u32,
     http_left: u32,
 }
@@ -110,7 +114,8 @@ impl CallEffects {
             given: Arc::clone(&plugin.given),
             effects: plugin.runtime.effects.clone(),
             secrets: plugin.runtime.secrets.clone(),
-            are_real: scope.has_effects,
+            left: scope.begin_effects(),
+            means: scope.effects.clone(),
             kv_left: KV_CALLS,
             http_left: HTTP_CALLS,
         }
@@ -118,7 +123,20 @@ impl CallEffects {
 
     /// What the call is told, within what is left of its time.
     pub(crate) fn answer(&mut self, ask: Ask, within: Duration) -> Answer {
-        let within = within.min(EFFECT_TIME);
+        match self.means.clone() {
+            Means::ToldAgain(_) => told_again(&ask, &mut self.left),
+            Means::Denied => self.have(ask, within),
+            Means::Had(noted) => {
+                let asked = asked(&ask);
+                let answer = self.have(ask, within);
+                noted.add(asked, &answer);
+                answer
+            }
+        }
+    }
+
+    fn have(&mut self, ask: Ask, within: Duration) -> Answer {
+        let within = (within / 2).min(EFFECT_TIME);
         match ask {
             Ask::Get { key } => Answer::Value(self.get(key, within)),
             Ask::Swap(swap) => Answer::Swapped(self.swap(swap, within)),
@@ -192,8 +210,8 @@ impl CallEffects {
     }
 
     fn effects(&self) -> Result<Effects, String> {
-        if !self.are_real {
-            return Err("denied: there are no effects without a run, nor for a shadow".to_owned());
+        if matches!(self.means, Means::Denied) {
+            return Err("denied: there are no effects without a run".to_owned());
         }
         let nowhere = || "denied: this host has no effects to give".to_owned();
         self.effects.clone().ok_or_else(nowhere)
@@ -238,11 +256,14 @@ fn told(error: &BackendError) -> String {
     if error.kind == ErrorKind::InvalidConfig {
         return format!("limit{}", error.context);
     }
-    let why = WithSources(error).to_string();
-    let why = error.without_op(&why);
+    // What a store says of itself is for its operator.
+    let said = WithSources(error);
+    tracing::warn!(error = %said, "the store of what plugins keep does not do what a plugin asks for");
     match error.effect {
-        Effect::None => format!("unavailable: {why}"),
-        Effect::Unknown => format!("unavailable: {why}; whether it was done is unknown"),
+        Effect::None => "unavailable: the store does not answer".to_owned(),
+        Effect::Unknown => {
+            "unavailable: the store does not answer; whether it was done is unknown".to_owned()
+        }
     }
 }
 

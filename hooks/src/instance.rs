@@ -3,6 +3,7 @@
 //! A store is made for a call, or for the calls of one output stream, and after any failure it is
 //! never used again. The functions here block and belong on the plugin threads.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use crate::limits::{self, CallLimits, Limiter};
 use crate::log::CallLog;
 use crate::meter::Meter;
 use crate::plugin::Plugin;
+use crate::recording::effect::{Means, Noted, RecordedEffect};
 use crate::subject::RunSpec;
 
 /// What a call is about, beside its arguments.
@@ -34,8 +36,8 @@ pub(crate) struct Scope {
     pub(crate) run: Arc<str>,
     /// The time that the plugin sees; `None` is that of each call.
     pub(crate) now: Option<Timestamp>,
-    /// Whether what the plugin does beside answering is done.
-    pub(crate) has_effects: bool,
+    /// What comes of what the plugin does beside answering.
+    pub(crate) effects: Means,
 }
 
 impl Scope {
@@ -46,15 +48,35 @@ impl Scope {
             worker: Arc::from(run.worker.as_str()),
             run: Arc::from(run.id.as_str()),
             now: Some(run.now()),
-            has_effects: true,
+            effects: Means::Had(Noted::default()),
         }
     }
 
-    /// The same, and nothing is done but answering.
-    pub(crate) fn without_effects(self) -> Self {
+    /// The same, with nothing done but what was: what was told then is told again.
+    pub(crate) fn again(self, effects: &[RecordedEffect]) -> Self {
         Self {
-            has_effects: false,
+            effects: Means::ToldAgain(effects.into()),
             ..self
+        }
+    }
+
+    /// A try begins: what is to be told again in it.
+    pub(crate) fn begin_effects(&self) -> VecDeque<RecordedEffect> {
+        match &self.effects {
+            Means::Denied => VecDeque::new(),
+            Means::Had(noted) => {
+                noted.begin();
+                VecDeque::new()
+            }
+            Means::ToldAgain(effects) => effects.iter().cloned().collect(),
+        }
+    }
+
+    /// What the newest try has done beside answering.
+    pub(crate) fn take_effects(&self) -> Vec<RecordedEffect> {
+        match &self.effects {
+            Means::Had(noted) => noted.take(),
+            Means::Denied | Means::ToldAgain(_) => Vec::new(),
         }
     }
 
@@ -73,7 +95,7 @@ impl Scope {
             worker: Arc::from(""),
             run: Arc::from(""),
             now: None,
-            has_effects: false,
+            effects: Means::Denied,
         }
     }
 
@@ -102,6 +124,12 @@ impl Budget {
     /// The time on the wall that is left.
     pub(crate) fn wall_left(self) -> Duration {
         self.wall_end.saturating_duration_since(Instant::now())
+    }
+
+    /// The processor time that is used of it, by the thread that it is of.
+    fn used(self, meter: Meter, limits: CallLimits) -> Duration {
+        let left = self.cpu_end.saturating_sub(thread_cpu());
+        meter.cpu(limits).saturating_sub(left)
     }
 
     /// How many ticks the guest may go on before it is asked again; `None` if it may not.
@@ -299,9 +327,10 @@ impl Instance {
 
 /// Counts what a call has used.
 fn used(plugin: &Plugin, store: &Store<HostState>, limits: CallLimits) {
+    let cpu = store.data().budget.used(plugin.runtime.meter, limits);
     let fuel = plugin.runtime.meter.used(store, limits);
     let memory = store.data().limiter.memory_bytes();
-    plugin.counters.count_used(fuel, memory);
+    plugin.counters.count_used(cpu, fuel, memory);
 }
 
 fn missing() -> wasmtime::Error {

@@ -61,7 +61,7 @@ pub use self::binding::BindingError;
 pub use self::cache::CompileCache;
 pub use self::capabilities::{Capability, Grant, Grants};
 pub use self::componentize::{WORLDS, componentize, describe};
-pub use self::counters::{CallCount, PluginCounters};
+pub use self::counters::{CallCount, LATENCY_BOUNDS, Latency, PluginCounters};
 pub use self::effects::Effects;
 pub use self::failure::{Failure, FailureCode};
 pub use self::install::InstallError;
@@ -86,6 +86,9 @@ use self::threads::CallThreads;
 
 /// Instances that streams may keep between their calls. Further streams get one for each call.
 const KEPT_INSTANCES: usize = 64;
+
+/// Threads for the calls of plugins that have effects: they wait for stores and targets, and nobody may wait for them.
+const WAITING_THREADS: usize = 5;
 
 /// What a host is made of.
 #[derive(Clone, Debug)]
@@ -186,13 +189,16 @@ impl PluginHost {
         let failed = |why: String| HostError { why };
         let engine = engine::open(meter).map_err(|error| failed(format!("{error:#}")))?;
         let ticker = Ticker::start(&engine).map_err(|error| failed(error.to_string()))?;
-        let threads =
-            CallThreads::start(config.threads).map_err(|error| failed(error.to_string()))?;
+        let start =
+            |threads| CallThreads::start(threads).map_err(|error| failed(error.to_string()));
+        let threads = start(config.threads)?;
+        let waiting_threads = start(WAITING_THREADS)?;
         let runtime = Runtime {
             engine,
             meter,
             ticker,
             threads,
+            waiting_threads,
             secrets: config.secrets.clone(),
             clock: Arc::clone(&config.clock),
             limits: config.limits,

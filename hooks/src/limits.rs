@@ -50,8 +50,9 @@ pub const HEADER_BYTES: usize = 1 << 10;
 pub const KV_CALLS: u32 = 100;
 /// Requests of one call to targets.
 pub const HTTP_CALLS: u32 = 5;
-/// What one look, change or request may take at most, of the call's time on the wall.
-pub const EFFECT_TIME: Duration = Duration::from_secs(10);
+/// What one look, change or request may take at most. It never takes more than half of what the call has left on the wall, so
+/// that the plugin can go on without it.
+pub const EFFECT_TIME: Duration = Duration::from_secs(3);
 /// The answer to a request, in bytes.
 pub const RESPONSE_BYTES: usize = 64 << 10;
 

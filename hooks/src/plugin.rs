@@ -1,7 +1,7 @@
 //! An installed plugin: its compiled form, its hooks, and what is known of how it does.
 
 use std::fmt;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -118,6 +118,8 @@ pub(crate) struct Runtime {
     pub(crate) meter: Meter,
     pub(crate) ticker: Ticker,
     pub(crate) threads: CallThreads,
+    /// For plugins with effects, which wait.
+    pub(crate) waiting_threads: CallThreads,
     pub(crate) secrets: KnownSecrets,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: HookLimits,
@@ -184,6 +186,8 @@ pub(crate) struct Plugin {
     pub(crate) log: Arc<PluginLog>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) last_failure: Mutex<Option<Failure>>,
+    /// Nobody waits for what it says: it is asked beside the one that serves.
+    pub(crate) is_shadow: AtomicBool,
 }
 
 impl fmt::Debug for Plugin {
@@ -202,8 +206,15 @@ impl Plugin {
     ) -> Result<T, Failure> {
         let started = Instant::now();
         let plugin = Arc::clone(self);
-        let threads = &self.runtime.threads;
-        let outcome = threads.call(hook.lane(), wall, move || work(&plugin)).await;
+        let threads = match self.given.has_any() {
+            true => &self.runtime.waiting_threads,
+            false => &self.runtime.threads,
+        };
+        let lane = match self.is_shadow.load(Ordering::Relaxed) {
+            true => Lane::Patient,
+            false => hook.lane(),
+        };
+        let outcome = threads.call(lane, wall, move || work(&plugin)).await;
         let outcome = outcome.flatten().map_err(|failure| self.failed(failure));
         let code = outcome.as_ref().err().map(|failure| failure.code);
         self.counters.count(hook, code, started.elapsed());

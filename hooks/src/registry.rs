@@ -5,7 +5,7 @@
 //! or a stream of the old one.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use sandclock_core::backend::plugins::{ModuleDigest, is_plugin_name};
@@ -183,6 +183,7 @@ impl Registry {
     /// As [`Registry::check`], but the plugin is asked beside the one of its name from now on.
     pub(crate) async fn shadow(&self, artifact: Artifact) -> Result<(), InstallError> {
         let made = self.make(artifact, Origin::Elsewhere, Record::new).await?;
+        made.plugin.is_shadow.store(true, Ordering::Relaxed);
         let mut shadows = self.shadows.write().unwrap_or_else(PoisonError::into_inner);
         shadows.insert(made.info.name, made.plugin);
         Ok(())
@@ -339,6 +340,7 @@ fn entry(
         log: record.log,
         counters: record.counters,
         last_failure: Mutex::default(),
+        is_shadow: AtomicBool::new(false),
     });
     install::dry_run(&plugin)?;
     let info = PluginInfo {

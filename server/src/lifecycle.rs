@@ -104,6 +104,13 @@ impl Running {
                 _ = timeout(FLUSH, spool.settled()) => {}
             }
         }
+        if let Some(recorder) = &self.recorder {
+            tokio::select! {
+                biased;
+                () = &mut recording => {}
+                _ = timeout(FLUSH, recorder.settled()) => {}
+            }
+        }
         if unfinished > 0 {
             tracing::warn!(runs = unfinished, "ended with runs that others will settle");
         }

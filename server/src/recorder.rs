@@ -4,13 +4,13 @@
 //! are for people who look into a decision, and nothing rests on them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sandclock_core::backend::{Recording, Recordings};
 use sandclock_core::error::WithSources;
 use sandclock_hooks::Recorder;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::time::sleep;
 
 /// How many may wait.
@@ -29,6 +29,11 @@ pub struct RecordingQueue {
     queue: mpsc::Sender<Recording>,
     waiting: Mutex<mpsc::Receiver<Recording>>,
     dropped: AtomicU64,
+    /// Taken, and neither written nor dropped.
+    unwritten: AtomicUsize,
+    /// Whether the store did not answer the last time.
+    is_away: AtomicBool,
+    written: Notify,
 }
 
 impl RecordingQueue {
@@ -40,6 +45,9 @@ impl RecordingQueue {
             queue,
             waiting: Mutex::new(waiting),
             dropped: AtomicU64::new(0),
+            unwritten: AtomicUsize::new(0),
+            is_away: AtomicBool::new(false),
+            written: Notify::new(),
         }
     }
 
@@ -54,13 +62,26 @@ impl RecordingQueue {
         let mut batch = Vec::with_capacity(BATCH);
         while waiting.recv_many(&mut batch, BATCH).await > 0 {
             self.write(&batch).await;
+            self.unwritten.fetch_sub(batch.len(), Ordering::Relaxed);
+            self.written.notify_waiters();
             batch.clear();
+        }
+    }
+
+    /// Comes back when nothing waits that could be written now. It is written while [`RecordingQueue::run`] runs.
+    pub async fn settled(&self) {
+        loop {
+            let written = self.written.notified();
+            let is_away = self.is_away.load(Ordering::Relaxed);
+            if is_away || self.unwritten.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            written.await;
         }
     }
 
     /// Writes a batch as soon as the store answers.
     async fn write(&self, batch: &[Recording]) {
-        let mut is_away = false;
         while let Err(error) = self.store.keep(batch).await {
             let transient = error.is_transient();
             let error = WithSources(&error);
@@ -70,18 +91,21 @@ impl RecordingQueue {
                 tracing::warn!(%error, "recordings of plugin calls are not kept");
                 return;
             }
-            if !is_away {
+            if !self.is_away.swap(true, Ordering::Relaxed) {
                 tracing::warn!(%error, "the run log does not answer; recordings of plugin calls wait");
+                self.written.notify_waiters();
             }
-            is_away = true;
             sleep(PAUSE).await;
         }
+        self.is_away.store(false, Ordering::Relaxed);
     }
 }
 
 impl Recorder for RecordingQueue {
     fn record(&self, recording: Recording) {
+        self.unwritten.fetch_add(1, Ordering::Relaxed);
         if self.queue.try_send(recording).is_err() {
+            self.unwritten.fetch_sub(1, Ordering::Relaxed);
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }

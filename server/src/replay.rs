@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use async_trait::async_trait;
-use sandclock_hooks::workbench::{Difference, Replayed, Workbench};
-use sandclock_hooks::{Artifact, Meter, RecordedCall};
+use sandclock_hooks::workbench::{Difference, Workbench, cannot_ask};
+use sandclock_hooks::{Artifact, RecordedCall};
 use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 /// What came of one recorded call.
 #[derive(Clone, Debug, Serialize)]
@@ -51,6 +52,11 @@ pub struct ReplayReport {
 }
 
 impl ReplayReport {
+    /// So many more could not even be read.
+    pub(crate) fn add_unreadable(&mut self, count: usize) {
+        self.skipped += count;
+    }
+
     fn add(&mut self, call: &RecordedCall, came: Came) {
         let (outcome, count) = match &came {
             Came::Answered(_, differences) if differences.is_empty() => ("same", &mut self.same),
@@ -89,45 +95,87 @@ enum Came {
     Skipped(String),
 }
 
-/// What recorded questions are asked of.
+/// Where the plugins are that answered then.
 #[async_trait]
 pub(crate) trait Artifacts: Send + Sync {
-    /// The artifact to ask what this call was about.
+    /// The artifact that answered this call; `None` if it is gone.
     ///
     /// # Errors
-    /// Why there is none, for people.
-    async fn artifact(&self, call: &RecordedCall) -> Result<Artifact, String>;
+    /// Why it cannot be had now, for people.
+    async fn artifact(&self, call: &RecordedCall) -> Result<Option<Artifact>, String>;
 }
 
-/// Asks all questions, one after the other.
-pub(crate) async fn replay(calls: &[RecordedCall], artifacts: &dyn Artifacts) -> ReplayReport {
+/// What recorded questions are asked of.
+pub(crate) enum Asked<'a> {
+    /// Of what answered them then.
+    Again(&'a dyn Artifacts),
+    /// Of this one, if they were asked of the plugin of its name.
+    Candidate(Artifact),
+}
+
+impl Asked<'_> {
+    /// What tells the one apart that is asked, among all: the candidate, or by plugin and digest what answered then.
+    fn key<'a>(&self, call: &'a RecordedCall) -> Option<(&'a str, &'a str)> {
+        match self {
+            Self::Again(_) => Some((&call.plugin, &call.sha256)),
+            Self::Candidate(_) => None,
+        }
+    }
+
+    async fn open(&self, call: &RecordedCall) -> Result<Workbench, String> {
+        let artifact = match self {
+            Self::Candidate(artifact) => artifact.clone(),
+            Self::Again(artifacts) => {
+                let gone = || format!("the version with digest {} is gone", call.sha256);
+                artifacts.artifact(call).await?.ok_or_else(gone)?
+            }
+        };
+        let opened = Workbench::for_replay(artifact).await;
+        opened.map_err(|error| error.to_string())
+    }
+
+    /// Why nobody can be asked about this call.
+    fn cannot(&self, call: &RecordedCall) -> Option<String> {
+        match self {
+            Self::Candidate(artifact) if artifact.name != call.plugin => Some(format!(
+                "it was asked of {}, which this is not",
+                call.plugin
+            )),
+            Self::Candidate(_) | Self::Again(_) => cannot_ask(call).map(str::to_owned),
+        }
+    }
+}
+
+/// Asks the questions, one after the other, as far as there is time.
+pub(crate) async fn replay(
+    calls: &[RecordedCall],
+    asked: &Asked<'_>,
+    until: Option<Instant>,
+) -> ReplayReport {
     let mut report = ReplayReport::default();
-    // By plugin and digest of what answered then; each is installed once.
+    // Each is installed once.
     let mut benches = BTreeMap::new();
     for call in calls {
-        let bench = match benches.entry((&call.plugin, &call.sha256)) {
+        let late = until.is_some_and(|until| Instant::now() >= until);
+        let late = late.then(|| "there was no time left for it".to_owned());
+        if let Some(why) = late.or_else(|| asked.cannot(call)) {
+            report.add(call, Came::Skipped(why));
+            continue;
+        }
+        let bench = match benches.entry(asked.key(call)) {
             Entry::Occupied(bench) => bench.into_mut(),
-            Entry::Vacant(place) => place.insert(open(call, artifacts).await),
+            Entry::Vacant(place) => place.insert(asked.open(call).await),
         };
         let came = match bench {
             Err(why) => Came::Skipped(why.clone()),
-            Ok(bench) => match bench.replay(call).await {
-                Replayed::Answered {
-                    answer,
-                    differences,
-                } => Came::Answered(answer, differences),
-                Replayed::Skipped(why) => Came::Skipped(why.to_owned()),
-            },
+            Ok(bench) => {
+                let (answer, differences) = bench.replay(call).await;
+                Came::Answered(answer, differences)
+            }
         };
         report.add(call, came);
     }
     report
-}
-
-async fn open(call: &RecordedCall, artifacts: &dyn Artifacts) -> Result<Workbench, String> {
-    let artifact = artifacts.artifact(call).await?;
-    let opened = Workbench::open(artifact, Meter::Fuel).await;
-    opened.map_err(|error| error.to_string())
 }
 
 /// What shadows said beside those that served, as far as it is recorded.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::follow::in_time;
 use super::state::Shared;
 use crate::Timestamp;
-use crate::backend::{Alert, AlertKind, DoneRecord, Result, RunFilter, RunRecord};
+use crate::backend::{Alert, AlertKind, AlertState, DoneRecord, Result, RunFilter, RunRecord};
 use crate::ports::AlertDraft;
 use crate::run::RunState;
 
@@ -35,31 +35,40 @@ pub(super) async fn notices(
     if done.outcome.state != RunState::Succeeded || failures == 0 {
         return Ok(Vec::new());
     }
-    let alerted = alerted(shared, done).await?;
+    let any = alerts(shared, done, None, 1).await?;
+    if any.is_empty() {
+        return Ok(Vec::new());
+    }
+    let since = last_success(shared, done).await?;
+    // What went elsewhere told nobody where it was meant for.
+    let has_told =
+        |alert: &Alert| alert.state != AlertState::Moved && alert.kind != AlertKind::Recovery;
+    let alerted = alerts(shared, done, since, ALERTS).await?;
     let targets: BTreeSet<String> = alerted
         .into_iter()
-        .filter(|alert| matches!(alert.kind, AlertKind::Raised | AlertKind::Escalation))
+        .filter(has_told)
         .map(|alert| alert.draft.target)
         .filter(|target| !told.contains(target))
         .collect();
     if targets.is_empty() {
         return Ok(Vec::new());
     }
-    let body = Bytes::from(body(done, first_failure(shared, done).await?));
+    let first = first_failure(shared, done, since).await?;
+    let body = Bytes::from(body(done, first));
     let notice = |target| notice(shared, done, target, body.clone());
     Ok(targets.into_iter().map(notice).collect())
 }
 
-/// The alerts that there were since the job succeeded last.
-async fn alerted(shared: &Shared, done: &DoneRecord) -> Result<Vec<Alert>> {
+/// The job's alerts since then, the newest of them.
+async fn alerts(
+    shared: &Shared,
+    done: &DoneRecord,
+    since: Option<Timestamp>,
+    limit: u32,
+) -> Result<Vec<Alert>> {
     let outbox = &shared.records.outbox;
-    let of_job = |after, limit| outbox.of_job(&done.job, after, limit);
-    let any = in_time(shared, "outbox.of_job", of_job(Timestamp::default(), 1)).await?;
-    if any.is_empty() {
-        return Ok(any);
-    }
-    let after = last_success(shared, done).await?.unwrap_or_default();
-    in_time(shared, "outbox.of_job", of_job(after, ALERTS)).await
+    let of_job = outbox.of_job(&done.job, since.unwrap_or_default(), limit);
+    in_time(shared, "outbox.of_job", of_job).await
 }
 
 /// When the job succeeded last before this run.
@@ -70,17 +79,23 @@ async fn last_success(shared: &Shared, done: &DoneRecord) -> Result<Option<Times
     Ok(before.and_then(|run| run.ended_at))
 }
 
-/// When the first of the failures ended, as far as the run log tells.
-async fn first_failure(shared: &Shared, done: &DoneRecord) -> Result<Option<Timestamp>> {
-    let since = last_success(shared, done).await?;
+/// When the first of the failures since then ended; nothing if there are too many to look at.
+async fn first_failure(
+    shared: &Shared,
+    done: &DoneRecord,
+    since: Option<Timestamp>,
+) -> Result<Option<Timestamp>> {
+    let failures = done.streak_before.failures;
+    if failures > RUNS {
+        return Ok(None);
+    }
     let states = [
         RunState::Failed,
         RunState::TimedOut,
         RunState::Lost,
         RunState::Missed,
     ];
-    let limit = done.streak_before.failures.min(RUNS);
-    let runs = runs(shared, done, states.into(), since, limit).await?;
+    let runs = runs(shared, done, states.into(), since, failures).await?;
     Ok(runs.last().and_then(|run| run.ended_at))
 }
 

@@ -81,7 +81,8 @@ pub(crate) fn hidden(edits: &[Hidden], all: u64, failure: Option<&Failure>) -> V
         .collect();
     let mut answer = json!({ "edits": all, "hidden": named });
     if let (Some(failure), Some(members)) = (failure, answer.as_object_mut()) {
-        members.insert("error".to_owned(), failure.to_string().into());
+        // What it says of the failure may hold what it was shown.
+        members.insert("error".to_owned(), failure.code.as_str().into());
     }
     answer
 }

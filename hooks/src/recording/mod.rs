@@ -4,10 +4,13 @@
 //! passed a redactor it holds no byte: only where something was hidden, and by which rule. What holds a known secret is
 //! not recorded at all, since what stands in its place would lead to another answer.
 //!
-//! A shadow is a version that is asked beside the one that serves. Its answer goes into the recording and nowhere else.
+//! A shadow is a version that is asked beside the one that serves. Its answer goes into the recording and nowhere else, and
+//! what it asks for beside answering is told as the other was told.
 
 mod answer;
+pub(crate) mod effect;
 mod question;
+mod shadow;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -18,13 +21,14 @@ use sandclock_core::backend::recordings::MAX_RECORDING_BYTES;
 use sandclock_core::run::RunId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Mutex, mpsc};
 
 pub(crate) use self::answer::{Hidden, NAMED_EDITS, failed, hidden, messages, of_decision};
+pub use self::effect::RecordedEffect;
 pub use self::question::Question;
-use crate::instance::Scope;
+use self::shadow::Shadows;
+pub(crate) use self::shadow::Shown;
 use crate::plugin::Plugin;
+use crate::redaction::PluginStage;
 use crate::secrets::KnownSecrets;
 use crate::subject::RunSpec;
 use crate::workbench::{Difference, compare};
@@ -56,6 +60,9 @@ pub struct RecordedCall {
     /// What it was asked.
     #[serde(flatten)]
     pub question: Question,
+    /// What it did beside answering, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<RecordedEffect>,
     /// What it said, in the form in which cases expect it.
     pub answer: Value,
     /// What the version said that was only asked, if there was one.
@@ -105,59 +112,51 @@ pub(crate) struct Call {
     pub(crate) plugin: Arc<Plugin>,
     /// Which of the job's plugins it is, from 0.
     pub(crate) place: usize,
+    /// Of whoever held the run: a later holder asks anew, and its answer is the one that counts.
+    pub(crate) fence: u64,
     pub(crate) run: RunSpec,
     pub(crate) config: Arc<Value>,
     pub(crate) question: Question,
+    pub(crate) effects: Vec<RecordedEffect>,
     pub(crate) answer: Value,
 }
-
-/// Calls that may wait for a shadow's answer. Beyond them calls are kept without one.
-const WAITING_FOR_SHADOWS: usize = 256;
-
-/// A call, and who is asked the same.
-type Shadowed = (Call, Arc<Plugin>);
 
 /// Who a host's calls are told to.
 #[derive(Clone, Debug)]
 pub(crate) struct Journal {
     recorder: Option<Arc<dyn Recorder>>,
     secrets: KnownSecrets,
-    shadowed: mpsc::Sender<Shadowed>,
-    waiting: Arc<Mutex<mpsc::Receiver<Shadowed>>>,
+    shadows: Shadows,
 }
 
 impl Journal {
     pub(crate) fn new(recorder: Option<Arc<dyn Recorder>>, secrets: KnownSecrets) -> Self {
-        let (shadowed, waiting) = mpsc::channel(WAITING_FOR_SHADOWS);
         Self {
             recorder,
             secrets,
-            shadowed,
-            waiting: Arc::new(Mutex::new(waiting)),
+            shadows: Shadows::default(),
         }
     }
 
     /// Keeps a call, with what a shadow says to the same question. Nobody waits for that.
     pub(crate) fn keep(&self, call: Call, shadow: Option<Arc<Plugin>>) {
-        let Some(shadow) = shadow else {
-            self.write(&call, None);
-            return;
+        let unasked = match shadow {
+            None => Some(call),
+            Some(shadow) => self.shadows.ask(call, shadow),
         };
-        if let Err(TrySendError::Full((call, _)) | TrySendError::Closed((call, _))) =
-            self.shadowed.try_send((call, shadow))
-        {
+        if let Some(call) = unasked {
             self.write(&call, None);
         }
     }
 
+    /// Shows a stream to a shadow, which nobody waits for either.
+    pub(crate) fn show(&self, shadow: Arc<Plugin>, stage: PluginStage) -> Shown {
+        self.shadows.show(shadow, stage)
+    }
+
     /// Asks shadows for ever.
     pub(crate) async fn ask_shadows(&self) {
-        let mut waiting = self.waiting.lock().await;
-        while let Some((call, shadow)) = waiting.recv().await {
-            let scope = Scope::of(Arc::clone(&call.config), &call.run).without_effects();
-            let answer = call.question.ask(&shadow, &call.run, scope).await;
-            self.write(&call, Some((&shadow, answer)));
-        }
+        self.shadows.run(self).await;
     }
 
     /// Keeps a call, and what a shadow has said.
@@ -177,6 +176,7 @@ impl Journal {
             run: call.run.clone(),
             config: Value::clone(&call.config),
             question: call.question.clone(),
+            effects: call.effects.clone(),
             answer: call.answer.clone(),
             shadow: shadow.map(|(shadow, answer)| ShadowAnswer {
                 version: shadow.version.clone(),
@@ -191,9 +191,9 @@ impl Journal {
             plugin.counters.count_unrecorded();
             return;
         }
-        let (attempt, what, place) = (call.run.attempt, call.question.told(), call.place);
+        let (fence, what, place) = (call.fence, call.question.told(), call.place);
         recorder.record(Recording {
-            id: format!("{run}-{attempt}-{what}-{place}"),
+            id: format!("{run}-{fence}-{what}-{place}"),
             plugin: document.plugin,
             run,
             body: Bytes::from(text),

@@ -12,8 +12,6 @@ mod stage;
 mod tally;
 mod verdict;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use sandclock_core::ports::{Redacted, Redactor};
@@ -21,8 +19,7 @@ use sandclock_core::run::HookNote;
 
 pub(crate) use self::stage::{PluginStage, Stream};
 use crate::mutants::{Mutant, Mutation};
-use crate::plugin::Plugin;
-use crate::recording::Journal;
+use crate::recording::{Journal, Shown};
 use crate::secrets::{KnownSecrets, Masker};
 
 /// A plugin of the job, and the version of it that is only asked, if there is one.
@@ -31,8 +28,8 @@ pub(crate) struct Staged {
     /// Its place among the job's plugins.
     pub(crate) place: usize,
     pub(crate) stage: PluginStage,
-    /// It gets what the stage gets, and what comes out of it is dropped.
-    pub(crate) shadow: Option<(Arc<Plugin>, PluginStage)>,
+    /// Gets what the stage gets.
+    pub(crate) shadow: Option<Shown>,
 }
 
 impl Staged {
@@ -46,27 +43,18 @@ impl Staged {
     }
 
     async fn push(&mut self, bytes: Bytes) -> Bytes {
-        match &mut self.shadow {
-            None => self.stage.push(bytes).await,
-            Some((_, shadow)) => {
-                let both = (self.stage.push(bytes.clone()), shadow.push(bytes));
-                tokio::join!(both.0, both.1).0
-            }
+        if let Some(shadow) = &mut self.shadow {
+            shadow.push(&bytes);
         }
+        self.stage.push(bytes).await
     }
 
-    async fn finish(&mut self) -> Bytes {
-        match &mut self.shadow {
-            None => self.stage.finish().await,
-            Some((_, shadow)) => tokio::join!(self.stage.finish(), shadow.finish()).0,
-        }
-    }
-
-    fn keep(&self, journal: &Journal) {
-        if let Some(call) = self.stage.call(self.place) {
-            let shadow = self.shadow.as_ref();
-            let shadow = shadow.map(|(plugin, stage)| (&**plugin, stage.hidden()));
-            journal.write(&call, shadow);
+    fn keep(&mut self, journal: &Journal) {
+        let call = self.stage.call(self.place);
+        match (self.shadow.take(), call) {
+            (Some(shadow), call) => shadow.end(call, journal),
+            (None, Some(call)) => journal.keep(call, None),
+            (None, None) => {}
         }
     }
 }
@@ -123,12 +111,12 @@ impl Redactor for StreamRedactor {
         let mut bytes = self.before.finish();
         for stage in &mut self.stages {
             let mut out = BytesMut::from(stage.push(bytes).await);
-            out.extend_from_slice(&stage.finish().await);
+            out.extend_from_slice(&stage.stage.finish().await);
             bytes = out.freeze();
         }
         let mut out = BytesMut::from(self.mask_again(bytes));
         out.extend_from_slice(&self.after.finish());
-        for staged in &self.stages {
+        for staged in &mut self.stages {
             staged.keep(&self.journal);
         }
         Redacted::vouch(out.freeze())

@@ -37,6 +37,7 @@ use crate::text;
 #[derive(Clone, Debug)]
 pub(crate) struct Stream {
     pub(crate) run: RunSpec,
+    pub(crate) fence: u64,
     pub(crate) channel: Channel,
     pub(crate) scope: Scope,
     pub(crate) mutation: Mutation,
@@ -164,12 +165,14 @@ impl PluginStage {
         Some(Call {
             plugin: Arc::clone(plugin),
             place,
+            fence: self.stream.fence,
             run: self.stream.run.clone(),
             config: Arc::clone(&self.stream.scope.config),
             question: Question::OutputRedaction {
                 channel: self.stream.channel.into(),
                 bytes: self.offset,
             },
+            effects: Vec::new(),
             answer: self.hidden(),
         })
     }

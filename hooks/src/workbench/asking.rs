@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::chunkings::{Chunking, How};
-use super::{Apart, Chunkings, RedactionCase, RunSpec, Workbench};
+use super::{Apart, Chunkings, RedactionCase, RunEndCase, RunSpec, TimeoutCase, Workbench};
 use crate::KnownSecrets;
 use crate::failure::{Failure, FailureCode};
 use crate::instance::Scope;
@@ -20,9 +20,31 @@ use crate::recording::{Journal, Question, failed};
 use crate::redaction::{PluginStage, Staged, Stream, StreamRedactor};
 
 impl Workbench {
+    pub(super) async fn decide(&self, case: &TimeoutCase) -> Value {
+        let question = Question::TimeoutPolicy {
+            declared_ms: case.declared_ms,
+            history: case.history,
+        };
+        let scope = scope(&case.config, &case.run);
+        self.ask(&question, &case.run, scope).await
+    }
+
+    /// With what the plugin has kept by then.
+    pub(super) async fn tell(&self, case: &RunEndCase) -> Value {
+        let question = Question::RunEnd {
+            end: case.end.clone(),
+        };
+        let scope = scope(&case.config, &case.run);
+        let mut found = self.ask(&question, &case.run, scope).await;
+        let members = found.as_object_mut();
+        if let Some(members) = members.filter(|members| !members.contains_key("error")) {
+            members.insert("kv".to_owned(), json!(self.effects.kept()));
+        }
+        found
+    }
+
     /// What the plugin says, by the code that a worker asks with.
-    pub(super) async fn ask(&self, question: &Question, run: &RunSpec, config: Value) -> Value {
-        let scope = Scope::of(Arc::new(config), run);
+    pub(super) async fn ask(&self, question: &Question, run: &RunSpec, scope: Scope) -> Value {
         let asked = async { Ok(question.ask(&self.plugin, run, scope).await) };
         let answer = self.has(question.hook(), asked).await;
         answer.unwrap_or_else(|failure| failed(&failure))
@@ -74,6 +96,7 @@ impl Workbench {
         let input = Bytes::copy_from_slice(case.input.as_bytes());
         let stream = Stream {
             run: case.run.clone(),
+            fence: 0,
             channel: case.channel.into(),
             scope: scope(&case.config, &case.run),
             mutation: Mutation::default(),

@@ -197,6 +197,7 @@ impl Workbench {
         for chunk_bytes in CHUNKS {
             let stream = Stream {
                 run: case.run.clone(),
+                fence: 0,
                 channel: case.channel.into(),
                 scope: scope(&case.config, &case.run),
                 mutation: Mutation::default(),

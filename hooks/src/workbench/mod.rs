@@ -34,13 +34,12 @@ pub use self::expect::{
 };
 pub use crate::subject::{EndSpec, Past, Pipe, RunSpec};
 
-pub use self::replay::Replayed;
+pub use self::replay::cannot_ask;
 pub use self::report::{Apart, CaseReport, Chunkings};
 
 use self::effects::CaseEffects;
 use crate::limits::CallLimits;
 use crate::plugin::{Plugin, not_installed};
-use crate::recording::Question;
 use crate::registry::{Artifact, Origin, PluginInfo, Registry};
 use crate::{
     Effects, Grants, HookLimits, HooksConfig, HostError, InstallError, KnownSecrets, Meter,
@@ -49,6 +48,9 @@ use crate::{
 
 /// How long anybody waits for a call whose fuel is counted.
 const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How many times the processor time of a worker's call is enough for any that was answered in time.
+const ENOUGH: u32 = 20;
 
 /// One plugin, installed where nothing else is.
 #[derive(Debug)]
@@ -90,6 +92,24 @@ impl Workbench {
     /// # Errors
     /// If this machine runs no plugins, or what is wrong with this one.
     pub async fn open(artifact: Artifact, meter: Meter) -> Result<Self, WorkbenchError> {
+        Self::open_with(artifact, meter, 1).await
+    }
+
+    /// Installs the plugin to be asked what was recorded. How much of its time a call took then nobody knows, so each has
+    /// more than enough.
+    ///
+    /// # Errors
+    /// As [`Workbench::open`].
+    pub async fn for_replay(artifact: Artifact) -> Result<Self, WorkbenchError> {
+        Self::open_with(artifact, Meter::Fuel, ENOUGH).await
+    }
+
+    /// With so many times the processor time that a worker gives.
+    async fn open_with(
+        artifact: Artifact,
+        meter: Meter,
+        times: u32,
+    ) -> Result<Self, WorkbenchError> {
         // Go's runtime takes a zero for a broken clock.
         let now = RunSpec::default().now().as_millis();
         let clock = Arc::new(Standstill(AtomicI64::new(now)));
@@ -103,7 +123,7 @@ impl Workbench {
             runtime: Handle::current(),
         });
         if meter == Meter::Fuel {
-            config.limits = patient(config.limits);
+            config.limits = patient(config.limits, times);
         }
         let registry = PluginHost::registry(&config, meter)?;
         let started = Instant::now();
@@ -164,24 +184,9 @@ impl Workbench {
             .await;
         let found = match (refused, case) {
             (Err(refused), _) => json!({ "error": refused.to_string() }),
-            (Ok(()), Case::Timeout(case)) => {
-                let question = Question::TimeoutPolicy {
-                    declared_ms: case.declared_ms,
-                    history: case.history,
-                };
-                self.ask(&question, &case.run, document).await
-            }
+            (Ok(()), Case::Timeout(case)) => self.decide(case).await,
             (Ok(()), Case::Redaction(case)) => self.redact(case).await,
-            (Ok(()), Case::RunEnd(case)) => {
-                let end = case.end.clone();
-                let question = Question::RunEnd { end };
-                let mut found = self.ask(&question, &case.run, document).await;
-                let members = found.as_object_mut();
-                if let Some(members) = members.filter(|members| !members.contains_key("error")) {
-                    members.insert("kv".to_owned(), json!(self.effects.kept()));
-                }
-                found
-            }
+            (Ok(()), Case::RunEnd(case)) => self.tell(case).await,
             (Ok(()), Case::Lifecycle(_)) => json!({}),
         };
         let fuel = self.plugin.counters.fuel() - before;
@@ -202,11 +207,11 @@ impl Workbench {
     }
 }
 
-/// The same, but for the time on the wall, which no outcome may depend on.
-fn patient(limits: HookLimits) -> HookLimits {
+/// The same, but for the time on the wall, which no outcome may depend on, and with so many times the processor time.
+fn patient(limits: HookLimits, times: u32) -> HookLimits {
     let patient = |limits: CallLimits| CallLimits {
         wall: PATIENCE,
-        ..limits
+        cpu: limits.cpu.saturating_mul(times),
     };
     HookLimits {
         timeout_policy: patient(limits.timeout_policy),

@@ -24,8 +24,8 @@ use crate::guests::{DATA, Effectful, Guest};
 
 /// Targets that keep what they are asked.
 #[derive(Debug, Default)]
-struct Scripted {
-    asked: Mutex<Vec<HttpAsk>>,
+pub(crate) struct Scripted {
+    pub(crate) asked: Mutex<Vec<HttpAsk>>,
     /// Said by every target; a target without an answer never answers.
     answer: Option<Result<HttpAnswer, String>>,
 }
@@ -42,7 +42,7 @@ impl HttpTargets for Scripted {
 }
 
 impl Scripted {
-    fn answering(status: u16, body: &str) -> Self {
+    pub(crate) fn answering(status: u16, body: &str) -> Self {
         let body = Bytes::copy_from_slice(body.as_bytes());
         Self {
             answer: Some(Ok(HttpAnswer { status, body })),
@@ -52,14 +52,14 @@ impl Scripted {
 }
 
 /// A host with effects.
-struct Scene {
-    host: PluginHost,
+pub(crate) struct Scene {
+    pub(crate) host: PluginHost,
     kv: Arc<dyn PluginKv>,
-    http: Arc<Scripted>,
+    pub(crate) http: Arc<Scripted>,
     secrets: KnownSecrets,
 }
 
-fn granted(grants: &[(&str, bool, &[&str])]) -> Grants {
+pub(crate) fn granted(grants: &[(&str, bool, &[&str])]) -> Grants {
     let grant = |(plugin, kv, http): &(&str, bool, &[&str])| {
         let http: BTreeSet<String> = http.iter().map(|target| (*target).to_owned()).collect();
         ((*plugin).to_owned(), Grant { kv: *kv, http })
@@ -68,7 +68,11 @@ fn granted(grants: &[(&str, bool, &[&str])]) -> Grants {
 }
 
 impl Scene {
-    fn with(grants: Grants, http: Scripted, change: impl FnOnce(&mut HooksConfig)) -> Self {
+    pub(crate) fn with(
+        grants: Grants,
+        http: Scripted,
+        change: impl FnOnce(&mut HooksConfig),
+    ) -> Self {
         let secrets = KnownSecrets::new();
         let kv = MemoryStore::new().records().kv;
         let http = Arc::new(http);
@@ -96,7 +100,7 @@ impl Scene {
         Self::with(grants, http, |_| {})
     }
 
-    async fn install(&self, name: &str, guest: &Effectful) {
+    pub(crate) async fn install(&self, name: &str, guest: &Effectful) {
         let artifact = asking(
             name,
             &guest.build(),
@@ -106,7 +110,7 @@ impl Scene {
     }
 
     /// What the plugin comes to after a failed run: nothing, or the text of its error.
-    async fn outcome(&self, plugin: &str) -> String {
+    pub(crate) async fn outcome(&self, plugin: &str) -> String {
         let done = ended(&run(&[plugin]), RunState::Failed);
         let drafts = self.host.after_run(&done, &Bytes::new()).await;
         let body = drafts
@@ -119,7 +123,7 @@ impl Scene {
 }
 
 /// The module as an artifact whose manifest asks for these capabilities.
-fn asking(name: &str, module: &[u8], capabilities: &Value) -> Artifact {
+pub(crate) fn asking(name: &str, module: &[u8], capabilities: &Value) -> Artifact {
     let manifest = json!({
         "plugin": { "name": name, "version": "1.0.0" },
         "capabilities": capabilities,
@@ -161,7 +165,7 @@ fn puts(key: &str, value: &str) -> Effectful {
 }
 
 /// Asks a target and tells the body of its answer.
-fn asks(target: &str, path: &str) -> Effectful {
+pub(crate) fn asks(target: &str, path: &str) -> Effectful {
     let texts = [target, path];
     let (target, path) = (text(&texts, 0), text(&texts, 1));
     let ask = format!(

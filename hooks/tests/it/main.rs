@@ -9,6 +9,7 @@
 mod alerts;
 mod bindings;
 mod cache;
+mod contract;
 mod effects;
 mod encodings;
 mod fixture;
@@ -25,5 +26,6 @@ mod redaction;
 mod signature;
 mod standard;
 mod timeouts;
+mod told_again;
 mod wasi;
 mod workbench;

@@ -1,13 +1,13 @@
 //! Metrics in Prometheus' text format, from what the worker and the plugins count.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use sandclock_core::fleet::WorkerHandle;
-use sandclock_hooks::PluginCounters;
+use sandclock_hooks::{LATENCY_BOUNDS, Latency, PluginCounters};
 
 use super::{Api, health};
 use crate::spool::SpoolStatus;
@@ -190,17 +190,22 @@ fn plugin(plugin: &PluginCounters, page: &mut Page) {
             call.count,
         );
     }
-    for (hook, time) in &plugin.call_time {
-        let labels = [name, ("hook", hook.as_str())];
-        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let help = "Time spent in calls, in microseconds";
-        page.counter(
-            "sandclock_plugin_call_microseconds_total",
-            help,
-            &labels,
-            micros,
-        );
+    for latency in &plugin.latencies {
+        let labels = [name, ("hook", latency.hook.as_str())];
+        let help = "What calls took, in seconds, waiting for a thread included";
+        page.histogram("sandclock_plugin_call_seconds", help, &labels, latency);
     }
+    let micros = u64::try_from(plugin.cpu_time.as_micros()).unwrap_or(u64::MAX);
+    let help = "Processor time of calls, in microseconds";
+    page.counter(
+        "sandclock_plugin_cpu_microseconds_total",
+        help,
+        &[name],
+        micros,
+    );
+    let help = "The most memory that one instance had, in bytes";
+    let peak = plugin.memory_peak_bytes;
+    page.gauge("sandclock_plugin_memory_peak_bytes", help, &[name], peak);
     let counters = [
         (
             "sandclock_plugin_edits_total",
@@ -241,20 +246,37 @@ struct Page {
 
 impl Page {
     fn gauge(&mut self, metric: &str, help: &str, labels: &[(&str, &str)], value: u64) {
-        self.sample("gauge", metric, help, labels, value);
+        self.sample(("gauge", metric, help), "", labels, value);
     }
 
     fn counter(&mut self, metric: &str, help: &str, labels: &[(&str, &str)], value: u64) {
-        self.sample("counter", metric, help, labels, value);
+        self.sample(("counter", metric, help), "", labels, value);
     }
 
+    /// Classes add up in this format: each holds those below it, too.
+    fn histogram(&mut self, metric: &str, help: &str, labels: &[(&str, &str)], latency: &Latency) {
+        let family = ("histogram", metric, help);
+        let bounds = LATENCY_BOUNDS
+            .iter()
+            .map(|bound| bound.as_secs_f64().to_string());
+        let bounds = bounds.chain(["+Inf".to_owned()]);
+        let mut so_far = 0;
+        for (bound, count) in bounds.zip(latency.classes) {
+            so_far += count;
+            let labels = [labels, &[("le", bound.as_str())]].concat();
+            self.sample(family, "_bucket", &labels, so_far);
+        }
+        self.sample(family, "_sum", labels, latency.total.as_secs_f64());
+        self.sample(family, "_count", labels, so_far);
+    }
+
+    /// One line of the family of this kind, name and help.
     fn sample(
         &mut self,
-        kind: &str,
-        metric: &str,
-        help: &str,
+        (kind, metric, help): (&str, &str, &str),
+        suffix: &str,
         labels: &[(&str, &str)],
-        value: u64,
+        value: impl Display,
     ) {
         let header = || format!("# HELP {metric} {help}\n# TYPE {metric} {kind}\n");
         let text = self.metrics.entry(metric.to_owned()).or_insert_with(header);
@@ -268,7 +290,7 @@ impl Page {
             format!("{{{}}}", labels.join(","))
         };
         // Writing to a string does not fail.
-        let _ = writeln!(text, "{metric}{labels} {value}");
+        let _ = writeln!(text, "{metric}{suffix}{labels} {value}");
     }
 
     fn text(self) -> String {

@@ -1,25 +1,51 @@
 //! Recorded plugin calls, and asking them again.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sandclock_core::ErrorKind;
-use sandclock_core::backend::{ModuleDigest, Recording};
+use sandclock_core::backend::{self, ModuleDigest, Recording};
+use sandclock_core::error::WithSources;
 use sandclock_hooks::{Artifact, RecordedCall};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::Api;
 use super::dto::run::ListDto;
-use super::input::{Id, Paging, Query, Run};
+use super::input::{Id, Query, Run};
 use super::lookup::find;
 use super::plugins::find as find_plugin;
 use super::problem::Problem;
 use crate::document::FieldError;
-use crate::replay::{self, Artifacts, ReplayReport};
+use crate::replay::{self, Artifacts, Asked, ReplayReport};
 use crate::rollout::standard_module;
+
+/// How many recordings are answered unless told, and at most: each may have 64 KiB.
+const DEFAULT: u32 = 100;
+const MOST: u32 = 200;
+
+/// How long a replay may take.
+const REPLAY_TIME: Duration = Duration::from_secs(60);
+
+/// Replays at once: each compiles, and computes as much as it can.
+static REPLAYS: Semaphore = Semaphore::const_new(1);
+
+fn checked(limit: u32) -> Result<u32, FieldError> {
+    match limit {
+        1..=MOST => Ok(limit),
+        _ => Err(FieldError::new(
+            "limit",
+            limit,
+            format!("a number from 1 to {MOST}"),
+        )),
+    }
+}
 
 /// The query of `GET /plugins/{name}/recordings`.
 #[derive(Debug, Deserialize)]
@@ -59,7 +85,7 @@ pub async fn of_plugin(
     Id(name): Id,
     Query(query): Query<RecordingsQuery>,
 ) -> Result<Json<ListDto<Value>>, Problem> {
-    let limit = Paging::new(query.limit, None).limit()?;
+    let limit = query.limit.map_or(Ok(DEFAULT), checked)?;
     let found = api.records.recordings.latest(&name, limit).await?;
     Ok(Json(ListDto::new(documents(&found), None)))
 }
@@ -80,22 +106,31 @@ pub async fn module(
     let accepted = "64 lowercase hexadecimal digits";
     let digest = ModuleDigest::parse(&sha256);
     let digest = digest.ok_or_else(|| FieldError::new("sha256", &sha256, accepted))?;
-    let module = artifact(&api, &name, &digest).await?.bytes;
+    let found = artifact(&api, &name, &digest).await?;
+    let gone = || Problem::not_found(format!("plugin {name} has no release of digest {digest}"));
+    let module = found.ok_or_else(gone)?.bytes;
     Ok(([(header::CONTENT_TYPE, "application/wasm")], module).into_response())
 }
 
-/// The plugin's artifact of this digest.
-async fn artifact(api: &Api, name: &str, digest: &ModuleDigest) -> Result<Artifact, Problem> {
+/// The plugin's artifact of this digest; `None` if it is gone.
+async fn artifact(
+    api: &Api,
+    name: &str,
+    digest: &ModuleDigest,
+) -> backend::Result<Option<Artifact>> {
     if let Some(module) = standard_module(name, digest) {
-        return Ok(Artifact::new(name, Some(crate::VERSION.to_owned()), module));
+        let version = Some(crate::VERSION.to_owned());
+        return Ok(Some(Artifact::new(name, version, module)));
     }
-    let gone = || Problem::not_found(format!("plugin {name} has no release of digest {digest}"));
-    let plugin = find_plugin(api, name).await.map_err(|_| gone())?;
-    let release = plugin.releases.iter().find(|it| it.digest == *digest);
-    let release = release.ok_or_else(gone)?;
+    let plugins = api.records.plugins.list().await?;
+    let plugin = plugins.iter().find(|plugin| plugin.name == name);
+    let mut releases = plugin.into_iter().flat_map(|plugin| &plugin.releases);
+    let Some(release) = releases.find(|release| release.digest == *digest) else {
+        return Ok(None);
+    };
     let module = api.records.plugins.module(digest).await?;
     let version = Some(release.version.clone());
-    Ok(Artifact::new(name, version, module.to_vec()))
+    Ok(Some(Artifact::new(name, version, module.to_vec())))
 }
 
 /// `POST /plugins/{name}/replay?version=V&limit=N`: asks the plugin's last questions again.
@@ -104,46 +139,45 @@ pub async fn replay_last(
     Id(name): Id,
     Query(query): Query<ReplayQuery>,
 ) -> Result<Json<ReplayReport>, Problem> {
-    let limit = Paging::new(query.limit, None).limit()?;
+    let limit = query.limit.map_or(Ok(DEFAULT), checked)?;
+    let Ok(_one) = REPLAYS.try_acquire() else {
+        let why = "another replay is going on here: try again when it is done, or replay on your own machine";
+        return Err(Problem::conflict(why));
+    };
     let mut found = api.records.recordings.latest(&name, limit).await?;
     found.reverse();
-    let calls: Vec<_> = found
+    let read = found
         .iter()
-        .filter_map(|recording| RecordedCall::read(&recording.body).ok())
-        .collect();
-    let candidate = match &query.version {
-        None => None,
+        .map(|recording| RecordedCall::read(&recording.body));
+    let calls: Vec<_> = read.filter_map(Result::ok).collect();
+    let of_server = OfServer(&api);
+    let asked = match &query.version {
+        None => Asked::Again(&of_server),
         Some(version) => {
             let plugin = find_plugin(&api, &name).await?;
-            let release = plugin.release(version);
             let none = || Problem::not_found(format!("plugin {name} has no release {version}"));
-            let digest = &release.ok_or_else(none)?.digest;
-            Some(artifact(&api, &name, digest).await?)
+            let release = plugin.release(version).ok_or_else(none)?;
+            let candidate = artifact(&api, &name, &release.digest).await?;
+            Asked::Candidate(candidate.ok_or_else(none)?)
         }
     };
-    let artifacts = OfServer {
-        api: &api,
-        candidate,
-    };
-    Ok(Json(replay::replay(&calls, &artifacts).await))
+    let until = Instant::now() + REPLAY_TIME;
+    let mut report = replay::replay(&calls, &asked, Some(until)).await;
+    report.add_unreadable(found.len() - calls.len());
+    Ok(Json(report))
 }
 
-/// What answered then, or one release for all questions.
-struct OfServer<'a> {
-    api: &'a Api,
-    candidate: Option<Artifact>,
-}
+/// What answered, in this server's store.
+struct OfServer<'a>(&'a Api);
 
 #[async_trait]
 impl Artifacts for OfServer<'_> {
-    async fn artifact(&self, call: &RecordedCall) -> Result<Artifact, String> {
-        if let Some(candidate) = &self.candidate {
-            return Ok(candidate.clone());
-        }
-        let gone = || format!("the version with digest {} is gone", call.sha256);
-        let digest = ModuleDigest::parse(&call.sha256).ok_or_else(gone)?;
-        let found = artifact(self.api, &call.plugin, &digest).await;
-        found.map_err(|_| gone())
+    async fn artifact(&self, call: &RecordedCall) -> Result<Option<Artifact>, String> {
+        let Some(digest) = ModuleDigest::parse(&call.sha256) else {
+            return Ok(None);
+        };
+        let found = artifact(self.0, &call.plugin, &digest).await;
+        found.map_err(|error| WithSources(&error).to_string())
     }
 }
 

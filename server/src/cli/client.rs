@@ -2,7 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
 use super::{Told, reach};
@@ -116,6 +116,20 @@ impl Client {
         self.send(Method::GET, path, None, None).await
     }
 
+    /// The answer itself; `None` if there is no such thing.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn open_if_there(&self, path: &str) -> anyhow::Result<Option<Response>> {
+        let unreached = |error| Told(reach::why_not(&self.url, &error));
+        let response = self.request(Method::GET, path).send().await;
+        let response = response.map_err(unreached)?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        self.taken(response).await.map(Some)
+    }
+
     async fn send(
         &self,
         method: Method,
@@ -141,6 +155,11 @@ impl Client {
     async fn answer(&self, request: RequestBuilder) -> anyhow::Result<Response> {
         let unreached = |error| Told(reach::why_not(&self.url, &error));
         let response = request.send().await.map_err(unreached)?;
+        self.taken(response).await
+    }
+
+    /// The answer, unless it is a refusal.
+    async fn taken(&self, response: Response) -> anyhow::Result<Response> {
         if response.status().is_success() {
             return Ok(response);
         }

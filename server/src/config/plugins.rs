@@ -199,7 +199,7 @@ impl HttpSection {
             }
             // A value may be a credential all the same, so it is not shown.
             let refused =
-                |accepted: String| FieldError::new(field.clone(), "(its value)", accepted);
+                |accepted: String| FieldError::new(field.clone(), "(not shown)", accepted);
             let template =
                 Template::parse(value).map_err(|accepted| refused(accepted.to_owned()))?;
             if let Some(unknown) = template
@@ -214,16 +214,20 @@ impl HttpSection {
             }
             headers.insert(header.clone(), template);
         }
-        let url = self
-            .address()
-            .map_err(|accepted| FieldError::new(field("url"), &self.url, accepted))?;
+        // With a user or a query it may hold a credential.
+        let shown = match self.url.contains(['@', '?']) {
+            true => "(not shown)",
+            false => self.url.as_str(),
+        };
+        let refused = |accepted: String| FieldError::new(field("url"), shown, accepted);
+        let url = self.address().map_err(refused)?;
         let target = HttpTarget {
             url,
             headers,
             allow_private: self.allow_private,
         };
         let literal = target.check_literal();
-        literal.map_err(|refused| FieldError::new(field("url"), &self.url, refused.to_string()))?;
+        literal.map_err(|why| refused(why.to_string()))?;
         Ok(target)
     }
 

@@ -87,7 +87,7 @@ fn what_plugins_may_do_is_checked() {
         ),
         (
             "[plugins.secrets.token]\n".to_owned(),
-            "plugins.secrets.token: nothing is not accepted: either 'file'",
+            "plugins.secrets.token: (not shown) is not accepted: either 'file'",
         ),
     ] {
         let error = format!("{:#}", load(&text, &[]).unwrap_err());

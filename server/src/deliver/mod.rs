@@ -7,8 +7,8 @@
 //!               │ waits, goes elsewhere, or nobody wants it                  (again until the outbox answers)
 //! ```
 //! An alert is sent first and recorded afterwards, so it arrives at least once. Who dies in between leaves a claim that
-//! runs out, and whoever takes it over sends again, under the same `Idempotency-Key`: that is the only way in which an
-//! alert is sent again that has arrived. An outbox that is away is none: what was sent is kept in mind and recorded
+//! runs out, and whoever takes it over sends again, under the same `Idempotency-Key`: that, and a target that takes an
+//! alert and does not say so, is how one is sent again that has arrived. An outbox that is away is none: what was sent is kept in mind and recorded
 //! when it is back ([`record`]), and before anybody claims again then, there is time for that ([`claims`]).
 //!
 //! What the policy of a target makes of an alert is `core::alerting`'s to say; what goes over the wire is in

@@ -84,7 +84,8 @@ impl Delivery {
     pub(super) async fn record(&self, held: &Held, end: &ClaimEnd) {
         let (id, claim) = (&held.claimed.alert.id, held.claimed.claim);
         let forgets = self.is(Fault::Forgotten);
-        if !forgets {
+        // What was not delivered is tried again by whoever has it: there is nothing to keep from being repeated.
+        if !forgets && *end == ClaimEnd::Delivered {
             self.unrecorded.keep(id, end);
         }
         let mut warned = false;

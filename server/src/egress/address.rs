@@ -95,7 +95,9 @@ fn of_v6(address: Ipv6Addr) -> Kind {
         | [0, 0, 0, 0, 0xffff, 0, ..]
         | [0x64, 0xff9b, 0, 0, 0, 0, ..] => v4(g, h),
         [0x2002, high, low, ..] => v4(high, low),
-        [0xfd00, 0xec2, ..] => Never("an address of a cloud's metadata"),
+        [0xfd00, 0xec2 | 0xc1, ..] | [0xfd20, 0xce, ..] => {
+            Never("an address of a cloud's metadata")
+        }
         [0xfc00..=0xfdff, ..] | [0xfec0..=0xfeff, ..] => Private("a private address"),
         [0xfe80..=0xfebf, ..] => {
             Never("an address of the host's own network (link-local, metadata)")

@@ -16,7 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Response};
+use reqwest::{Client, Response, StatusCode};
 use sandclock_core::job::SecretSource;
 use sandclock_core::ports::{HttpAnswer, HttpAsk, HttpTargets};
 
@@ -149,7 +149,7 @@ impl HttpTargets for Targets {
         let sent = request.headers(headers).timeout(ask.within).send().await;
         let response = sent.map_err(|error| unsent(name, &error))?;
         let status = response.status();
-        if status.is_redirection() {
+        if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
             let status = status.as_u16();
             return Err(format!(
                 "denied: the target answered with a redirect ({status}), and redirects are not followed"

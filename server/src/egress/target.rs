@@ -43,9 +43,12 @@ impl HttpTarget {
             && whole.password().is_none();
         // A server may decode what stands encoded, and then go up.
         let plain = whole.path().to_ascii_lowercase();
-        let goes_up = ["%2e", "%2f", "%5c"]
+        let is_coded = ["%25", "%2e", "%2f", "%5c"]
             .iter()
             .any(|coded| plain.contains(coded));
+        // Or leave away what a segment has behind a semicolon.
+        let is_up = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
+        let goes_up = is_coded || plain.split('/').any(is_up);
         if is_same && within(whole.path()) && !goes_up {
             return Ok(whole);
         }
@@ -167,6 +170,9 @@ mod tests {
             ".evil.example/",
             ":8443/x",
             "/a/%5c..",
+            "/..;/admin",
+            "/a/.;x/b",
+            "/%252e%252e/",
         ] {
             assert!(api.at(path).is_err(), "{path}: {:?}", api.at(path));
         }

@@ -75,6 +75,10 @@ impl Shadows {
             }
         };
         let (plugin, version) = (release.plugin.clone(), &release.version);
+        if refused.is_some() {
+            // What was asked before is not asked for any more.
+            self.host.end_shadow(&plugin);
+        }
         match &refused {
             None => tracing::info!(plugin, version, "the plugin has a shadow"),
             Some(why) => tracing::error!(plugin, version, why, "the shadow cannot be asked"),

@@ -171,7 +171,9 @@ pub(super) fn gather(
             txn.db.prepare_cached(sql)?.execute((other, &id.0))?;
             txn.deadlines.alerts.remove(other);
         }
-        let sql = "UPDATE alerts SET parts = (SELECT count(*) FROM alerts WHERE part_of = ?2) WHERE place = ?1";
+        let sql = "UPDATE alerts SET parts =
+                   (SELECT count(*) FROM alerts WHERE part_of = ?2 AND state = 'grouped')
+                   WHERE place = ?1";
         txn.db.prepare_cached(sql)?.execute((place, &id.0))?;
     }
     let condition = "state = 'grouped' AND part_of = ?1 ORDER BY place";

@@ -140,6 +140,7 @@ async fn the_log_has_the_name_that_it_is_given() {
         "plugin_modules.chunks",
         "plugin_modules.files",
         "plugins",
+        "recordings",
     ];
     assert_eq!(names, ours);
     let found = db

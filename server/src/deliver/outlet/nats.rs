@@ -57,7 +57,9 @@ impl Nats {
         let mut options = ConnectOptions::new()
             .name("sandclock")
             .connection_timeout(self.timeout())
-            .require_tls(self.target.tls);
+            .require_tls(self.target.tls)
+            // A connection that is lost is made anew by the next message, and not by a task that never ends.
+            .max_reconnects(self.target.servers.len().max(1));
         if let Some(path) = &self.target.ca_file {
             options = options.add_root_certificates(path.clone());
         }

@@ -72,13 +72,14 @@ async fn slack_gets_a_message_of_its_form() {
     so_many(&product, 3, "delivered").await;
     let heard = slack.hears(3).await;
     let bodies: Vec<_> = heard.iter().map(Heard::json).collect();
-    assert_eq!(bodies[0], json!({ "text": "plain is \"failed\"" }));
-    assert_eq!(
-        bodies[1],
+    // The second is a message of Slack's already. In which order they arrive nobody promises.
+    for expected in [
+        json!({ "text": "plain is \"failed\"" }),
         json!({ "blocks": [{ "type": "divider" }] }),
-        "one already"
-    );
-    assert_eq!(bodies[2], json!({ "text": "{\"job\":\"foreign\"}" }));
+        json!({ "text": "{\"job\":\"foreign\"}" }),
+    ] {
+        assert!(bodies.contains(&expected), "{expected}: {bodies:?}");
+    }
     assert!(
         heard
             .iter()

@@ -5,7 +5,7 @@ mod bundle;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
-use clap::Args;
+use clap::{Args, value_parser};
 use sandclock_hooks::{Artifact, RecordedCall};
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ use super::project::Built;
 use crate::cli::client::{Client, query, segment};
 use crate::cli::table::{self, say};
 use crate::cli::{Output, Told};
-use crate::replay::{Artifacts, ReplayReport, ReplayedCall, of_shadows, replay};
+use crate::replay::{Artifacts, Asked, ReplayReport, ReplayedCall, of_shadows, replay};
 
 /// What to ask again, and of which version.
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ pub(in crate::cli) struct ReplayArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "bundle")]
     plugin: Option<String>,
     /// How many of its calls
-    #[arg(long, value_name = "N", default_value_t = 100, requires = "plugin")]
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "plugin", value_parser = value_parser!(u32).range(1..=200))]
     last: u32,
     /// What a file holds that --export wrote; needs no server
     #[arg(long, value_name = "FILE")]
@@ -52,7 +52,7 @@ pub(in crate::cli) struct DiffArgs {
     /// The plugin's name
     name: String,
     /// How many of its calls to look at
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = value_parser!(u32).range(1..=200))]
     last: u32,
 }
 
@@ -65,7 +65,7 @@ pub(in crate::cli) async fn run(
     client: Option<&Client>,
     output: Output,
 ) -> anyhow::Result<()> {
-    let (calls, source): (_, Box<dyn Artifacts>) = match (&args.bundle, client) {
+    let (calls, source): (Vec<_>, Box<dyn Artifacts>) = match (&args.bundle, client) {
         (Some(path), _) => {
             let mut bundle = Bundle::read(path)?;
             (std::mem::take(&mut bundle.calls), Box::new(bundle))
@@ -80,18 +80,22 @@ pub(in crate::cli) async fn run(
         return Err(Told(nothing(args)).into());
     }
     if let Some(path) = &args.export {
-        let bundle = Bundle::of(calls, &*source).await;
+        let count = calls.len();
+        let (bundle, gone) = Bundle::of(calls, &*source).await?;
         bundle.write(path)?;
-        let count = bundle.calls.len();
         say(&format!("wrote {count} calls to {}", path.display()));
+        for digest in gone {
+            say(&format!(
+                "without the version with digest {digest}, which is gone"
+            ));
+        }
         return Ok(());
     }
-    let candidate = match &args.with {
-        None => None,
-        Some(path) => Some(Candidate(Built::read(path)?.artifact)),
+    let asked = match &args.with {
+        None => Asked::Again(&*source),
+        Some(path) => Asked::Candidate(Built::read(path)?.artifact),
     };
-    let artifacts = candidate.as_ref().map_or(&*source, |candidate| candidate);
-    let report = replay(&calls, artifacts).await;
+    let report = replay(&calls, &asked, None).await;
     show(&report, output)?;
     told(&report)
 }
@@ -135,12 +139,17 @@ async fn of_plugin(name: &str, last: u32, client: &Client) -> anyhow::Result<Vec
     Ok(calls)
 }
 
-/// Those that this program understands.
+/// Those that this program understands; says so of the others.
 fn read(list: &Value) -> Vec<RecordedCall> {
     let items = list["items"].as_array().into_iter().flatten();
-    items
-        .filter_map(|item| RecordedCall::read(item.to_string().as_bytes()).ok())
-        .collect()
+    let read = |item: &Value| match RecordedCall::read(item.to_string().as_bytes()) {
+        Ok(call) => Some(call),
+        Err(why) => {
+            table::aside(&format!("sandclock: a recorded call is left out: {why}"));
+            None
+        }
+    };
+    items.filter_map(read).collect()
 }
 
 fn nothing(args: &ReplayArgs) -> String {
@@ -159,33 +168,16 @@ struct OfServer(Client);
 
 #[async_trait]
 impl Artifacts for OfServer {
-    async fn artifact(&self, call: &RecordedCall) -> Result<Artifact, String> {
+    async fn artifact(&self, call: &RecordedCall) -> Result<Option<Artifact>, String> {
         let (plugin, sha256) = (segment(&call.plugin), segment(&call.sha256));
         let path = format!("/plugins/{plugin}/modules/{sha256}");
-        let answer = self
-            .0
-            .open(&path)
-            .await
-            .map_err(|error| error.to_string())?;
+        let found = self.0.open_if_there(&path).await;
+        let Some(answer) = found.map_err(|error| error.to_string())? else {
+            return Ok(None);
+        };
         let module = answer.bytes().await.map_err(|error| error.to_string())?;
         let version = call.version.clone();
-        Ok(Artifact::new(&call.plugin, version, module.to_vec()))
-    }
-}
-
-/// One build for all questions that its plugin was asked.
-struct Candidate(Artifact);
-
-#[async_trait]
-impl Artifacts for Candidate {
-    async fn artifact(&self, call: &RecordedCall) -> Result<Artifact, String> {
-        if call.plugin == self.0.name {
-            return Ok(self.0.clone());
-        }
-        Err(format!(
-            "it was asked of {}, which this is not",
-            call.plugin
-        ))
+        Ok(Some(Artifact::new(&call.plugin, version, module.to_vec())))
     }
 }
 

@@ -1,0 +1,168 @@
+//! Asking the versions that decide nothing, beside everything else.
+//!
+//! Runs and streams hand over what was asked, and go on: a shadow that is slow loses what it cannot take in time, and the
+//! recording says so.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::json;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::{Call, Journal};
+use crate::instance::Scope;
+use crate::plugin::Plugin;
+use crate::redaction::PluginStage;
+
+/// Questions that may wait for a shadow. Beyond them calls are kept without its answer.
+const WAITING: usize = 256;
+/// Questions that are asked at once.
+const AT_ONCE: usize = 4;
+/// Streams that are shown at once.
+const STREAMS: usize = 16;
+/// Pieces of a stream that may wait.
+const PIECES: usize = 16;
+
+/// Something for a shadow.
+#[derive(Debug)]
+enum Work {
+    Question(Call, Arc<Plugin>),
+    Stream(Stream),
+}
+
+/// A stream as a shadow gets it.
+#[derive(Debug)]
+struct Stream {
+    shadow: Arc<Plugin>,
+    stage: PluginStage,
+    pieces: mpsc::Receiver<Bytes>,
+    /// What the plugin that decides did to it, at its end.
+    decided: oneshot::Receiver<Call>,
+}
+
+impl Stream {
+    async fn follow(mut self, journal: Journal) {
+        while let Some(piece) = self.pieces.recv().await {
+            self.stage.push(piece).await;
+        }
+        self.stage.finish().await;
+        // Whoever shows the stream has given up, or the plugin was never asked.
+        let Ok(call) = self.decided.await else { return };
+        journal.write(&call, Some((&self.shadow, self.stage.hidden())));
+    }
+}
+
+/// A stream that is shown to a shadow.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    shadow: Arc<Plugin>,
+    /// `None` once it has not kept up.
+    pieces: Option<mpsc::Sender<Bytes>>,
+    decided: oneshot::Sender<Call>,
+}
+
+impl Shown {
+    pub(crate) fn push(&mut self, piece: &Bytes) {
+        let sent = self
+            .pieces
+            .as_ref()
+            .map(|pieces| pieces.try_send(piece.clone()));
+        if let Some(Err(_)) = sent {
+            self.pieces = None;
+        }
+    }
+
+    /// The stream has ended, and this came of it.
+    pub(crate) fn end(self, call: Option<Call>, journal: &Journal) {
+        let Some(call) = call else { return };
+        let unsent = match self.pieces {
+            Some(_) => self.decided.send(call).err(),
+            None => Some(call),
+        };
+        if let Some(call) = unsent {
+            let said = json!({ "error": "overloaded" });
+            journal.write(&call, Some((&self.shadow, said)));
+        }
+    }
+}
+
+/// What waits for shadows.
+#[derive(Clone, Debug)]
+pub(super) struct Shadows {
+    work: mpsc::Sender<Work>,
+    waiting: Arc<Mutex<mpsc::Receiver<Work>>>,
+}
+
+impl Default for Shadows {
+    fn default() -> Self {
+        let (work, waiting) = mpsc::channel(WAITING);
+        Self {
+            work,
+            waiting: Arc::new(Mutex::new(waiting)),
+        }
+    }
+}
+
+impl Shadows {
+    /// Hands over a question; gives it back if too many wait.
+    pub(super) fn ask(&self, call: Call, shadow: Arc<Plugin>) -> Option<Call> {
+        match self.work.try_send(Work::Question(call, shadow)) {
+            Ok(()) => None,
+            Err(TrySendError::Full(work) | TrySendError::Closed(work)) => match work {
+                Work::Question(call, _) => Some(call),
+                Work::Stream(_) => None,
+            },
+        }
+    }
+
+    pub(super) fn show(&self, shadow: Arc<Plugin>, stage: PluginStage) -> Shown {
+        let (pieces, shown) = mpsc::channel(PIECES);
+        let (decided, told) = oneshot::channel();
+        let stream = Stream {
+            shadow: Arc::clone(&shadow),
+            stage,
+            pieces: shown,
+            decided: told,
+        };
+        let taken = self.work.try_send(Work::Stream(stream));
+        Shown {
+            shadow,
+            pieces: taken.is_ok().then_some(pieces),
+            decided,
+        }
+    }
+
+    /// Asks for ever.
+    pub(super) async fn run(&self, journal: &Journal) {
+        let mut waiting = self.waiting.lock().await;
+        let (mut questions, mut streams) = (JoinSet::new(), JoinSet::new());
+        loop {
+            let work = tokio::select! {
+                biased;
+                Some(_) = questions.join_next() => continue,
+                Some(_) = streams.join_next() => continue,
+                Some(work) = waiting.recv(), if questions.len() < AT_ONCE => work,
+                else => return,
+            };
+            let journal = journal.clone();
+            match work {
+                Work::Question(call, shadow) => {
+                    questions.spawn(async move { ask(call, &shadow, &journal).await });
+                }
+                Work::Stream(stream) if streams.len() < STREAMS => {
+                    streams.spawn(stream.follow(journal));
+                }
+                // Dropped, it counts as one that did not keep up.
+                Work::Stream(_) => {}
+            }
+        }
+    }
+}
+
+async fn ask(call: Call, shadow: &Arc<Plugin>, journal: &Journal) {
+    let scope = Scope::of(Arc::clone(&call.config), &call.run).again(&call.effects);
+    let answer = call.question.ask(shadow, &call.run, scope).await;
+    journal.write(&call, Some((shadow, answer)));
+}
