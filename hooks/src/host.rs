@@ -21,6 +21,7 @@ use crate::instance::Budget;
 use crate::limits::Limiter;
 use crate::log::{CallLog, Level};
 
+#[cfg(not(feature = "later-contract"))]
 mod bindings {
     wasmtime::component::bindgen!({
         path: "../plugins-sdk/wit",
@@ -30,6 +31,24 @@ mod bindings {
                 include sandclock:plugin/all-hooks@0.1.0;
                 import sandclock:plugin/kv@0.1.0;
                 import sandclock:plugin/http@0.1.0;
+            }
+        ",
+        world: "sandclock:host/everything",
+        require_store_data_send: true,
+    });
+}
+
+/// The same for a contract that has grown.
+#[cfg(feature = "later-contract")]
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "tests/later/wit",
+        inline: "
+            package sandclock:host;
+            world everything {
+                include sandclock:plugin/all-hooks@0.1.1;
+                import sandclock:plugin/kv@0.1.1;
+                import sandclock:plugin/http@0.1.1;
             }
         ",
         world: "sandclock:host/everything",
@@ -47,7 +66,10 @@ pub(crate) use bindings::sandclock::plugin::types::RunInfo;
 /// The package of the contract.
 pub(crate) const PACKAGE: &str = "sandclock:plugin/";
 /// The version of the contract that this host speaks. Plugins of the same track (`0.1.x`) work.
-pub(crate) const VERSION: &str = "0.1.0";
+pub(crate) const VERSION: &str = match cfg!(feature = "later-contract") {
+    false => "0.1.0",
+    true => "0.1.1",
+};
 /// Before 1.0 the minor number is the track: whatever shares it fits.
 pub(crate) fn track() -> &'static str {
     VERSION.rsplit_once('.').map_or(VERSION, |(track, _)| track)
@@ -152,6 +174,13 @@ impl clock::Host for HostState {
         )]
         let now = self.now.as_millis() as f64;
         now
+    }
+
+    #[cfg(feature = "later-contract")]
+    fn year(&mut self) -> u32 {
+        let text = self.now.to_string();
+        let year = text.split('-').next().unwrap_or_default();
+        year.parse().unwrap_or_default()
     }
 }
 

@@ -74,6 +74,17 @@ pub enum InstallError {
         /// The interface, as it is named in the artifact.
         found: String,
     },
+    /// It needs what a later version of the contract has.
+    #[error(
+        "the plugin needs what {found} has and this host, which speaks {PACKAGE_NAME}@{VERSION}, has not: \
+         upgrade the host, or build it with an older SDK: {why}"
+    )]
+    Newer {
+        /// The interface, as it is named in the artifact.
+        found: String,
+        /// What the linker says.
+        why: String,
+    },
     /// It has nothing that could be called.
     #[error("the plugin exports no hook: register at least one of its kinds")]
     NoHooks,
@@ -149,9 +160,13 @@ pub(crate) fn compile(
     for capability in &imports {
         host::link(&mut linker, *capability).map_err(|error| incompatible(&error))?;
     }
-    let pre = linker
-        .instantiate_pre(&component)
-        .map_err(|error| incompatible(&error))?;
+    let pre = linker.instantiate_pre(&component).map_err(|error| {
+        let why = format!("{error:#}");
+        match newer_import(engine, &component) {
+            Some(found) => InstallError::Newer { found, why },
+            None => InstallError::Incompatible { why },
+        }
+    })?;
     let hooks = HookIndices::probe(&pre);
     check_shapes(engine, &component, &hooks)?;
     if !Hook::ALL.iter().any(|hook| hooks.has(*hook)) {
@@ -226,6 +241,18 @@ fn check_imports(
         effects.extend(capability);
     }
     Ok(effects)
+}
+
+/// An import of a later version of the contract than this host speaks, within its track.
+fn newer_import(engine: &Engine, component: &Component) -> Option<String> {
+    let patch = |version: &str| -> Option<u32> { version.rsplit('.').next()?.parse().ok() };
+    let component_type = component.component_type();
+    let mut imports = component_type.imports(engine).map(|(import, _)| import);
+    let newer = imports.find(|import| {
+        let version = import.split_once('@').map_or("", |(_, version)| version);
+        patch(version) > patch(VERSION)
+    });
+    newer.map(str::to_owned)
 }
 
 fn check_exports(engine: &Engine, component: &Component) -> Result<(), InstallError> {

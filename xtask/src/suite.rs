@@ -41,16 +41,31 @@ pub(crate) fn test() -> Result<()> {
             if let Some(python) = &python {
                 command.env("SANDCLOCK_PYTHON", python);
             }
-            let tests = process::run_tests(&mut command, &mut std::io::stdout())?;
-            if tests == Tests::default() {
-                bail!("no test ran: a suite that finds nothing proves nothing");
-            }
-            Ok(Verdict::Counted(tests))
+            counted(&mut command)
         });
     }
+    report.step("plugins on a later contract", || {
+        let mut command = in_workspace(&place, "test", &place.root.join("Cargo.toml"));
+        // Their host is another one: the contract is compiled in.
+        command.args([
+            "--features",
+            "sandclock-hooks/later-contract",
+            "--test",
+            "later",
+        ]);
+        counted(&mut command)
+    });
     // After the tests, with which the program is built.
     deployment(&place, python.as_deref(), &mut report);
     report.finish()
+}
+
+fn counted(command: &mut Command) -> Result<Verdict> {
+    let tests = process::run_tests(command, &mut std::io::stdout())?;
+    if tests == Tests::default() {
+        bail!("no test ran: a suite that finds nothing proves nothing");
+    }
+    Ok(Verdict::Counted(tests))
 }
 
 /// Installs what [`test()`] needs and nothing more: for an image that is to work without a network.

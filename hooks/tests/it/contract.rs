@@ -4,10 +4,13 @@ use wit_component::semver_check;
 use wit_parser::{PackageId, Resolve};
 
 /// Version 0.1.0, as it was released. It never changes.
-const RELEASED: &str = include_str!("golden/plugin-0.1.0.wit");
+const RELEASED: &str = include_str!("golden/0.1.0/plugin.wit");
 
 /// The contract as it is.
 const TODAY: &str = include_str!("../../../plugins-sdk/wit/plugin.wit");
+
+/// A version that there is not, with one import more: that of the host in `tests/later`.
+const LATER: &str = include_str!("../later/wit/plugin.wit");
 
 /// Whether plugins for 0.1.0 work with this text of the contract.
 ///
@@ -40,6 +43,21 @@ fn package(resolve: &mut Resolve, text: &str) -> PackageId {
 #[test]
 fn what_was_released_keeps_its_shape() {
     assert_eq!(fits(TODAY), Ok(()));
+}
+
+/// The later contract is today's and the import, and nothing else: what `tests/later` shows holds for today's.
+#[test]
+fn the_later_contract_is_todays_with_one_import_more() {
+    let more =
+        "    now-ms: func() -> f64;\n    /// Of the calendar, in UTC.\n    year: func() -> u32;\n";
+    let grown = TODAY
+        .replace(
+            "package sandclock:plugin@0.1.0;",
+            "package sandclock:plugin@0.1.1;",
+        )
+        .replace("    now-ms: func() -> f64;\n", more);
+    assert_eq!(LATER, grown);
+    assert_eq!(fits(LATER), Ok(()));
 }
 
 /// The check is one: it finds what would break plugins, and lets pass what would not.

@@ -51,6 +51,21 @@ impl Guest {
         }
     }
 
+    /// Decides on as many milliseconds as the year has a number, which contract 0.1.1 of `tests/later` tells.
+    pub(crate) fn of_the_year() -> Self {
+        Self {
+            imports: r#"(import "sandclock:plugin/clock@0.1.1" "year" (func $year (result i32)))"#
+                .to_owned(),
+            decide: format!(
+                "(i32.store (i32.const {}) (call $year)) (i32.const {DATA})",
+                DATA + 12
+            ),
+            data: decision(0, b"the year"),
+            version: "0.1.1",
+            ..Self::harmless()
+        }
+    }
+
     /// Answers with static data in every hook.
     pub(crate) fn answering(data: Vec<u8>) -> Self {
         Self {
@@ -130,6 +145,9 @@ impl Guest {
 
     /// The artifact: the module with the metadata of the world that has every hook.
     pub(crate) fn build(&self) -> Vec<u8> {
+        if self.version == "0.1.1" {
+            return self.build_as(include_str!("../later/wit/plugin.wit"), "all-hooks");
+        }
         let wit = include_str!("../../../plugins-sdk/wit/plugin.wit");
         let package = format!("package sandclock:plugin@{};", self.version);
         let wit = wit.replace("package sandclock:plugin@0.1.0;", &package);

@@ -53,6 +53,29 @@ async fn another_version_of_the_contract() {
     );
 }
 
+/// Built for a later contract, a plugin works as long as it needs nothing that is new there.
+#[tokio::test]
+async fn a_later_version_of_the_contract() {
+    let newer = Guest {
+        imports: String::new(),
+        decide: Guest::harmless().decide,
+        ..Guest::of_the_year()
+    };
+    let host = host(&KnownSecrets::new());
+    install(&host, "frugal", &newer).await;
+    assert!(!limits(&host, &run(&["frugal"])).await.notes[0].failed);
+    let error = refused(Guest::of_the_year().build()).await;
+    let text = error.to_string();
+    for part in [
+        "sandclock:plugin/clock@0.1.1",
+        "sandclock:plugin@0.1.0",
+        "upgrade the host",
+        "year",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
 #[tokio::test]
 async fn an_import_that_is_not_granted() {
     let wit = "package test:guest;

@@ -13,6 +13,7 @@ mod contract;
 mod effects;
 mod encodings;
 mod fixture;
+mod frozen;
 mod generated;
 mod guests;
 mod hostile;
