@@ -126,7 +126,7 @@ async fn has_one_decision_each(product: &Product) {
             )
         })
         .collect();
-    let recorded = product.get("/plugins/policy/recordings?limit=500").await;
+    let recorded = product.get("/plugins/policy/recordings?limit=100").await;
     let recorded = recorded["items"].as_array().unwrap();
     assert!(!recorded.is_empty());
     for call in recorded {
