@@ -181,6 +181,8 @@ pub struct HookNote {
     pub decision: String,
     /// Whether it failed and its failure policy applied.
     pub failed: bool,
+    /// Whether the plugin is only monitored, so that nothing followed from what it decided.
+    pub monitored: bool,
     /// How long the call took.
     pub took: Duration,
 }

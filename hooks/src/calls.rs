@@ -15,7 +15,7 @@ use crate::failure::{Failure, FailureCode};
 use crate::instance::Scope;
 use crate::plugin::{Hook, OnAlertFailure, Plugin};
 use crate::recording::{self, Call, Question};
-use crate::redaction::{PluginStage, Staged, Stream, StreamRedactor};
+use crate::redaction::{Aside, PluginStage, Staged, Station, Stream, StreamRedactor};
 use crate::registry::with_hook;
 use crate::subject::RunSpec;
 use crate::timeout::Refining;
@@ -57,12 +57,15 @@ impl Hooks for PluginHost {
         let mut refining = Refining::new(run, default_limit, self.config.bounds);
         let bindings = self.bindings();
         for (place, binding) in hooks_of(&run.job, &bindings).into_iter().enumerate() {
+            let monitored = self.is_monitored(&binding.plugin);
             match with_hook(&self.registry, &binding.plugin, Hook::TimeoutPolicy) {
                 Ok(Some(plugin)) => {
                     let config = Arc::new(binding.config.clone());
                     let spec = RunSpec::running(run, self.config.clock.now());
                     let scope = Scope::of(Arc::clone(&config), &spec);
-                    let asked = refining.ask(&plugin, scope, &spec, history).await;
+                    let asked = refining
+                        .ask(&plugin, (scope, monitored), &spec, history)
+                        .await;
                     let (question, answer) = asked;
                     let call = Call {
                         plugin,
@@ -73,11 +76,12 @@ impl Hooks for PluginHost {
                         question,
                         effects: Vec::new(),
                         answer,
+                        monitored,
                     };
                     self.keep(call);
                 }
                 Ok(None) => {}
-                Err(failure) => refining.cannot_ask(&binding.plugin, &failure),
+                Err(failure) => refining.cannot_ask(&binding.plugin, &failure, monitored),
             }
         }
         refining.done()
@@ -104,6 +108,7 @@ impl Hooks for PluginHost {
                 fence: run.fence,
                 channel,
                 mutation,
+                monitored: self.is_monitored(&binding.plugin),
             });
             let keep = Arc::clone(&self.kept).try_acquire_owned().ok();
             let (name, of_stream) = (&binding.plugin, Arc::clone(&stream));
@@ -113,9 +118,13 @@ impl Hooks for PluginHost {
                 let beside = PluginStage::new(name, plugin, Arc::clone(&stream), None);
                 self.journal.show(shadow, beside)
             });
+            let station = match stream.monitored {
+                true => Station::Beside(Aside::new(stage)),
+                false => Station::Within(Box::new(stage)),
+            };
             stages.push(Staged {
                 place,
-                stage,
+                station,
                 shadow,
             });
         }
@@ -136,12 +145,13 @@ impl Hooks for PluginHost {
         let bindings = self.bindings();
         let hooks = hooks_of(&pinned.job, &bindings);
         for (index, binding) in (0..).zip(&hooks) {
+            let monitored = self.is_monitored(&binding.plugin);
             let (answer, wanted) = match with_hook(&self.registry, &binding.plugin, Hook::RunEnd) {
                 Ok(None) => continue,
                 Ok(Some(plugin)) => {
                     let wanted = plugin.policy.run_end == OnAlertFailure::PlainAlert;
                     let config = Arc::new(binding.config.clone());
-                    let scope = Scope::of(Arc::clone(&config), &run);
+                    let scope = Scope::of(Arc::clone(&config), &run).only_reading(monitored);
                     let drafts = alerts::drafts(&plugin, &scope, &run, &end);
                     let said = timeout_at(until, drafts)
                         .await
@@ -155,6 +165,7 @@ impl Hooks for PluginHost {
                         question: Question::RunEnd { end: end.clone() },
                         effects: scope.take_effects(),
                         answer: recording::messages(&said),
+                        monitored,
                     };
                     self.keep(call);
                     (said, wanted)
@@ -162,6 +173,7 @@ impl Hooks for PluginHost {
                 Err(failure) => (Err(failure), true),
             };
             match answer {
+                _ if monitored => {}
                 Ok(of_plugin) => {
                     let earlier = hooks.iter().take(index as usize);
                     let same = earlier.filter(|hook| hook.plugin == binding.plugin);

@@ -100,6 +100,8 @@ pub(crate) struct CallEffects {
     secrets: KnownSecrets,
     /// Nothing is had while a plugin is tried or checks a configuration, and by one that is only asked.
     means: Means,
+    /// Nothing is sent to others.
+    only_reads: bool,
     /// What is still to be told again.
     left: VecDeque<RecordedEffect>,
     kv_left: u32,
@@ -116,6 +118,7 @@ impl CallEffects {
             secrets: plugin.runtime.secrets.clone(),
             left: scope.begin_effects(),
             means: scope.effects.clone(),
+            only_reads: scope.only_reads,
             kv_left: KV_CALLS,
             http_left: HTTP_CALLS,
         }
@@ -176,6 +179,9 @@ impl CallEffects {
     fn send(&mut self, mut ask: HttpAsk) -> Result<HttpAnswer, String> {
         if let Some(denied) = self.given.denies_target(&ask.target) {
             return Err(denied);
+        }
+        if self.only_reads && ask.body.is_some() {
+            return Err("denied: the plugin is only monitored, so it posts nothing".to_owned());
         }
         let Effects { http, runtime, .. } = self.effects()?;
         self.http_left = (self.http_left.checked_sub(1))

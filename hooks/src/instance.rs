@@ -38,6 +38,8 @@ pub(crate) struct Scope {
     pub(crate) now: Option<Timestamp>,
     /// What comes of what the plugin does beside answering.
     pub(crate) effects: Means,
+    /// It is only monitored: nothing of what it does may reach anybody else.
+    pub(crate) only_reads: bool,
 }
 
 impl Scope {
@@ -49,7 +51,13 @@ impl Scope {
             run: Arc::from(run.id.as_str()),
             now: Some(run.now()),
             effects: Means::Had(Noted::default()),
+            only_reads: false,
         }
+    }
+
+    /// The same, for a plugin that may be only monitored.
+    pub(crate) fn only_reading(self, only_reads: bool) -> Self {
+        Self { only_reads, ..self }
     }
 
     /// The same, with nothing done but what was: what was told then is told again.
@@ -96,6 +104,7 @@ impl Scope {
             run: Arc::from(""),
             now: None,
             effects: Means::Denied,
+            only_reads: false,
         }
     }
 

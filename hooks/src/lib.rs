@@ -11,7 +11,7 @@
 //! | `engine`, `threads`, `instance`, `meter`, `limits` | how and where a call runs, and what it may use |
 //! | `host`, `log` | what a plugin may import; the only file that sees generated bindings |
 //! | `capabilities`, `effects` | who may have effects, and how they are had |
-//! | `calls`, `timeout`, `redaction`, `alerts` | the three hooks |
+//! | `calls`, `timeout`, `redaction`, `alerts`, `monitored` | the three hooks, and whose answers do not count |
 //! | `subject`, `recording` | what calls are about, and what is kept of them |
 //! | `failure`, `counters` | how calls fail, and how often |
 //! | `workbench` | the host as authors try their plugins on it |
@@ -33,6 +33,7 @@ pub mod limits;
 mod log;
 pub mod manifest;
 mod meter;
+mod monitored;
 pub mod mutants;
 mod outline;
 mod plugin;
@@ -78,6 +79,7 @@ pub use self::signature::{PublicKey, Trust};
 pub use self::timeout::LimitBounds;
 
 use self::engine::Ticker;
+use self::monitored::Monitored;
 use self::mutants::Mutation;
 use self::plugin::Runtime;
 use self::recording::Journal;
@@ -165,6 +167,7 @@ pub struct PluginHost {
     registry: Registry,
     config: HooksConfig,
     bindings: RwLock<Arc<[Binding]>>,
+    monitored: Monitored,
     kept: Arc<Semaphore>,
     journal: Journal,
 }
@@ -180,6 +183,7 @@ impl PluginHost {
             journal: Journal::new(config.recorder.clone(), config.secrets.clone()),
             config,
             bindings: RwLock::new(Arc::from([])),
+            monitored: Monitored::default(),
             kept: Arc::new(Semaphore::new(KEPT_INSTANCES)),
         })
     }

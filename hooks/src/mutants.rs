@@ -17,6 +17,8 @@ pub enum Mutant {
     ReleaseOnFailure,
     /// Nothing masks what the plugins have made of a stream.
     MaskBeforePluginsOnly,
+    /// A plugin that is only monitored decides all the same.
+    EnforceMonitored,
     /// A compiled plugin is loaded whoever wrote it.
     TrustTheCache,
 }

@@ -17,6 +17,7 @@ use crate::host::RunInfo;
 use crate::host::timeout_policy::Decision;
 use crate::instance::Scope;
 use crate::limits::TEXT_BYTES;
+use crate::monitored::noted;
 use crate::plugin::{Hook, OnTimeoutFailure, Plugin};
 use crate::recording::{self, Question};
 use crate::subject::{Past, RunSpec};
@@ -106,15 +107,16 @@ impl<'a> Refining<'a> {
         limit.map(|limit| u32::try_from(limit.as_millis()).unwrap_or(u32::MAX))
     }
 
-    /// Asks one plugin, and says what it was asked and what it said.
+    /// Asks one plugin, and says what it was asked and what it said. What a monitored one says changes nothing.
     pub(crate) async fn ask(
         &mut self,
         plugin: &Arc<Plugin>,
-        scope: Scope,
+        (scope, monitored): (Scope, bool),
         run: &RunSpec,
         past: &History,
     ) -> (Question, Value) {
-        let decided = self.policy.notes.iter().any(|note| !note.failed);
+        let mut notes = self.policy.notes.iter();
+        let decided = notes.any(|note| !note.failed && !note.monitored);
         let declared_ms = self.declared_ms(decided);
         let started = Instant::now();
         let answer = decision(plugin, scope, run.info(), declared_ms, *past).await;
@@ -123,6 +125,7 @@ impl<'a> Refining<'a> {
             history: Past::from(*past),
         };
         let said = recording::of_decision(&answer);
+        let held = self.policy.clone();
         let (decision, failed) = match answer {
             Ok(None) => ("keeps what holds".to_owned(), false),
             Ok(Some(decision)) => (self.apply(plugin, &decision), false),
@@ -131,15 +134,18 @@ impl<'a> Refining<'a> {
                 true,
             ),
         };
+        if monitored {
+            self.policy = held;
+        }
         let who = (&*plugin.name, plugin.version.as_deref());
-        self.note(who, decision, failed, started.elapsed());
+        self.note(who, decision, (failed, monitored), started.elapsed());
         (question, said)
     }
 
     /// A plugin that cannot be asked at all.
-    pub(crate) fn cannot_ask(&mut self, name: &str, failure: &Failure) {
+    pub(crate) fn cannot_ask(&mut self, name: &str, failure: &Failure, monitored: bool) {
         let decision = self.fail(OnTimeoutFailure::Fallback, name, failure);
-        self.note((name, None), decision, true, Duration::ZERO);
+        self.note((name, None), decision, (true, monitored), Duration::ZERO);
     }
 
     /// The end of it: what applies to the run.
@@ -213,15 +219,19 @@ impl<'a> Refining<'a> {
         &mut self,
         (plugin, version): (&str, Option<&str>),
         decision: String,
-        failed: bool,
+        (failed, monitored): (bool, bool),
         took: Duration,
     ) {
         self.policy.notes.push(HookNote {
             plugin: plugin.to_owned(),
             version: version.map(str::to_owned),
             hook: Hook::TimeoutPolicy.as_str().to_owned(),
-            decision,
+            decision: match monitored {
+                true => noted(&decision),
+                false => decision,
+            },
             failed,
+            monitored,
             took,
         });
     }

@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row};
-use sandclock_core::backend::{ModuleDigest, PluginStore, Release, Result, StoredPlugin};
+use sandclock_core::backend::{
+    ModuleDigest, PluginMode, PluginStore, Release, Result, StoredPlugin,
+};
 use sandclock_core::time::Timestamp;
 use sandclock_core::{BackendError, ErrorKind};
 
@@ -64,7 +66,7 @@ fn push(db: &Connection, new: &Release, module: &[u8]) -> DbResult<()> {
 
 fn list(db: &Connection) -> DbResult<Vec<StoredPlugin>> {
     const OP: &str = "plugins.list";
-    let sql = "SELECT name, serving, served_before, shadow FROM plugins ORDER BY name";
+    let sql = "SELECT name, serving, served_before, shadow, mode FROM plugins ORDER BY name";
     let mut select = db.prepare_cached(sql)?;
     let plugin = |row: &Row<'_>| {
         Ok(StoredPlugin {
@@ -73,6 +75,7 @@ fn list(db: &Connection) -> DbResult<Vec<StoredPlugin>> {
             serving: row.get(1)?,
             before: row.get(2)?,
             shadow: row.get(3)?,
+            mode: PluginMode::stored(row.get::<_, Option<String>>(4)?.as_deref()),
         })
     };
     let plugins = select.query_map([], plugin)?;
@@ -139,6 +142,16 @@ fn shadow(db: &Connection, plugin: &str, version: Option<&str>) -> DbResult<()> 
     Ok(())
 }
 
+fn set_mode(db: &Connection, plugin: &str, mode: PluginMode) -> DbResult<()> {
+    let sql = "UPDATE plugins SET mode = ?2 WHERE name = ?1";
+    let changed = db.prepare_cached(sql)?.execute((plugin, mode.as_str()))?;
+    if changed == 0 {
+        let missing = BackendError::new("plugins.set_mode", ErrorKind::NotFound);
+        return Err(missing.context(plugin).into());
+    }
+    Ok(())
+}
+
 fn withdraw(db: &Connection, plugin: &str, version: &str) -> DbResult<()> {
     if serving(db, plugin)?.flatten().as_deref() == Some(version) {
         let conflict = BackendError::new("plugins.withdraw", ErrorKind::Conflict);
@@ -197,6 +210,12 @@ impl PluginStore for Store {
         let (plugin, version) = (plugin.to_owned(), version.map(str::to_owned));
         let work = move |txn: &mut Txn<'_>| shadow(txn.db, &plugin, version.as_deref());
         self.writer.write("plugins.shadow", work).await
+    }
+
+    async fn set_mode(&self, plugin: &str, mode: PluginMode) -> Result<()> {
+        let plugin = plugin.to_owned();
+        let work = move |txn: &mut Txn<'_>| set_mode(txn.db, &plugin, mode);
+        self.writer.write("plugins.set_mode", work).await
     }
 
     async fn withdraw(&self, plugin: &str, version: &str) -> Result<()> {

@@ -8,11 +8,15 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::{ReadConcern, ReadPreference, ReturnDocument, SelectionCriteria};
-use sandclock_core::backend::{ModuleDigest, PluginStore, Release, Result, StoredPlugin};
+use sandclock_core::backend::{
+    ModuleDigest, PluginMode, PluginStore, Release, Result, StoredPlugin,
+};
 use sandclock_core::time::Timestamp;
 use sandclock_core::{BackendError, Effect, ErrorKind};
 
-use crate::schema::plugin::{BEFORE, DIGEST, NAME, RELEASES, SERVING, SHADOW, VERSION};
+use crate::schema::plugin::{
+    BEFORE, DIGEST, FIRST_RELEASE, MODE, NAME, RELEASES, SERVING, SHADOW, VERSION,
+};
 use crate::store::Store;
 
 /// How often a change looks again for what it met. Each time somebody else was faster.
@@ -59,6 +63,7 @@ fn plugin(document: &Document) -> Option<StoredPlugin> {
         serving: text(SERVING),
         before: text(BEFORE),
         shadow: text(SHADOW),
+        mode: PluginMode::stored(document.get_str(MODE).ok()),
     })
 }
 
@@ -256,6 +261,17 @@ impl PluginStore for Store {
         }
     }
 
+    async fn set_mode(&self, plugin: &str, mode: PluginMode) -> Result<()> {
+        const OP: &str = "plugins.set_mode";
+        let there = doc! { NAME: plugin, FIRST_RELEASE: { "$exists": true } };
+        let change = doc! { "$set": { MODE: mode.as_str() } };
+        let update = self.plugins.update_one(there, change);
+        match self.write(OP, update).await?.matched_count {
+            0 => Err(BackendError::new(OP, ErrorKind::NotFound).context(plugin)),
+            _ => Ok(()),
+        }
+    }
+
     async fn withdraw(&self, plugin: &str, version: &str) -> Result<()> {
         const OP: &str = "plugins.withdraw";
         let idle = doc! { NAME: plugin, VERSION: version, SERVING: { "$ne": version } };
@@ -278,13 +294,21 @@ impl PluginStore for Store {
     }
 }
 
-/// Takes a release out of its plugin's document.
+/// Takes a release out of its plugin's document. The document stays after the last one, and then forgets its mode: a
+/// later plugin of the name may be somebody else's.
 fn without(version: &str) -> Document {
+    let others = doc! { "$filter": {
+        "input": format!("${RELEASES}"),
+        "cond": { "$ne": ["$$this.version", { "$literal": version }] },
+    } };
+    let mode = doc! { "$cond": [
+        { "$eq": [others.clone(), []] },
+        "$$REMOVE",
+        { "$ifNull": [format!("${MODE}"), "$$REMOVE"] },
+    ] };
     doc! { "$set": {
-        RELEASES: { "$filter": {
-            "input": format!("${RELEASES}"),
-            "cond": { "$ne": ["$$this.version", { "$literal": version }] },
-        } },
+        RELEASES: others,
+        MODE: mode,
         BEFORE: unless(BEFORE, Some(version)),
         SHADOW: unless(SHADOW, Some(version)),
     } }

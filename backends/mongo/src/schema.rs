@@ -102,6 +102,8 @@ pub(crate) mod plugin {
     pub(crate) const NAME: &str = "plugin";
     /// Its releases, in the order in which they were pushed.
     pub(crate) const RELEASES: &str = "releases";
+    /// One of them, as a path; missing if there is none.
+    pub(crate) const FIRST_RELEASE: &str = "releases.0";
     /// A release's version, as a path.
     pub(crate) const VERSION: &str = "releases.version";
     /// A release's digest, as a path.
@@ -114,6 +116,8 @@ pub(crate) mod plugin {
     pub(crate) const BEFORE: &str = "before";
     /// The version that is only asked; missing if none is.
     pub(crate) const SHADOW: &str = "shadow";
+    /// What becomes of its answers; missing if they apply.
+    pub(crate) const MODE: &str = "mode";
 }
 
 /// Members of a recording.

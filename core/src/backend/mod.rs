@@ -64,7 +64,7 @@ pub use jobs::{BrokenJob, JobEvent, JobRecord, JobSnapshot, JobStore, StoredJob}
 pub use kills::{Kill, Kills};
 pub use kv::{PluginKv, Swap};
 pub use leadership::{Candidate, Leadership, Seat};
-pub use plugins::{ModuleDigest, PluginStore, Release, StoredPlugin};
+pub use plugins::{ModuleDigest, PluginMode, PluginStore, Release, StoredPlugin};
 pub use recordings::{Recording, Recordings};
 pub use records::{
     DoneRecord, Generation, Mark, Nonce, OpenRecord, OpenState, Pinned, RecordSeen, Span,

@@ -152,6 +152,37 @@ impl Release {
     }
 }
 
+/// What becomes of a plugin's answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PluginMode {
+    /// They apply.
+    #[default]
+    Enforce,
+    /// They are recorded, and nothing follows from them.
+    Monitor,
+}
+
+impl PluginMode {
+    /// The name in documents.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Monitor => "monitor",
+        }
+    }
+
+    /// Reads a name.
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Enforce, Self::Monitor];
+        all.into_iter().find(|mode| mode.as_str() == text)
+    }
+
+    /// Reads what a store has kept. What cannot be read enforces: nobody has said that it need not hide anything.
+    pub fn stored(text: Option<&str>) -> Self {
+        text.and_then(Self::parse).unwrap_or_default()
+    }
+}
+
 /// A plugin with its releases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredPlugin {
@@ -165,6 +196,8 @@ pub struct StoredPlugin {
     pub before: Option<String>,
     /// The version of the release that is asked beside the one that serves, and decides nothing.
     pub shadow: Option<String>,
+    /// What becomes of its answers, whichever release serves.
+    pub mode: PluginMode,
 }
 
 impl StoredPlugin {
@@ -221,7 +254,14 @@ pub trait PluginStore: Debug + Send + Sync + 'static {
     /// cannot be read.
     async fn shadow(&self, plugin: &str, version: Option<&str>) -> Result<()>;
 
-    /// Forgets a release, and its module if no other release has it. A repeat changes nothing.
+    /// Says what becomes of the plugin's answers, from its next call on. A repeat changes nothing.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such plugin.
+    async fn set_mode(&self, plugin: &str, mode: PluginMode) -> Result<()>;
+
+    /// Forgets a release, and its module if no other release has it; with the last one, the plugin with all that was
+    /// said of it. A repeat changes nothing.
     ///
     /// # Errors
     /// `Conflict` if it serves.

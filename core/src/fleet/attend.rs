@@ -274,6 +274,7 @@ impl<'a> Attendance<'a> {
             hook: "timeout-policy".to_owned(),
             decision: format!("still running; the limit is {}", seconds(limit)),
             failed: false,
+            monitored: false,
             took: Duration::ZERO,
         });
     }

@@ -37,6 +37,8 @@ struct NoteForm {
     hook: String,
     decision: String,
     failed: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    monitored: bool,
     #[serde(rename = "took_us", with = "micros")]
     took: Duration,
 }

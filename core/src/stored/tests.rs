@@ -156,6 +156,7 @@ fn notes() -> Vec<HookNote> {
         hook: "timeout-policy".to_owned(),
         decision: "limit 15 s".to_owned(),
         failed: true,
+        monitored: false,
         took: Duration::from_micros(250),
     }]
 }

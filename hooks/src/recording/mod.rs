@@ -65,6 +65,9 @@ pub struct RecordedCall {
     pub effects: Vec<RecordedEffect>,
     /// What it said, in the form in which cases expect it.
     pub answer: Value,
+    /// Whether the plugin was only monitored, so that nothing followed from its answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub monitored: bool,
     /// What the version said that was only asked, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shadow: Option<ShadowAnswer>,
@@ -119,6 +122,7 @@ pub(crate) struct Call {
     pub(crate) question: Question,
     pub(crate) effects: Vec<RecordedEffect>,
     pub(crate) answer: Value,
+    pub(crate) monitored: bool,
 }
 
 /// Who a host's calls are told to.
@@ -178,6 +182,7 @@ impl Journal {
             question: call.question.clone(),
             effects: call.effects.clone(),
             answer: call.answer.clone(),
+            monitored: call.monitored,
             shadow: shadow.map(|(shadow, answer)| ShadowAnswer {
                 version: shadow.version.clone(),
                 sha256: shadow.sha256.clone(),

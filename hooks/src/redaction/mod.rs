@@ -7,6 +7,7 @@
 //! The first mask keeps known secrets from plugins; the second hides what plugins may have put
 //! together by removing what stood between. Nothing leaves a stage before it is decided (S14).
 
+mod aside;
 mod breaker;
 mod stage;
 mod tally;
@@ -17,17 +18,64 @@ use bytes::{Bytes, BytesMut};
 use sandclock_core::ports::{Redacted, Redactor};
 use sandclock_core::run::HookNote;
 
+pub(crate) use self::aside::Aside;
 pub(crate) use self::stage::{PluginStage, Stream};
 use crate::mutants::{Mutant, Mutation};
-use crate::recording::{Journal, Shown};
+use crate::recording::{Call, Journal, Shown};
 use crate::secrets::{KnownSecrets, Masker};
+
+/// A plugin on its way with a stream, or beside it.
+#[derive(Debug)]
+pub(crate) enum Station {
+    /// The stream passes through it.
+    Within(Box<PluginStage>),
+    /// It is only monitored: the stream passes by.
+    Beside(Aside),
+}
+
+impl Station {
+    async fn push(&mut self, bytes: Bytes) -> Bytes {
+        match self {
+            Self::Within(stage) => stage.push(bytes).await,
+            Self::Beside(aside) => {
+                aside.push(&bytes);
+                bytes
+            }
+        }
+    }
+
+    async fn finish(&mut self) -> Bytes {
+        match self {
+            Self::Within(stage) => stage.finish().await,
+            Self::Beside(aside) => {
+                aside.finish().await;
+                Bytes::new()
+            }
+        }
+    }
+
+    fn note(&self) -> Option<HookNote> {
+        match self {
+            Self::Within(stage) => stage.note(),
+            Self::Beside(aside) => aside.note(),
+        }
+    }
+
+    /// What it did, or would have done, to the whole stream.
+    fn call(&self, place: usize) -> Option<Call> {
+        match self {
+            Self::Within(stage) => stage.call(place),
+            Self::Beside(aside) => aside.done()?.call(place),
+        }
+    }
+}
 
 /// A plugin of the job, and the version of it that is only asked, if there is one.
 #[derive(Debug)]
 pub(crate) struct Staged {
     /// Its place among the job's plugins.
     pub(crate) place: usize,
-    pub(crate) stage: PluginStage,
+    pub(crate) station: Station,
     /// Gets what the stage gets.
     pub(crate) shadow: Option<Shown>,
 }
@@ -37,7 +85,7 @@ impl Staged {
     pub(crate) fn alone(stage: PluginStage) -> Self {
         Self {
             place: 0,
-            stage,
+            station: Station::Within(Box::new(stage)),
             shadow: None,
         }
     }
@@ -46,11 +94,11 @@ impl Staged {
         if let Some(shadow) = &mut self.shadow {
             shadow.push(&bytes);
         }
-        self.stage.push(bytes).await
+        self.station.push(bytes).await
     }
 
     fn keep(&mut self, journal: &Journal) {
-        let call = self.stage.call(self.place);
+        let call = self.station.call(self.place);
         match (self.shadow.take(), call) {
             (Some(shadow), call) => shadow.end(call, journal),
             (None, Some(call)) => journal.keep(call, None),
@@ -111,7 +159,7 @@ impl Redactor for StreamRedactor {
         let mut bytes = self.before.finish();
         for stage in &mut self.stages {
             let mut out = BytesMut::from(stage.push(bytes).await);
-            out.extend_from_slice(&stage.stage.finish().await);
+            out.extend_from_slice(&stage.station.finish().await);
             bytes = out.freeze();
         }
         let mut out = BytesMut::from(self.mask_again(bytes));
@@ -124,6 +172,6 @@ impl Redactor for StreamRedactor {
 
     fn notes(&self) -> Vec<HookNote> {
         let stages = self.stages.iter();
-        stages.filter_map(|staged| staged.stage.note()).collect()
+        stages.filter_map(|staged| staged.station.note()).collect()
     }
 }

@@ -41,6 +41,8 @@ pub(crate) struct Stream {
     pub(crate) channel: Channel,
     pub(crate) scope: Scope,
     pub(crate) mutation: Mutation,
+    /// Nothing of it is done, so that it is not counted as done either.
+    pub(crate) monitored: bool,
 }
 
 /// A plugin at work on a stream.
@@ -118,6 +120,11 @@ impl PluginStage {
         stage
     }
 
+    /// The plugin's name and version.
+    pub(super) fn who(&self) -> (String, Option<String>) {
+        (self.name.clone(), self.version.clone())
+    }
+
     /// Takes more of the stream and returns what is decided.
     pub(crate) async fn push(&mut self, mut piece: Bytes) -> Bytes {
         let mut out = BytesMut::new();
@@ -173,6 +180,7 @@ impl PluginStage {
                 bytes: self.offset,
             },
             effects: Vec::new(),
+            monitored: self.stream.monitored,
             answer: self.hidden(),
         })
     }
@@ -234,10 +242,10 @@ impl PluginStage {
         self.window.advance(verdict.consumed as usize);
         self.offset += u64::from(verdict.consumed);
         self.seen = self.window.len();
-        let edits = verdict.edits.len();
-        plugin
-            .counters
-            .count_edits(edits, verdict::hidden_bytes(&verdict));
+        if !self.stream.monitored {
+            let (edits, bytes) = (verdict.edits.len(), verdict::hidden_bytes(&verdict));
+            plugin.counters.count_edits(edits, bytes);
+        }
         self.carry = verdict.carry;
         for edit in verdict.edits {
             let rule = text::presentable(&plugin.runtime.secrets, &edit.rule, REPLACEMENT_BYTES);
@@ -307,7 +315,7 @@ impl PluginStage {
             return;
         }
         self.tally.withheld += u64::try_from(*bytes).unwrap_or(u64::MAX);
-        if let Some(plugin) = &self.plugin {
+        if let Some(plugin) = self.plugin.as_ref().filter(|_| !self.stream.monitored) {
             plugin.counters.count_withheld(*bytes);
         }
         self.released(out);

@@ -21,6 +21,7 @@ pub(super) struct Tally {
     pub(super) first_failure: Option<Failure>,
     pub(super) took: Duration,
     edits: u64,
+    bytes: u64,
     /// The first of them.
     hidden: Vec<Hidden>,
     rules: BTreeMap<String, u64>,
@@ -30,6 +31,7 @@ impl Tally {
     /// One more stretch is hidden.
     pub(super) fn count(&mut self, edit: Hidden) {
         self.edits += 1;
+        self.bytes += u64::from(edit.bytes);
         let known = self.rules.contains_key(&edit.rule);
         if known || self.rules.len() < NOTED_RULES {
             *self.rules.entry(edit.rule.clone()).or_default() += 1;
@@ -52,8 +54,8 @@ impl Tally {
         if self.edits > 0 {
             let rules = self.rules.iter();
             let rules: Vec<String> = rules.map(|(rule, n)| format!("{rule} {n}")).collect();
-            let (edits, rules) = (self.edits, rules.join(", "));
-            parts.push(format!("hid {edits} stretches ({rules})"));
+            let (edits, bytes, rules) = (self.edits, self.bytes, rules.join(", "));
+            parts.push(format!("hid {edits} stretches, {bytes} bytes ({rules})"));
         }
         if parts.is_empty() && self.asked {
             parts.push("hid nothing".to_owned());
@@ -64,6 +66,7 @@ impl Tally {
             hook: Hook::OutputRedaction.as_str().to_owned(),
             decision: parts.join("; "),
             failed: self.first_failure.is_some(),
+            monitored: false,
             took: self.took,
         })
     }

@@ -100,6 +100,7 @@ impl Workbench {
             channel: case.channel.into(),
             scope: scope(&case.config, &case.run),
             mutation: Mutation::default(),
+            monitored: false,
         };
         let mut redactor = self.redactor(stream, self.keep(keeps_instance));
         let mut out = BytesMut::new();

@@ -201,6 +201,7 @@ impl Workbench {
                 channel: case.channel.into(),
                 scope: scope(&case.config, &case.run),
                 mutation: Mutation::default(),
+                monitored: false,
             };
             let mut redactor = self.redactor(stream, self.keep(true));
             let (started, mut passed) = (Instant::now(), 0);

@@ -22,6 +22,7 @@ mod languages;
 mod logs;
 mod manifest;
 mod masking;
+mod monitored;
 mod recording;
 mod redaction;
 mod signature;

@@ -37,7 +37,7 @@ async fn a_plugin_sees_the_same_whatever_the_chunks() {
     let (shown, notes) = redacted(&host, &run, text.as_bytes().chunks(1)).await;
     assert_eq!(shown, expected);
     assert!(
-        notes[0].decision.starts_with("hid 15 stretches"),
+        notes[0].decision.starts_with("hid 15 stretches, "),
         "{notes:?}"
     );
     for seed in 0..100 {

@@ -16,6 +16,7 @@ pub mod input;
 pub mod jobs;
 pub mod lookup;
 pub mod metrics;
+pub mod modes;
 pub mod operate;
 pub mod plugins;
 pub mod problem;
@@ -150,6 +151,7 @@ pub fn router(api: Api) -> Router {
             axum::routing::put(plugins::push).delete(plugins::remove),
         )
         .route("/plugins/{id}/rollback", post(plugins::roll_back))
+        .route("/plugins/{id}/mode", axum::routing::put(modes::set))
         .route("/plugins/{id}/replay", post(recordings::replay_last))
         .route(
             "/plugins/{id}/shadow",

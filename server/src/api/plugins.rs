@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use sandclock_core::backend::plugins::{PLUGIN_NAMES, RELEASE_NAMES, is_release_name};
-use sandclock_core::backend::{ModuleDigest, Release, StoredPlugin};
+use sandclock_core::backend::{ModuleDigest, PluginMode, Release, StoredPlugin};
 use sandclock_core::{BackendError, ErrorKind};
 use sandclock_hooks::{Artifact, InstallError, PluginInfo, PluginStatus};
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use super::Api;
 use super::auth::TokenInfo;
 use super::dto::run::ListDto;
 use super::input::{Id, Module, Query};
+use super::modes;
 use super::problem::Problem;
 use crate::document::FieldError;
 
@@ -53,6 +54,8 @@ pub struct PluginDto {
     pub shadow: Option<String>,
     /// Why this server does not ask it.
     pub shadow_refused: Option<String>,
+    /// `enforce`, or `monitor` if nothing follows from its answers.
+    pub mode: String,
     /// All that were pushed, the last one first.
     pub releases: Vec<ReleaseDto>,
 }
@@ -75,6 +78,7 @@ pub struct PushQuery {
     /// What people call the release; by default what the module's manifest says.
     version: Option<String>,
     serve: Option<bool>,
+    mode: Option<String>,
 }
 
 /// The query of `DELETE /plugins/{name}`.
@@ -102,7 +106,8 @@ pub async fn list(State(api): State<Api>) -> Result<Json<ListDto<PluginDto>>, Pr
     Ok(Json(ListDto::new(items, None)))
 }
 
-/// `PUT /plugins/{name}?version=V`: keeps a module as a release, and lets it serve unless `serve=false`. What the module's
+/// `PUT /plugins/{name}?version=V`: keeps a module as a release, and lets it serve unless `serve=false`, from the start in
+/// this `mode` if one is given. What the module's
 /// manifest says of name and version must be the same; the version need not be given then.
 pub async fn push(
     State(api): State<Api>,
@@ -114,6 +119,7 @@ pub async fn push(
     if let Some(version) = query.version.as_ref().filter(|name| !is_release_name(name)) {
         return Err(FieldError::new("version", version, RELEASE_NAMES).into());
     }
+    let mode = query.mode.as_deref().map(modes::parse).transpose()?;
     let artifact = Artifact::new(name.clone(), query.version, module.to_vec());
     let checked = api.plugins.check(artifact).await;
     let info = checked.map_err(|error| refusal(&name, &error))?;
@@ -131,6 +137,10 @@ pub async fn push(
     };
     let pushed = api.records.plugins.push(&release, &module).await;
     pushed.map_err(conflict)?;
+    if let Some(mode) = mode {
+        // Before it serves, so that nothing of what it says is ever done.
+        modes::change(&api, &name, mode).await?;
+    }
     if query.serve != Some(false) {
         let from = find(&api, &name).await?.serving;
         serve(&api, &name, from.as_deref(), Some(&release.version)).await?;
@@ -257,6 +267,10 @@ fn dto(api: &Api, info: PluginInfo, stored: Option<&StoredPlugin>) -> PluginDto 
         last_failure: info.last_failure.map(|failure| failure.to_string()),
         serving: stored.and_then(|stored| stored.serving.clone()),
         before: stored.and_then(|stored| stored.before.clone()),
+        mode: stored
+            .map_or(PluginMode::Enforce, |stored| stored.mode)
+            .as_str()
+            .to_owned(),
         releases: releases.iter().map(release_dto).collect(),
     }
 }
@@ -287,6 +301,7 @@ fn not_here(api: &Api, stored: &StoredPlugin) -> PluginDto {
         before: stored.before.clone(),
         shadow: stored.shadow.clone(),
         shadow_refused: api.rollout.shadow_refusal(&stored.name),
+        mode: stored.mode.as_str().to_owned(),
         releases: stored.releases.iter().map(release_dto).collect(),
     }
 }

@@ -165,14 +165,16 @@ fn explain(run: &Value) {
     line("signal", "signal");
     line("output", "output_bytes");
     for hook in run["hooks"].as_array().into_iter().flatten() {
-        let failed = if hook["failed"].as_bool() == Some(true) {
-            " (failed)"
-        } else {
-            ""
+        let is = |member: &str| hook[member] == true;
+        let how = match (is("monitored"), is("failed")) {
+            (true, true) => " (monitored, failed)",
+            (true, false) => " (monitored)",
+            (false, true) => " (failed)",
+            (false, false) => "",
         };
         let (plugin, name) = (text(hook, "plugin"), text(hook, "hook"));
         table::say(&format!(
-            "hook       {name} by {plugin}{failed}: {}",
+            "hook       {name} by {plugin}{how}: {}",
             text(hook, "decision")
         ));
     }

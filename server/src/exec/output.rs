@@ -192,6 +192,7 @@ impl Output {
             hook: "output".to_owned(),
             decision: format!("output from byte {from} on is not stored: {error}"),
             failed: true,
+            monitored: false,
             took: self.patience,
         }
     }

@@ -3,6 +3,7 @@
 //!
 //! A module is used only if it has its digest. Nothing here has to be there: whatever is lost is fetched.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,17 @@ pub(super) struct Kept {
 struct Serving {
     v: u32,
     serving: Vec<KeptRelease>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    monitored: BTreeSet<String>,
+}
+
+/// What the fleet had last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Last {
+    /// The releases that served.
+    pub(super) serving: Vec<Served>,
+    /// The plugins that were only monitored.
+    pub(super) monitored: BTreeSet<String>,
 }
 
 /// A release that served.
@@ -67,19 +79,19 @@ impl Kept {
         Self { folder }
     }
 
-    /// What served last; nothing if nobody knows.
-    pub(super) fn served(&self) -> Vec<Served> {
+    /// What the fleet had last; nothing if nobody knows.
+    pub(super) fn last(&self) -> Last {
         self.read().unwrap_or_else(|error| {
             let error = format!("{error:#}");
             tracing::warn!(error, "what the fleet served last is not known");
-            Vec::new()
+            Last::default()
         })
     }
 
-    fn read(&self) -> anyhow::Result<Vec<Served>> {
+    fn read(&self) -> anyhow::Result<Last> {
         let path = self.folder.join(SERVING);
         let text = match fs::read(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Last::default()),
             text => text.with_context(|| format!("read {}", path.display()))?,
         };
         let fail = || format!("{} cannot be understood", path.display());
@@ -95,7 +107,10 @@ impl Kept {
                 digest,
             })
         });
-        served.collect()
+        Ok(Last {
+            serving: served.collect::<anyhow::Result<_>>()?,
+            monitored: file.monitored,
+        })
     }
 
     /// The module, if it is here and whole.
@@ -112,11 +127,12 @@ impl Kept {
         private_file::write(&self.path(digest), module)
     }
 
-    /// From now on this is what served last; modules of anything else go.
+    /// From now on this is what the fleet had last; modules of anything else go.
     ///
     /// # Errors
     /// If a file cannot be written or removed.
-    pub(super) fn remember(&self, served: &[Served]) -> anyhow::Result<()> {
+    pub(super) fn remember(&self, last: &Last) -> anyhow::Result<()> {
+        let served = &last.serving;
         let kept = served.iter().map(|served| KeptRelease {
             plugin: served.plugin.clone(),
             version: served.version.clone(),
@@ -125,6 +141,7 @@ impl Kept {
         let file = Serving {
             v: FORM,
             serving: kept.collect(),
+            monitored: last.monitored.clone(),
         };
         private_file::write(&self.folder.join(SERVING), &serde_json::to_vec(&file)?)?;
         let stays = |path: &Path| {

@@ -3,18 +3,18 @@
 //! The version before goes on serving until the new one is ready, and if it never is. A release may have the name of a
 //! standard plugin and then takes its place; the standard one is back when none serves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sandclock_core::backend::{ModuleDigest, PluginStore, Result, StoredPlugin};
+use sandclock_core::backend::{ModuleDigest, PluginMode, PluginStore, Result, StoredPlugin};
 use sandclock_core::error::WithSources;
 use sandclock_hooks::{Artifact, InstallError, PluginHost};
 use tokio::time::Instant;
 
-use super::kept::{Kept, Served};
+use super::kept::{Kept, Last, Served};
 use super::shadows::Shadows;
 
 /// The plugins that come with the program, by name.
@@ -54,7 +54,7 @@ struct State {
     /// Could not be installed.
     refused: BTreeMap<String, Refused>,
     /// What is remembered on disk, as far as this process has written it.
-    remembered: Option<Vec<Served>>,
+    remembered: Option<Last>,
 }
 
 /// A release that could not be installed.
@@ -77,6 +77,14 @@ impl State {
         ];
         known.contains(&Some(release))
     }
+}
+
+/// The plugins that are only monitored. A standard plugin that is back in its place is not meant.
+fn monitored(plugins: &[StoredPlugin]) -> BTreeSet<String> {
+    let meant =
+        |plugin: &&StoredPlugin| plugin.mode == PluginMode::Monitor && plugin.serving.is_some();
+    let plugins = plugins.iter().filter(meant);
+    plugins.map(|plugin| plugin.name.clone()).collect()
 }
 
 /// The bytes of a standard plugin, if they have this digest.
@@ -119,7 +127,9 @@ impl Plugins {
 
     /// Installs what the fleet served last, as far as this host knows it.
     pub(super) async fn as_last(&self) {
-        for served in self.kept.served() {
+        let last = self.kept.last();
+        self.host.monitor(last.monitored);
+        for served in last.serving {
             if let Some(module) = self.kept.module(&served.digest) {
                 self.install(&served, &module).await;
             }
@@ -150,6 +160,9 @@ impl Plugins {
         let plugins = self.store.list().await?;
         let serving = plugins.iter().filter_map(StoredPlugin::serving_release);
         let serving: Vec<Served> = serving.map(Served::of).collect();
+        let monitored = monitored(&plugins);
+        // First: what begins to serve, serves as it shall.
+        self.host.monitor(monitored.clone());
         for release in &serving {
             if !self.state().has_dealt_with(release) {
                 self.take_over(release).await?;
@@ -160,7 +173,7 @@ impl Plugins {
         }
         let serves = |name: &String| serving.iter().any(|release| release.plugin == *name);
         self.state().refused.retain(|name, _| serves(name));
-        self.remember(serving);
+        self.remember(Last { serving, monitored });
         self.shadows.follow(&plugins).await
     }
 
@@ -176,18 +189,18 @@ impl Plugins {
     }
 
     /// For the next start. If it cannot be written, that start needs the store.
-    fn remember(&self, serving: Vec<Served>) {
-        if self.state().remembered.as_ref() == Some(&serving) {
+    fn remember(&self, last: Last) {
+        if self.state().remembered.as_ref() == Some(&last) {
             return;
         }
-        if let Err(error) = self.kept.remember(&serving) {
+        if let Err(error) = self.kept.remember(&last) {
             let error = format!("{error:#}");
             tracing::warn!(
                 error,
                 "what the fleet serves is not kept for the next start"
             );
         }
-        self.state().remembered = Some(serving);
+        self.state().remembered = Some(last);
     }
 
     /// # Errors

@@ -43,6 +43,8 @@ mod leader;
 #[cfg(test)]
 mod lives;
 #[cfg(test)]
+mod monitored;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod partial;

@@ -95,6 +95,7 @@ pub async fn an_end_is_recorded_as_it_was(env: &CoordinationEnv) {
             hook: "timeout-policy".to_owned(),
             decision: "5 s".to_owned(),
             failed: false,
+            monitored: false,
             took: Duration::from_micros(180),
         }],
     };

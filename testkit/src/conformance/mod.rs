@@ -328,6 +328,7 @@ macro_rules! records_cases {
                 one_of_many_serves
                 a_withdrawn_release_is_gone
                 a_shadow_is_a_release_that_does_not_serve
+                a_mode_is_of_the_plugin
             }
             recordings: {
                 recordings_come_back_in_order

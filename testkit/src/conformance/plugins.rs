@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use sandclock_core::ErrorKind;
 use sandclock_core::backend::plugins::MAX_MODULE_BYTES;
-use sandclock_core::backend::{ModuleDigest, Release, StoredPlugin};
+use sandclock_core::backend::{ModuleDigest, PluginMode, Release, StoredPlugin};
 
 use super::RecordsEnv;
 use super::scene::at;
@@ -309,4 +309,35 @@ pub async fn a_shadow_is_a_release_that_does_not_serve(env: &RecordsEnv) {
     assert_eq!(shadow(Some("1.2.0")).await, Ok(()));
     assert_eq!(shadow(None).await, Ok(()));
     assert_eq!(the_plugin(env).await.shadow, None, "nobody asks it");
+}
+
+/// What becomes of a plugin's answers is said of the plugin: it holds for every release, and is forgotten with the last.
+pub async fn a_mode_is_of_the_plugin(env: &RecordsEnv) {
+    let set = async |mode| {
+        let set = env.plugins.set_mode(PLUGIN, mode).await;
+        set.map_err(|error| error.kind)
+    };
+    let mode = async || the_plugin(env).await.mode;
+    assert_eq!(set(PluginMode::Monitor).await, Err(ErrorKind::NotFound));
+    push(env, "1.0.0").await;
+    assert_eq!(mode().await, PluginMode::Enforce, "unless somebody says so");
+    for _ in 0..2 {
+        assert_eq!(set(PluginMode::Monitor).await, Ok(()));
+        assert_eq!(mode().await, PluginMode::Monitor);
+    }
+    assert_eq!(serve(env, None, Some("1.0.0")).await, Ok(()));
+    push(env, "1.1.0").await;
+    assert_eq!(serve(env, Some("1.0.0"), Some("1.1.0")).await, Ok(()));
+    let withdrawn = env.plugins.withdraw(PLUGIN, "1.0.0").await;
+    withdrawn.expect("withdraw");
+    assert_eq!(mode().await, PluginMode::Monitor, "of every release");
+    assert_eq!(set(PluginMode::Enforce).await, Ok(()));
+    assert_eq!(mode().await, PluginMode::Enforce);
+    assert_eq!(set(PluginMode::Monitor).await, Ok(()));
+    assert_eq!(serve(env, Some("1.1.0"), None).await, Ok(()));
+    let withdrawn = env.plugins.withdraw(PLUGIN, "1.1.0").await;
+    withdrawn.expect("the last one");
+    assert_eq!(set(PluginMode::Monitor).await, Err(ErrorKind::NotFound));
+    push(env, "1.2.0").await;
+    assert_eq!(mode().await, PluginMode::Enforce, "a new life");
 }

@@ -140,6 +140,7 @@ pub async fn a_record_comes_back_as_it_was(env: &RecordsEnv) {
                 hook: "timeout-policy".to_owned(),
                 decision: "5 s".to_owned(),
                 failed: false,
+                monitored: true,
                 took: Duration::from_micros(180),
             },
             HookNote {
@@ -148,6 +149,7 @@ pub async fn a_record_comes_back_as_it_was(env: &RecordsEnv) {
                 hook: "output-redaction".to_owned(),
                 decision: "trapped; 12 bytes withheld".to_owned(),
                 failed: true,
+                monitored: false,
                 took: Duration::from_millis(1_000),
             },
         ],

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sandclock_core::backend::{
     Alert, AlertId, AlertOutbox, AlertState, ClaimEnd, ClaimedAlert, DoneRecord, Fence, LogPage,
-    ModuleDigest, OutputChunk, Page, PageToken, PluginKv, PluginStore, Recording, Recordings,
-    Records, Release, Result, RunFilter, RunHeader, RunQuery, RunRecord, RunSink, StoredPlugin,
-    Swap,
+    ModuleDigest, OutputChunk, Page, PageToken, PluginKv, PluginMode, PluginStore, Recording,
+    Recordings, Records, Release, Result, RunFilter, RunHeader, RunQuery, RunRecord, RunSink,
+    StoredPlugin, Swap,
 };
 use sandclock_core::job::JobName;
 use sandclock_core::ports::History;
@@ -162,6 +162,10 @@ impl PluginStore for Over {
 
     async fn shadow(&self, plugin: &str, version: Option<&str>) -> Result<()> {
         self.inner.plugins.shadow(plugin, version).await
+    }
+
+    async fn set_mode(&self, plugin: &str, mode: PluginMode) -> Result<()> {
+        self.inner.plugins.set_mode(plugin, mode).await
     }
 
     async fn withdraw(&self, plugin: &str, version: &str) -> Result<()> {

@@ -63,7 +63,7 @@ fn files_of_others_are_refused() {
 }
 
 /// How to take back each step from one version of the tables to the next, from the second on.
-const TAKEN_BACK: [&str; 5] = [
+const TAKEN_BACK: [&str; 6] = [
     "DROP TABLE plugins; DROP TABLE releases; DROP TABLE modules;",
     "DROP TABLE docs;",
     "DROP TABLE recordings; ALTER TABLE plugins DROP COLUMN shadow;",
@@ -72,6 +72,7 @@ const TAKEN_BACK: [&str; 5] = [
      ALTER TABLE alerts DROP COLUMN kind; ALTER TABLE alerts DROP COLUMN failures;
      ALTER TABLE alerts DROP COLUMN waits; ALTER TABLE alerts DROP COLUMN next_try;
      ALTER TABLE alerts DROP COLUMN part_of; ALTER TABLE alerts DROP COLUMN parts;",
+    "ALTER TABLE plugins DROP COLUMN mode;",
 ];
 
 /// What an earlier program made is upgraded when it is opened, with all that is in it.

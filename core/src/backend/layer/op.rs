@@ -95,6 +95,7 @@ ops! {
     PluginsModule "plugins.module" Always
     PluginsServe "plugins.serve" OnlyWithoutEffect
     PluginsShadow "plugins.shadow" Always
+    PluginsSetMode "plugins.set_mode" Always
     PluginsWithdraw "plugins.withdraw" OnlyWithoutEffect
     RecordingsKeep "recordings.keep" Always
     RecordingsOfRun "recordings.of_run" Always

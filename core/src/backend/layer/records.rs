@@ -10,8 +10,9 @@ use bytes::Bytes;
 use super::{Layer, Layered, Op};
 use crate::backend::{
     Alert, AlertId, AlertOutbox, AlertState, ClaimEnd, ClaimedAlert, DoneRecord, Fence, LogPage,
-    ModuleDigest, OutputChunk, Page, PageToken, PluginKv, PluginStore, Recording, Recordings,
-    Release, Result, RunFilter, RunHeader, RunQuery, RunRecord, RunSink, StoredPlugin, Swap,
+    ModuleDigest, OutputChunk, Page, PageToken, PluginKv, PluginMode, PluginStore, Recording,
+    Recordings, Release, Result, RunFilter, RunHeader, RunQuery, RunRecord, RunSink, StoredPlugin,
+    Swap,
 };
 use crate::job::JobName;
 use crate::ports::History;
@@ -175,6 +176,12 @@ impl<L: Layer, T: PluginStore + ?Sized> PluginStore for Layered<L, T> {
     async fn shadow(&self, plugin: &str, version: Option<&str>) -> Result<()> {
         (self.layer)
             .call(Op::PluginsShadow, || self.inner.shadow(plugin, version))
+            .await
+    }
+
+    async fn set_mode(&self, plugin: &str, mode: PluginMode) -> Result<()> {
+        (self.layer)
+            .call(Op::PluginsSetMode, || self.inner.set_mode(plugin, mode))
             .await
     }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::MemoryStore;
-use crate::backend::{ModuleDigest, PluginStore, Release, Result, StoredPlugin};
+use crate::backend::{ModuleDigest, PluginMode, PluginStore, Release, Result, StoredPlugin};
 use crate::error::{BackendError, ErrorKind};
 
 /// Plugins by name, and their modules.
@@ -25,6 +25,7 @@ impl Plugins {
             serving: None,
             before: None,
             shadow: None,
+            mode: PluginMode::default(),
         });
         match plugin.release(&new.version) {
             Some(old) => old.is_repeated_by(new),
@@ -67,6 +68,12 @@ impl Plugins {
             return refused(ErrorKind::Conflict);
         }
         plugin.shadow = version.map(str::to_owned);
+        Ok(())
+    }
+
+    fn set_mode(&mut self, name: &str, mode: PluginMode) -> Result<()> {
+        let missing = || BackendError::new("plugins.set_mode", ErrorKind::NotFound).context(name);
+        self.plugins.get_mut(name).ok_or_else(missing)?.mode = mode;
         Ok(())
     }
 
@@ -115,6 +122,10 @@ impl PluginStore for MemoryStore {
 
     async fn shadow(&self, plugin: &str, version: Option<&str>) -> Result<()> {
         (self.shared).change(|state| state.plugins.shadow(plugin, version))
+    }
+
+    async fn set_mode(&self, plugin: &str, mode: PluginMode) -> Result<()> {
+        (self.shared).change(|state| state.plugins.set_mode(plugin, mode))
     }
 
     async fn withdraw(&self, plugin: &str, version: &str) -> Result<()> {

@@ -106,6 +106,8 @@ pub struct HookNoteDto {
     pub hook: String,
     pub decision: String,
     pub failed: bool,
+    /// The plugin is only monitored: nothing followed from this.
+    pub monitored: bool,
     pub took_ms: f64,
 }
 
@@ -118,6 +120,7 @@ impl HookNoteDto {
             hook: note.hook,
             decision: note.decision,
             failed: note.failed,
+            monitored: note.monitored,
             took_ms: note.took.as_secs_f64() * 1000.0,
         }
     }

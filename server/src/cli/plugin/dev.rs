@@ -107,7 +107,7 @@ async fn round(
         return Ok(version);
     }
     let artifact = project::artifact(&file)?;
-    fleet::push(&artifact, true, client, output).await?;
+    fleet::push(&artifact, (true, None), client, output).await?;
     // Nobody goes back to a build that lies between two saves.
     if let Some(before) = before
         && let Err(error) = fleet::forget(&artifact.name, before, client).await

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use reqwest::Method;
+use sandclock_core::backend::PluginMode;
 use sandclock_hooks::Artifact;
 use serde_json::{Value, json};
 
@@ -13,6 +14,9 @@ use super::replay::{self, DiffArgs};
 use crate::cli::client::{Client, query, segment};
 use crate::cli::table::{self, age, rows, text};
 use crate::cli::{Output, Told};
+
+/// What may become of a plugin's answers.
+const MODES: [&str; 2] = [PluginMode::Monitor.as_str(), PluginMode::Enforce.as_str()];
 
 /// What to do with plugins.
 #[derive(Debug, Subcommand)]
@@ -39,6 +43,19 @@ pub(in crate::cli) enum FleetCommand {
         /// Keep it without letting it serve
         #[arg(long)]
         no_serve: bool,
+        /// From now on the plugin is monitored, or enforced
+        #[arg(long, value_parser = MODES)]
+        mode: Option<String>,
+    },
+    /// Have a plugin asked and recorded without anything following from it
+    ///
+    /// sandclock run explain shows what it would have done; enforce ends it.
+    Mode {
+        /// The plugin's name
+        name: String,
+        /// What becomes of its answers
+        #[arg(value_parser = MODES)]
+        mode: String,
     },
     /// Let many jobs have a plugin, without changing them
     ///
@@ -99,6 +116,7 @@ pub(super) async fn main(
             version,
             name,
             no_serve,
+            mode,
         } => {
             let artifact = project::artifact(&file)?;
             let name = name.unwrap_or(artifact.name);
@@ -110,7 +128,7 @@ pub(super) async fn main(
             };
             let version = version.or(artifact.version).ok_or_else(told)?;
             let artifact = Artifact::new(name, Some(version), artifact.bytes);
-            push(&artifact, !no_serve, client, output).await
+            push(&artifact, (!no_serve, mode), client, output).await
         }
         FleetCommand::Bind(args) => binding::bind(&args, client, output).await,
         FleetCommand::Unbind { name } => binding::unbind(&name, client, output).await,
@@ -119,6 +137,17 @@ pub(super) async fn main(
             let path = format!("/plugins/{}/rollback", segment(&name));
             client.call(Method::POST, &path, None).await?;
             say(output, &name, None, "rolled back");
+            Ok(())
+        }
+        FleetCommand::Mode { name, mode } => {
+            let path = format!("/plugins/{}/mode", segment(&name));
+            let body = json!({ "mode": mode });
+            client.call(Method::PUT, &path, Some(body)).await?;
+            let outcome = match PluginMode::parse(&mode) {
+                Some(PluginMode::Monitor) => "monitoring",
+                _ => "enforcing",
+            };
+            say(output, &name, None, outcome);
             Ok(())
         }
         FleetCommand::Shadow { name, version, .. } => {
@@ -145,19 +174,23 @@ pub(super) async fn main(
     }
 }
 
-/// Gives the fleet an artifact that has a version.
+/// Gives the fleet an artifact that has a version, to serve or not, in a mode if one is said.
 ///
 /// # Errors
 /// If the server refuses it or does not answer.
 pub(super) async fn push(
     artifact: &Artifact,
-    serves: bool,
+    (serves, mode): (bool, Option<String>),
     client: &Client,
     output: Output,
 ) -> anyhow::Result<()> {
     let Artifact { name, version, .. } = artifact;
     let serve = (!serves).then(|| "false".to_owned());
-    let members = [("version", version.clone()), ("serve", serve)];
+    let members = [
+        ("version", version.clone()),
+        ("serve", serve),
+        ("mode", mode),
+    ];
     let path = format!("/plugins/{}{}", segment(name), query(&members));
     client.put_bytes(&path, artifact.bytes.clone()).await?;
     let outcome = if serves { "serving" } else { "kept" };
@@ -209,7 +242,10 @@ fn print_plugins(plugins: &Value) {
             text(plugin, "name"),
             text(plugin, "version"),
             hooks.join(", "),
-            text(plugin, "status"),
+            match plugin["mode"] == PluginMode::Monitor.as_str() {
+                true => format!("{}, monitored", text(plugin, "status")),
+                false => text(plugin, "status"),
+            },
             short(plugin),
         ]
     };

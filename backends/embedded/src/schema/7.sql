@@ -1,0 +1,2 @@
+-- What becomes of a plugin's answers: enforce or monitor.
+ALTER TABLE plugins ADD COLUMN mode TEXT;
