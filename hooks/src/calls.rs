@@ -9,6 +9,7 @@ use sandclock_core::backend::DoneRecord;
 use sandclock_core::binding::hooks_of;
 use sandclock_core::ports::{AlertDraft, Channel, History, Hooks, Redactor, RunPolicy};
 use sandclock_core::run::RunContext;
+use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use crate::failure::{Failure, FailureCode};
@@ -17,7 +18,7 @@ use crate::plugin::{Hook, OnAlertFailure, Plugin};
 use crate::recording::{self, Call, Question};
 use crate::redaction::{Aside, PluginStage, Staged, Station, Stream, StreamRedactor};
 use crate::registry::with_hook;
-use crate::subject::RunSpec;
+use crate::subject::{EndSpec, RunSpec};
 use crate::timeout::Refining;
 use crate::{PluginHost, alerts};
 
@@ -46,6 +47,47 @@ impl PluginHost {
     }
 }
 
+/// The end of a run, as one of its plugins is asked about it.
+struct EndOf<'a> {
+    place: usize,
+    fence: u64,
+    run: &'a RunSpec,
+    end: &'a EndSpec,
+    config: Arc<Value>,
+    monitored: bool,
+}
+
+impl PluginHost {
+    /// Asks a plugin whom to tell, and records it. One that fails too often is not asked, and there is nothing to record.
+    async fn ask_of_end(
+        &self,
+        plugin: Arc<Plugin>,
+        about: EndOf<'_>,
+        until: Instant,
+    ) -> Result<Vec<AlertDraft>, Failure> {
+        let pass = plugin.admit(Hook::RunEnd, &about.config)?;
+        let scope = Scope::of(Arc::clone(&about.config), about.run).only_reading(about.monitored);
+        let drafts = alerts::drafts(&plugin, &scope, about.run, about.end);
+        let said = timeout_at(until, drafts).await;
+        let said = said.unwrap_or_else(|_| Err(late()));
+        pass.ended(said.as_ref().err(), Instant::now());
+        self.keep(Call {
+            plugin: Arc::clone(&plugin),
+            place: about.place,
+            fence: about.fence,
+            run: about.run.clone(),
+            config: about.config,
+            question: Question::RunEnd {
+                end: about.end.clone(),
+            },
+            effects: scope.take_effects(),
+            answer: recording::messages(&said),
+            monitored: about.monitored,
+        });
+        said
+    }
+}
+
 #[async_trait]
 impl Hooks for PluginHost {
     async fn before_run(
@@ -66,7 +108,9 @@ impl Hooks for PluginHost {
                     let asked = refining
                         .ask(&plugin, (scope, monitored), &spec, history)
                         .await;
-                    let (question, answer) = asked;
+                    let Some((question, answer)) = asked else {
+                        continue;
+                    };
                     let call = Call {
                         plugin,
                         place,
@@ -119,7 +163,7 @@ impl Hooks for PluginHost {
                 self.journal.show(shadow, beside)
             });
             let station = match stream.monitored {
-                true => Station::Beside(Aside::new(stage)),
+                true => Station::Beside(Box::new(Aside::new(stage))),
                 false => Station::Within(Box::new(stage)),
             };
             stages.push(Staged {
@@ -144,31 +188,27 @@ impl Hooks for PluginHost {
         let mut drafts = Vec::new();
         let bindings = self.bindings();
         let hooks = hooks_of(&pinned.job, &bindings);
-        for (index, binding) in (0..).zip(&hooks) {
+        let asked = (0..).zip(&hooks).map(|(index, binding)| {
             let monitored = self.is_monitored(&binding.plugin);
+            (index, binding, monitored)
+        });
+        let mut asked: Vec<_> = asked.collect();
+        // Those that count do not wait for the others.
+        asked.sort_by_key(|(_, _, monitored)| *monitored);
+        for (index, binding, monitored) in asked {
             let (answer, wanted) = match with_hook(&self.registry, &binding.plugin, Hook::RunEnd) {
                 Ok(None) => continue,
                 Ok(Some(plugin)) => {
-                    let wanted = plugin.policy.run_end == OnAlertFailure::PlainAlert;
-                    let config = Arc::new(binding.config.clone());
-                    let scope = Scope::of(Arc::clone(&config), &run).only_reading(monitored);
-                    let drafts = alerts::drafts(&plugin, &scope, &run, &end);
-                    let said = timeout_at(until, drafts)
-                        .await
-                        .unwrap_or_else(|_| Err(late()));
-                    let call = Call {
-                        plugin,
+                    let about = EndOf {
                         place: index as usize,
                         fence: done.fence,
-                        run: run.clone(),
-                        config,
-                        question: Question::RunEnd { end: end.clone() },
-                        effects: scope.take_effects(),
-                        answer: recording::messages(&said),
+                        run: &run,
+                        end: &end,
+                        config: Arc::new(binding.config.clone()),
                         monitored,
                     };
-                    self.keep(call);
-                    (said, wanted)
+                    let wanted = plugin.policy.run_end == OnAlertFailure::PlainAlert;
+                    (self.ask_of_end(plugin, about, until).await, wanted)
                 }
                 Err(failure) => (Err(failure), true),
             };

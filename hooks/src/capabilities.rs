@@ -69,9 +69,7 @@ pub(crate) struct Given {
 impl Given {
     /// What it may do, for people.
     pub(crate) fn names(&self) -> Vec<String> {
-        let kv = self.kv.then(|| "kv".to_owned());
-        let http = self.http.iter().map(|target| format!("http:{target}"));
-        kv.into_iter().chain(http).collect()
+        names(self.kv, &self.http)
     }
 
     /// Whether it may do anything beside answering.
@@ -98,7 +96,28 @@ impl Given {
     }
 }
 
+/// Capabilities for people: `kv`, and `http:` with a target.
+fn names<'a>(kv: bool, http: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+    let kv = kv.then(|| "kv".to_owned());
+    let http = http.into_iter().map(|target| format!("http:{target}"));
+    kv.into_iter().chain(http).collect()
+}
+
+/// What a manifest asks for, in the same words.
+pub(crate) fn requests(asked: &Capabilities) -> Vec<String> {
+    names(asked.kv, &asked.http)
+}
+
 impl Grants {
+    /// What a plugin of this name is granted, in the same words.
+    pub(crate) fn names(&self, plugin: &str) -> Vec<String> {
+        let Self::ByName(grants) = self else {
+            return Vec::new();
+        };
+        let granted = grants.get(plugin);
+        granted.map_or_else(Vec::new, |granted| names(granted.kv, &granted.http))
+    }
+
     /// What the plugin may do, of what it imports and asks for.
     ///
     /// # Errors

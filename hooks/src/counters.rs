@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::effect_counts::{EffectCount, EffectCounts};
 use crate::failure::FailureCode;
 use crate::plugin::Hook;
 
@@ -35,6 +36,7 @@ pub(crate) struct Counters {
     cpu_micros: AtomicU64,
     fuel: AtomicU64,
     memory_peak: AtomicU64,
+    pub(crate) effects: EffectCounts,
 }
 
 #[derive(Debug, Default)]
@@ -141,6 +143,8 @@ impl Counters {
             fuel: get(&self.fuel),
             memory_peak_bytes: get(&self.memory_peak),
             dropped_log_lines,
+            effects: self.effects.snapshot(),
+            breakers: Vec::new(),
         }
     }
 }
@@ -180,6 +184,11 @@ pub struct PluginCounters {
     pub memory_peak_bytes: u64,
     /// Lines of its log that were over a limit.
     pub dropped_log_lines: u64,
+    /// What it did beside answering; what never happened is left out.
+    pub effects: Vec<EffectCount>,
+    /// Each hook of the version that serves, and for how many configurations, or for redaction on how many streams, it is
+    /// not called now because it failed too often.
+    pub breakers: Vec<(Hook, u64)>,
 }
 
 /// Calls with the same end.

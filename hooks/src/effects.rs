@@ -19,6 +19,8 @@ use tokio::runtime::Handle;
 
 use crate::alerts::check_header;
 use crate::capabilities::Given;
+use crate::counters::Counters;
+use crate::effect_counts;
 use crate::instance::Scope;
 use crate::limits::{
     BODY_BYTES, EFFECT_TIME, HEADERS, HTTP_CALLS, KV_CALLS, RESPONSE_BYTES, TEXT_BYTES,
@@ -98,6 +100,7 @@ pub(crate) struct CallEffects {
     given: Arc<Given>,
     effects: Option<Effects>,
     secrets: KnownSecrets,
+    counters: Arc<Counters>,
     /// Nothing is had while a plugin is tried or checks a configuration, and by one that is only asked.
     means: Means,
     /// Nothing is sent to others.
@@ -116,6 +119,7 @@ impl CallEffects {
             given: Arc::clone(&plugin.given),
             effects: plugin.runtime.effects.clone(),
             secrets: plugin.runtime.secrets.clone(),
+            counters: Arc::clone(&plugin.counters),
             left: scope.begin_effects(),
             means: scope.effects.clone(),
             only_reads: scope.only_reads,
@@ -130,8 +134,9 @@ impl CallEffects {
             Means::ToldAgain(_) => told_again(&ask, &mut self.left),
             Means::Denied => self.have(ask, within),
             Means::Had(noted) => {
-                let asked = asked(&ask);
+                let (asked, place) = (asked(&ask), effect_counts::place(&ask));
                 let answer = self.have(ask, within);
+                self.counters.effects.count(place, &answer);
                 noted.add(asked, &answer);
                 answer
             }

@@ -31,7 +31,7 @@ pub enum FailureCode {
     InvalidOutput,
     /// There is no plugin of that name, or it lacks the hook.
     Missing,
-    /// It failed too often on this stream and is not asked any more.
+    /// It failed too often, on this stream or with this configuration, and is not asked now.
     BreakerOpen,
     /// The host itself failed to make the call.
     Host,
@@ -70,6 +70,20 @@ impl FailureCode {
             Self::BreakerOpen => "breaker_open",
             Self::Host => "host_error",
         }
+    }
+
+    /// Whether the plugin made a mistake, which it is likely to make again: neither the host's lack of something, nor an
+    /// error that it answers on purpose.
+    pub(crate) fn is_its_own(self) -> bool {
+        matches!(
+            self,
+            Self::Deadline
+                | Self::Memory
+                | Self::Stack
+                | Self::Panic
+                | Self::Trap
+                | Self::InvalidOutput
+        )
     }
 
     /// Whether the cause lies in the moment rather than in the plugin and its input.

@@ -10,19 +10,21 @@
 //! | `registry`, `binding`, `install`, `componentize`, `manifest`, `signature`, `outline`, `cache`, `plugin` | from artifacts to plugins |
 //! | `engine`, `threads`, `instance`, `meter`, `limits` | how and where a call runs, and what it may use |
 //! | `host`, `log` | what a plugin may import; the only file that sees generated bindings |
-//! | `capabilities`, `effects` | who may have effects, and how they are had |
+//! | `capabilities`, `effects`, `effect_counts` | who may have effects, and how they are had |
 //! | `calls`, `timeout`, `redaction`, `alerts`, `monitored` | the three hooks, and whose answers do not count |
 //! | `subject`, `recording` | what calls are about, and what is kept of them |
-//! | `failure`, `counters` | how calls fail, and how often |
+//! | `failure`, `counters`, `breaker` | how calls fail, how often, and when that is too often |
 //! | `workbench` | the host as authors try their plugins on it |
 
 mod alerts;
 mod binding;
+mod breaker;
 mod cache;
 mod calls;
 mod capabilities;
 mod componentize;
 mod counters;
+mod effect_counts;
 mod effects;
 mod engine;
 mod failure;
@@ -59,10 +61,12 @@ use tokio::sync::Semaphore;
 
 pub use self::alerts::BUILT_IN;
 pub use self::binding::BindingError;
+pub use self::breaker::{BreakerRule, BreakerRules};
 pub use self::cache::CompileCache;
 pub use self::capabilities::{Capability, Grant, Grants};
 pub use self::componentize::{WORLDS, componentize, describe};
 pub use self::counters::{CallCount, LATENCY_BOUNDS, Latency, PluginCounters};
+pub use self::effect_counts::EffectCount;
 pub use self::effects::Effects;
 pub use self::failure::{Failure, FailureCode};
 pub use self::install::InstallError;
@@ -117,6 +121,8 @@ pub struct HooksConfig {
     pub grants: Grants,
     /// How they do it; `None` refuses each time.
     pub effects: Option<Effects>,
+    /// When plugins fail too often to be asked.
+    pub breakers: BreakerRules,
     /// A mistake to make on purpose.
     #[cfg(feature = "mutants")]
     pub mutant: Option<mutants::Mutant>,
@@ -137,6 +143,7 @@ impl HooksConfig {
             cache: None,
             grants: Grants::default(),
             effects: None,
+            breakers: BreakerRules::default(),
             #[cfg(feature = "mutants")]
             mutant: None,
         }
@@ -210,6 +217,7 @@ impl PluginHost {
             cache: config.cache.clone(),
             grants: config.grants.clone(),
             effects: config.effects.clone(),
+            breakers: config.breakers.clone(),
             mutation: config.mutation(),
             compilations: AtomicU64::new(0),
         };

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sandclock_core::time::Clock;
+use serde_json::Value;
 use tokio::time::Instant;
 use wasmtime::Engine;
 use wasmtime::component::InstancePre;
 
+use crate::breaker::{BreakerRules, Gates, Pass};
 use crate::cache::CompileCache;
 use crate::capabilities::{Given, Grants};
 use crate::counters::Counters;
@@ -127,6 +129,7 @@ pub(crate) struct Runtime {
     pub(crate) cache: Option<CompileCache>,
     pub(crate) grants: Grants,
     pub(crate) effects: Option<Effects>,
+    pub(crate) breakers: BreakerRules,
     pub(crate) mutation: Mutation,
     /// How many artifacts were compiled.
     pub(crate) compilations: AtomicU64,
@@ -186,6 +189,8 @@ pub(crate) struct Plugin {
     pub(crate) log: Arc<PluginLog>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) last_failure: Mutex<Option<Failure>>,
+    /// Whether it is called at all.
+    pub(crate) gates: Gates,
     /// Nobody waits for what it says: it is asked beside the one that serves.
     pub(crate) is_shadow: AtomicBool,
 }
@@ -221,6 +226,18 @@ impl Plugin {
         outcome
     }
 
+    /// The right to call it about a run, with this configuration. A refusal counts as a call.
+    ///
+    /// # Errors
+    /// `BreakerOpen` if it fails too often to be called now.
+    pub(crate) fn admit(&self, hook: Hook, config: &Value) -> Result<Pass<'_>, Failure> {
+        let admitted = self.gates.admit(hook, config, Instant::now());
+        admitted.inspect_err(|refused| {
+            self.counters
+                .count(hook, Some(refused.code), Duration::ZERO);
+        })
+    }
+
     /// One call on an instance of its own.
     pub(crate) async fn call_fresh<T: Send + 'static>(
         self: &Arc<Self>,
@@ -233,6 +250,22 @@ impl Plugin {
             call(&mut Instance::start(plugin, &scope, limits)?)
         })
         .await
+    }
+
+    /// Each of its hooks that is asked about runs, and for how many configurations or streams it is not called now.
+    pub(crate) fn breakers(&self) -> Vec<(Hook, u64)> {
+        let of_runs = Hook::ALL
+            .into_iter()
+            .filter(|hook| *hook != Hook::Lifecycle);
+        let has = of_runs.filter(|hook| self.hooks.has(*hook));
+        has.map(|hook| (hook, self.gates.open(hook))).collect()
+    }
+
+    /// Those of them that are not called.
+    pub(crate) fn open_breakers(&self) -> Vec<(Hook, u64)> {
+        let mut all = self.breakers();
+        all.retain(|(_, open)| *open > 0);
+        all
     }
 
     fn failed(&self, failure: Failure) -> Failure {

@@ -12,6 +12,8 @@ use sandclock_core::backend::plugins::{ModuleDigest, is_plugin_name};
 use tokio::sync::{Semaphore, oneshot};
 use wasmtime::component::Linker;
 
+use crate::breaker::Gates;
+use crate::capabilities::requests;
 use crate::counters::{Counters, PluginCounters};
 use crate::failure::Failure;
 use crate::host::{self, HostState};
@@ -72,6 +74,13 @@ pub struct PluginInfo {
     pub hooks: Vec<Hook>,
     /// What it may do beside answering: `kv`, and `http:` with a target.
     pub capabilities: Vec<String>,
+    /// What its manifest asks for, in the same words.
+    pub requested: Vec<String>,
+    /// What the operator grants to a plugin of its name, in the same words.
+    pub granted: Vec<String>,
+    /// Its hooks that are not called now because it failed too often, and for how many configurations; for redaction, on
+    /// how many streams.
+    pub open_breakers: Vec<(Hook, u64)>,
     /// SHA-256 of the artifact, in hexadecimal.
     pub sha256: String,
     /// The operator's name for the key that has signed it; `None` if no trusted one has.
@@ -221,6 +230,7 @@ impl Registry {
             let entries = entries.values();
             entries
                 .map(|entry| PluginInfo {
+                    open_breakers: entry.plugin.open_breakers(),
                     last_failure: entry.plugin.last_failure(),
                     log: entry.plugin.log.lines(),
                     ..entry.info.clone()
@@ -235,10 +245,14 @@ impl Registry {
 
     pub(crate) fn counters(&self) -> Vec<PluginCounters> {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        records
-            .iter()
-            .map(|(name, record)| record.counters.snapshot(name, record.log.dropped()))
-            .collect()
+        let counted = records.iter().map(|(name, record)| {
+            let plugin = self.get(name);
+            PluginCounters {
+                breakers: plugin.map_or_else(Vec::new, |plugin| plugin.breakers()),
+                ..record.counters.snapshot(name, record.log.dropped())
+            }
+        });
+        counted.collect()
     }
 
     async fn make(
@@ -323,12 +337,16 @@ fn entry(
         .filter(|hook| compiled.hooks.has(*hook));
     let hooks: Vec<_> = hooks.collect();
     let grants = &runtime.grants;
+    let granted = grants.names(&artifact.name);
+    let asked = requested.map_or_else(Vec::new, requests);
     let given = grants.given(&artifact.name, &compiled.imports, &hooks, requested)?;
     let about = manifest.map(|manifest| manifest.plugin);
     let its_own = || Some(about.as_ref()?.version.clone());
     let version = artifact.version.or_else(its_own);
+    let name: Arc<str> = Arc::from(artifact.name.as_str());
+    let rule = runtime.breakers.of(&name);
     let plugin = Arc::new(Plugin {
-        name: Arc::from(artifact.name.as_str()),
+        name: Arc::clone(&name),
         version: version.clone(),
         sha256: ModuleDigest::of(&artifact.bytes).to_string(),
         pre: compiled.pre,
@@ -340,12 +358,16 @@ fn entry(
         log: record.log,
         counters: record.counters,
         last_failure: Mutex::default(),
+        gates: Gates::new(&name, rule),
         is_shadow: AtomicBool::new(false),
     });
     install::dry_run(&plugin)?;
     let info = PluginInfo {
         hooks,
         capabilities: plugin.given.names(),
+        requested: asked,
+        granted,
+        open_breakers: Vec::new(),
         sha256: plugin.sha256.clone(),
         signed_by,
         bytes: artifact.bytes.len(),

@@ -107,19 +107,29 @@ impl<'a> Refining<'a> {
         limit.map(|limit| u32::try_from(limit.as_millis()).unwrap_or(u32::MAX))
     }
 
-    /// Asks one plugin, and says what it was asked and what it said. What a monitored one says changes nothing.
+    /// Asks one plugin, and says what it was asked and what it said, if it was: one that fails too often is not. What a
+    /// monitored one says changes nothing.
     pub(crate) async fn ask(
         &mut self,
         plugin: &Arc<Plugin>,
         (scope, monitored): (Scope, bool),
         run: &RunSpec,
         past: &History,
-    ) -> (Question, Value) {
+    ) -> Option<(Question, Value)> {
         let mut notes = self.policy.notes.iter();
         let decided = notes.any(|note| !note.failed && !note.monitored);
         let declared_ms = self.declared_ms(decided);
         let started = Instant::now();
-        let answer = decision(plugin, scope, run.info(), declared_ms, *past).await;
+        let admitted = plugin.admit(Hook::TimeoutPolicy, &scope.config);
+        let is_asked = admitted.is_ok();
+        let answer = match admitted {
+            Err(refused) => Err(refused),
+            Ok(pass) => {
+                let answer = decision(plugin, scope, run.info(), declared_ms, *past).await;
+                pass.ended(answer.as_ref().err(), Instant::now());
+                answer
+            }
+        };
         let question = Question::TimeoutPolicy {
             declared_ms,
             history: Past::from(*past),
@@ -139,7 +149,7 @@ impl<'a> Refining<'a> {
         }
         let who = (&*plugin.name, plugin.version.as_deref());
         self.note(who, decision, (failed, monitored), started.elapsed());
-        (question, said)
+        is_asked.then_some((question, said))
     }
 
     /// A plugin that cannot be asked at all.

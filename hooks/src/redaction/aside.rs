@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sandclock_core::run::HookNote;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::PluginStage;
@@ -27,7 +27,8 @@ pub(crate) struct Aside {
     who: (String, Option<String>),
     /// `None` once it has not kept up, or the stream has ended.
     pieces: Option<mpsc::Sender<Bytes>>,
-    following: Option<JoinHandle<PluginStage>>,
+    /// The one that shows it the stream; it ends with this.
+    following: JoinSet<PluginStage>,
     /// Once it is done.
     stage: Option<PluginStage>,
     is_behind: bool,
@@ -38,7 +39,8 @@ impl Aside {
     pub(crate) fn new(mut stage: PluginStage) -> Self {
         let (pieces, mut shown) = mpsc::channel(PIECES);
         let who = stage.who();
-        let following = tokio::spawn(async move {
+        let mut following = JoinSet::new();
+        following.spawn(async move {
             while let Some(piece) = shown.recv().await {
                 stage.push(piece).await;
             }
@@ -48,7 +50,7 @@ impl Aside {
         Self {
             who,
             pieces: Some(pieces),
-            following: Some(following),
+            following,
             stage: None,
             is_behind: false,
         }
@@ -66,13 +68,10 @@ impl Aside {
     /// The stream has ended.
     pub(super) async fn finish(&mut self) {
         self.pieces = None;
-        let Some(mut following) = self.following.take() else {
-            return;
-        };
-        match timeout(PATIENCE, &mut following).await {
-            Ok(Ok(stage)) => self.stage = Some(stage),
-            Ok(Err(_)) | Err(_) => {
-                following.abort();
+        match timeout(PATIENCE, self.following.join_next()).await {
+            Ok(Some(Ok(stage))) => self.stage = Some(stage),
+            Ok(None | Some(Err(_))) | Err(_) => {
+                self.following.abort_all();
                 self.is_behind = true;
             }
         }

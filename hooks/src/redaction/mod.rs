@@ -8,7 +8,6 @@
 //! together by removing what stood between. Nothing leaves a stage before it is decided (S14).
 
 mod aside;
-mod breaker;
 mod stage;
 mod tally;
 mod verdict;
@@ -30,7 +29,7 @@ pub(crate) enum Station {
     /// The stream passes through it.
     Within(Box<PluginStage>),
     /// It is only monitored: the stream passes by.
-    Beside(Aside),
+    Beside(Box<Aside>),
 }
 
 impl Station {

@@ -20,9 +20,9 @@ use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::breaker::Breaker;
 use super::tally::Tally;
 use super::verdict;
+use crate::breaker::{Breaker, BreakerRule, GivenUp};
 use crate::failure::{Failure, FailureCode};
 use crate::host::output_redaction::{Flush, Verdict};
 use crate::instance::{Instance, Scope};
@@ -61,6 +61,8 @@ pub(crate) struct PluginStage {
     /// The right to keep the instance between calls; without it each call gets its own.
     keep: Option<OwnedSemaphorePermit>,
     breaker: Breaker,
+    /// Once it is not asked any more.
+    given_up: Option<GivenUp>,
     unasked: Option<Unasked>,
     /// Whether what was released last ended a line.
     at_line_start: bool,
@@ -90,6 +92,10 @@ impl PluginStage {
         stream: Arc<Stream>,
         keep: Option<OwnedSemaphorePermit>,
     ) -> Self {
+        let breaker = match &plugin {
+            Some(plugin) => plugin.gates.of_stream(),
+            None => Breaker::new(BreakerRule::default()),
+        };
         let mut stage = Self {
             name: name.to_owned(),
             version: plugin.as_ref().and_then(|plugin| plugin.version.clone()),
@@ -100,7 +106,8 @@ impl PluginStage {
             carry: Vec::new(),
             instance: None,
             keep,
-            breaker: Breaker::default(),
+            breaker,
+            given_up: None,
             unasked: None,
             at_line_start: true,
             offset: 0,
@@ -156,6 +163,7 @@ impl PluginStage {
         }
         self.instance = None;
         self.keep = None;
+        self.given_up = None;
         out.freeze()
     }
 
@@ -278,7 +286,10 @@ impl PluginStage {
         self.mark(&unasked, out);
         unasked.bytes = 0;
         if until.is_none() {
-            plugin.counters.count_breaker();
+            if !self.stream.monitored {
+                plugin.counters.count_breaker();
+                self.given_up = Some(plugin.gates.give_up());
+            }
             unasked.code = FailureCode::BreakerOpen;
         }
         self.unasked = Some(unasked);

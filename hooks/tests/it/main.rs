@@ -8,6 +8,7 @@
 
 mod alerts;
 mod bindings;
+mod breakers;
 mod cache;
 mod contract;
 mod effects;

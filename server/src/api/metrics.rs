@@ -175,6 +175,22 @@ fn plugins(api: &Api, page: &mut Page) {
     }
 }
 
+/// What a plugin is not called for, and what it did beside answering.
+fn beside_answers(plugin: &PluginCounters, page: &mut Page) {
+    let name = ("plugin", plugin.plugin.as_str());
+    for (hook, open) in &plugin.breakers {
+        let help = "Configurations (of redactors: streams) for which a plugin is not called because it failed too often";
+        let labels = [name, ("hook", hook.as_str())];
+        page.gauge("sandclock_plugin_breaker_open", help, &labels, *open);
+    }
+    for effect in &plugin.effects {
+        let labels = [name, ("effect", effect.effect), ("outcome", effect.outcome)];
+        let help = "What plugins did beside answering, by how it ended";
+        let count = effect.count;
+        page.counter("sandclock_plugin_effects_total", help, &labels, count);
+    }
+}
+
 fn plugin(plugin: &PluginCounters, page: &mut Page) {
     let name = ("plugin", plugin.plugin.as_str());
     for call in &plugin.calls {
@@ -195,6 +211,7 @@ fn plugin(plugin: &PluginCounters, page: &mut Page) {
         let help = "What calls took, in seconds, waiting for a thread included";
         page.histogram("sandclock_plugin_call_seconds", help, &labels, latency);
     }
+    beside_answers(plugin, page);
     let micros = u64::try_from(plugin.cpu_time.as_micros()).unwrap_or(u64::MAX);
     let help = "Processor time of calls, in microseconds";
     page.counter(

@@ -8,6 +8,7 @@ pub mod alerts;
 pub mod auth;
 pub mod bindings;
 pub mod broken;
+pub mod decisions;
 pub mod dto;
 pub mod go;
 pub mod health;
@@ -113,7 +114,7 @@ pub fn router(api: Api) -> Router {
         .route("/schedule/preview", get(schedule::preview))
         .route("/runs", get(runs::list))
         .route("/runs/{id}", get(runs::get))
-        .route("/runs/{id}/hooks", get(runs::hooks))
+        .route("/runs/{id}/hooks", get(decisions::of_run))
         .route("/runs/{id}/recordings", get(recordings::of_run))
         .route("/runs/{id}/output", get(runs::output))
         .route("/runs/{id}/stream", get(stream::follow))

@@ -38,6 +38,13 @@ pub struct PluginDto {
     pub hooks: Vec<String>,
     /// What it may do beside answering: `kv`, and `http:` with a target.
     pub capabilities: Vec<String>,
+    /// What its manifest asks for, in the same words.
+    pub requested: Vec<String>,
+    /// What the configuration of this server grants it, in the same words.
+    pub granted: Vec<String>,
+    /// The hooks for which this process does not call it now, because it failed too often: for so many configurations,
+    /// and of redactors on so many streams.
+    pub open_breakers: BTreeMap<String, u64>,
     pub sha256: String,
     /// The operator's name for the key that has signed it, if a trusted one has.
     pub signed_by: Option<String>,
@@ -257,6 +264,11 @@ fn dto(api: &Api, info: PluginInfo, stored: Option<&StoredPlugin>) -> PluginDto 
             .map(|hook| hook.as_str().to_owned())
             .collect(),
         capabilities: info.capabilities,
+        requested: info.requested,
+        granted: info.granted,
+        open_breakers: (info.open_breakers.iter())
+            .map(|(hook, open)| (hook.as_str().to_owned(), *open))
+            .collect(),
         sha256: info.sha256,
         signed_by: info.signed_by,
         size_bytes: info.bytes,
@@ -286,6 +298,9 @@ fn not_here(api: &Api, stored: &StoredPlugin) -> PluginDto {
         api: String::new(),
         hooks: Vec::new(),
         capabilities: Vec::new(),
+        requested: Vec::new(),
+        granted: Vec::new(),
+        open_breakers: BTreeMap::new(),
         sha256: newest.map_or_else(String::new, |release| release.digest.to_string()),
         signed_by: None,
         size_bytes: newest.map_or(0, |release| {

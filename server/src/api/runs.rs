@@ -1,4 +1,4 @@
-//! Runs: the list, one run, what its hooks decided, and its output.
+//! Runs: the list, one run, and its output.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,7 +12,7 @@ use sandclock_core::run::RunState;
 use serde::Deserialize;
 
 use super::Api;
-use super::dto::run::{HookNoteDto, ListDto, RunDto};
+use super::dto::run::{ListDto, RunDto};
 use super::input::{Paging, Query, Run};
 use super::lookup::{self, Whole, find};
 use super::problem::Problem;
@@ -90,16 +90,6 @@ pub async fn get(State(api): State<Api>, Run(id): Run) -> Result<Json<RunDto>, P
         run.incomplete = Some(outdated.to_owned());
     }
     Ok(Json(run))
-}
-
-/// `GET /runs/{id}/hooks`
-pub async fn hooks(
-    State(api): State<Api>,
-    Run(id): Run,
-) -> Result<Json<ListDto<HookNoteDto>>, Problem> {
-    let run = find(&api, &id).await?;
-    let items = run.notes.into_iter().map(HookNoteDto::from_core).collect();
-    Ok(Json(ListDto::new(items, None)))
 }
 
 /// `GET /runs/{id}/output`: text, whole or a range of bytes (RFC 9110, one range).

@@ -139,6 +139,27 @@ fn list(runs: &Value) {
     table::rows(runs, &["RUN", "JOB", "STATE", "AGE"], row);
 }
 
+/// An alert that came of a run's end.
+fn print_alert(alert: &Value) {
+    let (target, state) = (text(alert, "target"), text(alert, "state"));
+    let said = |word: &str, member: &str| {
+        let value = alert[member].as_str()?;
+        Some(format!("{word}{value}"))
+    };
+    let about = [
+        said("into ", "part_of"),
+        said("", "waits"),
+        said("", "last_error"),
+    ];
+    let about: Vec<_> = about.into_iter().flatten().collect();
+    let about = match about.is_empty() {
+        true => String::new(),
+        false => format!(": {}", about.join("; ")),
+    };
+    let id = alert["id"].as_str().unwrap_or("(no alert of its own)");
+    table::say(&format!("alert      {id} to {target}, {state}{about}"));
+}
+
 fn explain(run: &Value) {
     let line = |name: &str, member: &str| {
         if !run[member].is_null() && run[member] != "" {
@@ -177,5 +198,8 @@ fn explain(run: &Value) {
             "hook       {name} by {plugin}{how}: {}",
             text(hook, "decision")
         ));
+        for alert in hook["alerts"].as_array().into_iter().flatten() {
+            print_alert(alert);
+        }
     }
 }

@@ -14,6 +14,7 @@ use crate::clock::local_zone;
 use crate::document::FieldError;
 
 mod alerts;
+mod breakers;
 mod checked;
 mod environment;
 mod go;

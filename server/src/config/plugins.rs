@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use reqwest::Url;
 use sandclock_core::backend::plugins::{PLUGIN_NAMES, is_plugin_name};
 use sandclock_core::job::SecretSource;
-use sandclock_hooks::{Grant, Grants, PublicKey, Trust};
+use sandclock_hooks::{BreakerRules, Grant, Grants, PublicKey, Trust};
 use serde::Deserialize;
 
+use super::breakers::{self, BreakerSection};
 use crate::document::FieldError;
 use crate::egress::{HttpTarget, Template};
 
@@ -27,6 +28,10 @@ pub struct PluginSection {
     pub http: BTreeMap<String, HttpSection>,
     /// Where the values of secrets come from that headers of targets name.
     pub secrets: BTreeMap<String, SecretSection>,
+    /// When a plugin fails too often.
+    pub breaker: BreakerSection,
+    /// The same for plugins by their names.
+    pub breakers: BTreeMap<String, BreakerSection>,
 }
 
 /// `[plugins.grants.NAME]`
@@ -72,6 +77,8 @@ impl Default for PluginSection {
             grants: BTreeMap::new(),
             http: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            breaker: BreakerSection::default(),
+            breakers: BTreeMap::new(),
         }
     }
 }
@@ -114,6 +121,7 @@ impl PluginSection {
         self.trust()?;
         self.grants()?;
         self.targets()?;
+        self.breakers()?;
         self.secrets().map(drop)
     }
 
@@ -138,6 +146,14 @@ impl PluginSection {
             grants.insert(plugin.clone(), Grant { kv, http });
         }
         Ok(Grants::ByName(grants))
+    }
+
+    /// When plugins fail too often.
+    ///
+    /// # Errors
+    /// Names the number that is not accepted, or the plugin that cannot be.
+    pub fn breakers(&self) -> Result<BreakerRules, FieldError> {
+        breakers::rules(&self.breaker, &self.breakers)
     }
 
     /// Where plugins' requests can go.

@@ -31,6 +31,32 @@ fn the_environment_wins_over_the_file() {
     assert_eq!(config.default_time_zone.as_deref(), Some("Asia/Tokyo"));
 }
 
+/// What is not said of a plugin is as for all.
+#[test]
+fn a_breaker_is_for_all_plugins_or_for_one() {
+    let text = "[plugins.breaker]\nfailures = 3\n[plugins.breakers.pager]\nenabled = false\nwithin_s = 60\n";
+    let rules = load(text, &[]).unwrap().plugins.breakers().unwrap();
+    let told =
+        |rule: &sandclock_hooks::BreakerRule| (rule.enabled, rule.failures, rule.within.as_secs());
+    assert_eq!(told(&rules.default), (true, 3, 300));
+    assert_eq!(told(&rules.by_name["pager"]), (false, 3, 60));
+    for (text, said) in [
+        (
+            "[plugins.breaker]\nfailures = 0\n",
+            "plugins.breaker.failures: 0 is not accepted: 1 to 1000",
+        ),
+        (
+            "[plugins.breakers.a]\nwithin_s = 86401\n",
+            "plugins.breakers.a.within_s: 86401 is not accepted",
+        ),
+        ("[plugins.breakers.\"a b\"]\n", "plugins.breakers.a b: "),
+        ("[plugins.breaker]\nwithin = 1\n", "within"),
+    ] {
+        let refused = load(text, &[]).unwrap_err().to_string();
+        assert!(refused.contains(said), "{refused}");
+    }
+}
+
 /// What plugins may do beside answering: names that fit, addresses that could be meant, secrets that have a source.
 #[test]
 fn what_plugins_may_do_is_checked() {

@@ -42,6 +42,7 @@ pub(super) async fn open(
     config.recorder = recorder.map(|recorder| recorder as _);
     config.trust = section.trust()?;
     config.grants = section.grants()?;
+    config.breakers = section.breakers()?;
     config.effects = Some(Effects {
         kv,
         http: Arc::new(http),

@@ -28,6 +28,37 @@ fn config(home: &Path, text: &str) -> PathBuf {
     file
 }
 
+/// The page of the run's decisions has the alert, with where it is.
+async fn its_run_leads_to_the_alert(product: &Product, alert: &serde_json::Value) {
+    let run = alert["run"].as_str().unwrap();
+    let decided = async || {
+        let decided = product.get(&format!("/runs/{run}/hooks")).await;
+        decided["items"][0].clone()
+    };
+    let delivered = async || decided().await["alerts"][0]["state"] == "delivered";
+    wait_for("the alert is delivered", Duration::from_secs(60), delivered).await;
+    let decided = decided().await;
+    assert_eq!(decided["hook"], "run-end", "{decided}");
+    assert_eq!(decided["decision"], "tells log", "{decided}");
+    assert_eq!(decided["alerts"][0]["id"], alert["id"]);
+    let explained = product.on_a_terminal(&["run", "explain", run]);
+    let id = alert["id"].as_str().unwrap();
+    assert!(explained.contains(&format!("{id} to log")), "{explained}");
+}
+
+/// It has got and changed its values.
+async fn what_it_did_is_counted(product: &Product) {
+    let metrics = product.bare(Method::GET, "/metrics");
+    let metrics = metrics.bearer_auth(&product.token).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    for effect in ["kv.get", "kv.swap"] {
+        let counted = format!(
+            "sandclock_plugin_effects_total{{plugin=\"storm-alert\",effect=\"{effect}\",outcome=\"ok\"}} "
+        );
+        assert!(metrics.contains(&counted), "{metrics}");
+    }
+}
+
 /// Refused at the push without a grant; granted, runs of several jobs add up over a restart; a grant that is taken away is
 /// refused at the load.
 #[tokio::test(flavor = "multi_thread")]
@@ -68,6 +99,12 @@ async fn a_plugin_counts_over_runs_as_long_as_it_is_granted() {
     wait_for("the storm", Duration::from_secs(60), storm).await;
     let told_of = &alerts(&product).await[0];
     assert_eq!(told_of["plugin"], "storm-alert", "{told_of}");
+    its_run_leads_to_the_alert(&product, told_of).await;
+    what_it_did_is_counted(&product).await;
+    let shown = product.on_a_terminal(&["plugin", "ls", "storm-alert"]);
+    for line in ["asks for   kv", "granted    kv", "may        kv"] {
+        assert!(shown.contains(line), "{shown}");
+    }
 
     let product = product.restart_after_kill(&["--no-examples"]);
     let plugins = product.get("/plugins").await;

@@ -17,6 +17,8 @@ mod broken;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod decisions;
+#[cfg(test)]
 mod deploy;
 #[cfg(test)]
 mod dev;
@@ -32,6 +34,8 @@ mod egress;
 mod exec;
 #[cfg(test)]
 mod fleet;
+#[cfg(test)]
+mod fragile;
 #[cfg(test)]
 mod go_master;
 #[cfg(test)]

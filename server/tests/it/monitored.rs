@@ -38,7 +38,7 @@ async fn put_job(product: &Product) {
         "hooks": [
             { "plugin": "timeout-ladder", "config": {} },
             { "plugin": "redact-secrets", "config": { "words": [WORD] } },
-            { "plugin": "webhook-alert", "config": { "target": "log" } },
+            { "plugin": "webhook-alert", "config": { "target": "log", "every": 1 } },
         ],
     });
     product.put_job("reports", &job).await;
@@ -49,8 +49,9 @@ async fn hooks(product: &Product, run: &str) -> Vec<Value> {
     list["items"].as_array().unwrap().clone()
 }
 
-/// Runs the job: its output, what its hooks decided, and how many alerts there are of it once its end was dealt with.
-async fn run(product: &Product) -> (String, Vec<Value>, usize) {
+/// Runs the job: its output, what its hooks decided, and how many alerts there are of it, once its end was dealt with and
+/// there are at least so many.
+async fn run(product: &Product, at_least: usize) -> (String, Vec<Value>, usize) {
     let run = product.start_run("reports").await;
     product.ended(&run).await;
     let recorded = async || {
@@ -66,6 +67,10 @@ async fn run(product: &Product) -> (String, Vec<Value>, usize) {
         let items = list["items"].as_array().unwrap().iter();
         items.filter(|alert| alert["run"] == *run).count()
     };
+    wait_for("the alerts are there", PATIENCE, async || {
+        alerts().await >= at_least
+    })
+    .await;
     let output = product.text(&format!("/runs/{run}/output")).await;
     (output, hooks(product, &run).await, alerts().await)
 }
@@ -89,7 +94,7 @@ async fn what_is_monitored_is_told_and_not_done() {
     assert!(said.contains("monitor or enforce"), "{said}");
 
     put_job(&product).await;
-    let (output, notes, alerts) = run(&product).await;
+    let (output, notes, alerts) = run(&product, 0).await;
     assert_eq!(output, format!("it says {WORD}\n"));
     assert_eq!(alerts, 0, "{notes:?}");
     for note in &notes {
@@ -110,15 +115,17 @@ async fn what_is_monitored_is_told_and_not_done() {
 
     // A process that starts anew monitors them from its first run on.
     let product = product.restart_after_kill(&["--no-examples"]);
-    let (output, _, alerts) = run(&product).await;
+    let (output, _, alerts) = run(&product, 0).await;
     assert_eq!((output, alerts), (format!("it says {WORD}\n"), 0));
 
     for name in ["timeout-ladder", "redact-secrets", "webhook-alert"] {
         let said = told(&product.cli(&["plugin", "mode", name, "enforce"]));
         assert_eq!(said, format!("enforcing {name}\n"));
     }
-    let (output, notes, alerts) = run(&product).await;
+    let (output, notes, alerts) = run(&product, 1).await;
     assert!(!output.contains(WORD), "{output}");
     assert_eq!(alerts, 1, "{notes:?}");
     assert!(notes.iter().all(|note| note["monitored"] == false));
+    let all = product.get("/alerts").await;
+    assert_eq!(all["items"].as_array().unwrap().len(), 1, "{all}");
 }

@@ -80,6 +80,8 @@ async fn what_it_tells_operators_works() {
     assert_eq!(held, 2, "{said}");
     let said = typed(commands.next().unwrap(), home.path(), &product);
     assert!(said.ends_with("no shadow of pager\n"), "{said}");
+    let said = typed(commands.next().unwrap(), home.path(), &product);
+    assert_eq!(said, "serving pager 1.2.0\nenforcing pager\n");
     let said = typed(block("\n## For many jobs\n"), home.path(), &product);
     assert!(said.starts_with("bound timeout-ladder to 0 jobs"), "{said}");
     assert!(said.ends_with("unbound timeout-ladder\n"), "{said}");

@@ -4,6 +4,7 @@
 //! the other way round. Unknown members are refused by every type that is read.
 
 pub mod binding;
+pub mod decision;
 pub mod job;
 pub mod policy;
 pub mod run;

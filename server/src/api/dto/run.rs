@@ -1,7 +1,6 @@
 //! Runs, alerts and workers on the wire.
 
 use sandclock_core::backend::{Alert, RunRecord, SessionId, WorkerInfo};
-use sandclock_core::run::HookNote;
 use serde::{Deserialize, Serialize};
 
 /// A part of a list.
@@ -93,35 +92,6 @@ impl RunDto {
                 count: span.count,
             }),
             incomplete: None,
-        }
-    }
-}
-
-/// What a hook decided.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the members are those of the note")]
-pub struct HookNoteDto {
-    pub plugin: String,
-    pub version: Option<String>,
-    pub hook: String,
-    pub decision: String,
-    pub failed: bool,
-    /// The plugin is only monitored: nothing followed from this.
-    pub monitored: bool,
-    pub took_ms: f64,
-}
-
-impl HookNoteDto {
-    /// From core.
-    pub fn from_core(note: HookNote) -> Self {
-        Self {
-            plugin: note.plugin,
-            version: note.version,
-            hook: note.hook,
-            decision: note.decision,
-            failed: note.failed,
-            monitored: note.monitored,
-            took_ms: note.took.as_secs_f64() * 1000.0,
         }
     }
 }

@@ -236,24 +236,49 @@ async fn list(client: &Client, name: Option<&str>, output: Output) -> anyhow::Re
 
 fn print_plugins(plugins: &Value) {
     let row = |plugin: &Value| {
-        let hooks = plugin["hooks"].as_array().into_iter().flatten();
-        let hooks: Vec<_> = hooks.filter_map(Value::as_str).collect();
         vec![
             text(plugin, "name"),
             text(plugin, "version"),
-            hooks.join(", "),
+            listed(plugin, "hooks"),
             match plugin["mode"] == PluginMode::Monitor.as_str() {
                 true => format!("{}, monitored", text(plugin, "status")),
                 false => text(plugin, "status"),
             },
-            short(plugin),
+            listed(plugin, "capabilities"),
         ]
     };
-    let header = ["PLUGIN", "VERSION", "HOOKS", "STATUS", "SHA-256"];
+    let header = ["PLUGIN", "VERSION", "HOOKS", "STATUS", "MAY"];
     rows(plugins, &header, row);
 }
 
+/// The texts of a member in one line.
+fn listed(plugin: &Value, member: &str) -> String {
+    let texts = plugin[member].as_array().into_iter().flatten();
+    let texts: Vec<_> = texts.filter_map(Value::as_str).collect();
+    texts.join(", ")
+}
+
+/// What a plugin is and may do, and what became of that here.
+fn print_state(plugin: &Value) {
+    let line = |name: &str, value: String| {
+        if !value.is_empty() {
+            table::say(&format!("{name:<10} {value}"));
+        }
+    };
+    line("mode", text(plugin, "mode"));
+    line("hooks", listed(plugin, "hooks"));
+    line("asks for", listed(plugin, "requested"));
+    line("granted", listed(plugin, "granted"));
+    line("may", listed(plugin, "capabilities"));
+    let failed = plugin["last_failure"].as_str().unwrap_or_default();
+    line("failed", failed.to_owned());
+    let open = plugin["open_breakers"].as_object().into_iter().flatten();
+    let open: Vec<_> = open.map(|(hook, _)| hook.as_str()).collect();
+    line("not called", open.join(", "));
+}
+
 fn print_releases(plugin: &Value) {
+    print_state(plugin);
     let row = |release: &Value| {
         let is = |member: &str| plugin[member] == release["version"];
         let state = match (is("serving"), is("shadow"), is("before")) {

@@ -5,5 +5,5 @@ mod kinds;
 mod mutants;
 mod policies;
 pub(crate) mod receiver;
-mod scene;
+pub(crate) mod scene;
 mod sink;
