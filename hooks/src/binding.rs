@@ -1,10 +1,12 @@
 //! Whether a job may have a plugin with a configuration: the plugin itself is asked.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::failure::{Failure, FailureCode};
 use crate::instance::Scope;
-use crate::plugin::Hook;
+use crate::plugin::{Hook, Plugin};
 use crate::registry::Registry;
 
 /// Why a job cannot use a plugin as it wants.
@@ -52,7 +54,6 @@ impl Registry {
         name: &str,
         config: &Value,
     ) -> Result<(), BindingError> {
-        let name_owned = || name.to_owned();
         let Some(plugin) = self.get(name) else {
             let names: Vec<String> = self.names();
             let installed = match names.as_slice() {
@@ -60,35 +61,44 @@ impl Registry {
                 names => names.join(", "),
             };
             return Err(BindingError::Unknown {
-                name: name_owned(),
+                name: name.to_owned(),
                 installed,
             });
         };
-        if !config.is_object() && !config.is_null() {
-            return Err(BindingError::NotAnObject {
-                name: name_owned(),
-                found: type_of(config),
-            });
-        }
-        if !plugin.hooks.has(Hook::Lifecycle) {
-            return Ok(());
-        }
-        let limits = plugin.limits.lifecycle;
-        let scope = Scope::without_run(config.clone());
-        let checked = plugin.call_fresh(Hook::Lifecycle, limits, scope, move |instance| {
-            instance.validate_config(limits)
-        });
-        checked.await.map_err(|failure| match failure.code {
-            FailureCode::PluginError => BindingError::Refused {
-                name: name_owned(),
-                why: failure.text,
-            },
-            _ => BindingError::Failed {
-                name: name_owned(),
-                failure,
-            },
-        })
+        accepts(&plugin, config).await
     }
+}
+
+/// Whether the plugin may have this configuration.
+///
+/// # Errors
+/// Says what is wrong, in the plugin's words if they are its own.
+pub(crate) async fn accepts(plugin: &Arc<Plugin>, config: &Value) -> Result<(), BindingError> {
+    let name_owned = || plugin.name.to_string();
+    if !config.is_object() && !config.is_null() {
+        return Err(BindingError::NotAnObject {
+            name: name_owned(),
+            found: type_of(config),
+        });
+    }
+    if !plugin.hooks.has(Hook::Lifecycle) {
+        return Ok(());
+    }
+    let limits = plugin.limits.lifecycle;
+    let scope = Scope::without_run(config.clone());
+    let checked = plugin.call_fresh(Hook::Lifecycle, limits, scope, move |instance| {
+        instance.validate_config(limits)
+    });
+    checked.await.map_err(|failure| match failure.code {
+        FailureCode::PluginError => BindingError::Refused {
+            name: name_owned(),
+            why: failure.text,
+        },
+        _ => BindingError::Failed {
+            name: name_owned(),
+            failure,
+        },
+    })
 }
 
 fn type_of(value: &Value) -> &'static str {

@@ -246,7 +246,25 @@ impl PluginHost {
     /// # Errors
     /// Says what is wrong with the artifact.
     pub async fn check(&self, artifact: Artifact) -> Result<PluginInfo, InstallError> {
-        self.registry.check(artifact).await
+        Ok(self.registry.check(artifact).await?.0)
+    }
+
+    /// As [`PluginHost::check`], and asks the plugin about each configuration that jobs would bind it with. The answers are
+    /// in the order of the configurations.
+    ///
+    /// # Errors
+    /// As [`PluginHost::check`].
+    pub async fn check_with(
+        &self,
+        artifact: Artifact,
+        configs: impl Iterator<Item = &Value>,
+    ) -> Result<(PluginInfo, Vec<Result<(), BindingError>>), InstallError> {
+        let (info, plugin) = self.registry.check(artifact).await?;
+        let mut answers = Vec::new();
+        for config in configs {
+            answers.push(binding::accepts(&plugin, config).await);
+        }
+        Ok((info, answers))
     }
 
     /// Asks this version beside the one that serves under its name, from now on, and records what it says. It decides

@@ -183,10 +183,13 @@ impl Registry {
         }
     }
 
-    /// As [`Registry::install`], but the plugin is dropped, with what it counted and logged.
-    pub(crate) async fn check(&self, artifact: Artifact) -> Result<PluginInfo, InstallError> {
+    /// As [`Registry::install`], but nobody else asks the plugin; what it counted and logged goes with it.
+    pub(crate) async fn check(
+        &self,
+        artifact: Artifact,
+    ) -> Result<(PluginInfo, Arc<Plugin>), InstallError> {
         let made = self.make(artifact, Origin::Elsewhere, Record::new).await?;
-        Ok(made.info)
+        Ok((made.info, made.plugin))
     }
 
     /// As [`Registry::check`], but the plugin is asked beside the one of its name from now on.

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sandclock_core::backend::{DocKind, Precondition};
-use sandclock_core::binding::{self, StoredBinding, bound_to};
+use sandclock_core::binding::{self, Binding, StoredBinding, bound_to};
 use sandclock_core::job::Job;
 use sandclock_core::{BackendError, ErrorKind};
 use serde::{Deserialize, Serialize};
@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::Api;
 use super::dto::binding::BindingDto;
 use super::dto::run::ListDto;
-use super::hooks;
-use super::input::{Body, Expected, Id, Unmet, etag, expected};
+use super::hooks::{self, ValidateQuery};
+use super::input::{Body, Expected, Id, Query, Unmet, etag, expected};
 use super::problem::Problem;
-use crate::document;
+use crate::document::{self, FieldError};
 
 /// A binding as it is shown.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,6 +32,15 @@ pub struct BindingView {
 }
 
 impl BindingView {
+    /// Leaves the document of what may be a view.
+    pub(crate) fn leave_document(view: &mut serde_json::Value) {
+        if let Some(members) = view.as_object_mut() {
+            for filled_in in ["version", "broken"] {
+                members.remove(filled_in);
+            }
+        }
+    }
+
     fn of(stored: &StoredBinding) -> Self {
         let (binding, broken) = match &stored.binding {
             Ok(binding) => (BindingDto::from_core(binding), None),
@@ -86,15 +95,7 @@ pub async fn put(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let mut document = document::parse_json(&body)?;
-    if let Some(members) = document.as_object_mut() {
-        for filled_in in ["version", "broken"] {
-            members.remove(filled_in);
-        }
-    }
-    let dto: BindingDto = document::read(&document)?;
-    let binding = dto.to_core(&name)?;
-    hooks::check_one(&api, &binding.hook, "").await?;
+    let binding = checked(&api, Some(&name), &body, &ValidateQuery::default()).await?;
     let old = find(&api, &name).await?;
     let pre = precondition(&name, expected(&headers)?, old.as_ref())?;
     let put = binding::put(&*api.coordination.docs, &binding, pre).await;
@@ -110,6 +111,34 @@ pub async fn put(
         binding: Ok(binding),
     };
     Ok(shown(status, &stored))
+}
+
+/// `POST /bindings:validate`: whether a PUT of this document would be accepted now. Answers the document with every
+/// default written out, and writes nothing.
+pub async fn validate(
+    State(api): State<Api>,
+    Query(query): Query<ValidateQuery>,
+    Body(body): Body,
+) -> Result<Json<BindingDto>, Problem> {
+    let binding = checked(&api, None, &body, &query).await?;
+    Ok(Json(BindingDto::from_core(&binding)))
+}
+
+/// The binding of a document, which may be one that `GET` has shown. `name` is the route's.
+async fn checked(
+    api: &Api,
+    name: Option<&str>,
+    body: &[u8],
+    but: &ValidateQuery,
+) -> Result<Binding, Problem> {
+    let mut document = document::parse_json(body)?;
+    BindingView::leave_document(&mut document);
+    let dto: BindingDto = document::read(&document)?;
+    let name = name.or(dto.name.as_deref());
+    let name = name.ok_or_else(|| FieldError::new("name", "nothing", "the binding's name"))?;
+    let binding = dto.to_core(name)?;
+    hooks::check_one(api, &binding.hook, "", but).await?;
+    Ok(binding)
 }
 
 /// `DELETE /bindings/{name}`

@@ -5,28 +5,52 @@
 
 use sandclock_core::job::{HookBinding, Job};
 use sandclock_hooks::BindingError;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::Api;
 use super::problem::Problem;
 use crate::document::FieldError;
 
-/// Every plugin exists and accepts its configuration.
+/// The query of a validation that is part of a larger one.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValidateQuery {
+    /// Names of plugins with commas between them: they are about to come, and are asked by [`super::candidate`].
+    coming: Option<String>,
+}
+
+impl ValidateQuery {
+    fn leaves_out(&self, plugin: &str) -> bool {
+        let mut coming = self.coming.iter().flat_map(|names| names.split(','));
+        coming.any(|name| name == plugin)
+    }
+}
+
+/// Every plugin exists and accepts its configuration, but for those that are left out.
 ///
 /// # Errors
 /// Names the member of the first binding that is not accepted.
-pub async fn check(api: &Api, job: &Job) -> Result<(), Problem> {
+pub async fn check(api: &Api, job: &Job, but: &ValidateQuery) -> Result<(), Problem> {
     for (at, hook) in job.hooks.iter().enumerate() {
-        check_one(api, hook, &format!("hooks[{at}].")).await?;
+        check_one(api, hook, &format!("hooks[{at}]."), but).await?;
     }
     Ok(())
 }
 
-/// The plugin exists and accepts its configuration.
+/// The plugin exists and accepts its configuration, unless it is left out.
 ///
 /// # Errors
 /// Names the member that is not accepted, after `place`.
-pub async fn check_one(api: &Api, hook: &HookBinding, place: &str) -> Result<(), Problem> {
+pub async fn check_one(
+    api: &Api,
+    hook: &HookBinding,
+    place: &str,
+    but: &ValidateQuery,
+) -> Result<(), Problem> {
+    if but.leaves_out(&hook.plugin) {
+        return Ok(());
+    }
     api.rollout.fetch_if(!api.plugins.has(&hook.plugin)).await;
     let checked = api.plugins.check_binding(&hook.plugin, &hook.config).await;
     checked.map_err(|error| refusal(place, hook, &error).into())
@@ -49,7 +73,8 @@ pub fn warnings(api: &Api, job: &Job) -> Vec<String> {
     job.hooks.iter().enumerate().filter_map(absent).collect()
 }
 
-fn refusal(place: &str, hook: &HookBinding, error: &BindingError) -> FieldError {
+/// Why a plugin is not bound, about the hook whose path `place` is, with a dot at its end unless it is empty.
+pub fn refusal(place: &str, hook: &HookBinding, error: &BindingError) -> FieldError {
     let field = |path: &str| format!("{place}{path}");
     match error {
         BindingError::Refused { why, .. } => match member(&hook.config, why) {

@@ -201,6 +201,23 @@ impl<S: Send + Sync> FromRequest<S> for Module {
     }
 }
 
+/// The most bytes of a body with a module in base64, and what it is to be asked.
+const MAX_CANDIDATE_BYTES: usize = MAX_MODULE_BYTES.div_ceil(3) * 4 + (8 << 20);
+
+/// A document with a module in it, of at most [`MAX_CANDIDATE_BYTES`], all of it within [`MODULE_PATIENCE`].
+#[derive(Debug)]
+pub struct Candidate(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Candidate {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        collect(request, MAX_CANDIDATE_BYTES, MODULE_PATIENCE)
+            .await
+            .map(Self)
+    }
+}
+
 /// The body, at most so many bytes of it, and in time.
 async fn collect(request: Request, most: usize, patience: Duration) -> Result<Bytes, Problem> {
     let read = timeout(patience, collect_all(request, most)).await;

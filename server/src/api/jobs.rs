@@ -14,7 +14,7 @@ use super::bindings::{self, BoundDto};
 use super::broken;
 use super::dto::job::JobDto;
 use super::dto::run::ListDto;
-use super::hooks;
+use super::hooks::{self, ValidateQuery};
 use super::input::{Body, Expected, Name, Paging, Query, Unmet, etag, expected};
 use super::problem::Problem;
 use crate::document::{self, FieldError};
@@ -142,14 +142,19 @@ pub async fn put(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let mut job = checked(&api, Some(&name), &body).await?;
+    let all = ValidateQuery::default();
+    let mut job = checked(&api, Some(&name), &body, &all).await?;
     save(&api, &mut job, expected(&headers)?).await
 }
 
 /// `POST /jobs:validate`: whether a PUT of this document would be accepted now. Answers the document with every
 /// default written out, and writes nothing.
-pub async fn validate(State(api): State<Api>, Body(body): Body) -> Result<Json<JobDto>, Problem> {
-    let job = checked(&api, None, &body).await?;
+pub async fn validate(
+    State(api): State<Api>,
+    Query(query): Query<ValidateQuery>,
+    Body(body): Body,
+) -> Result<Json<JobDto>, Problem> {
+    let job = checked(&api, None, &body, &query).await?;
     match broken::look(&api, &job.name).await? {
         Some(JobRecord::Broken(record)) if record.newer => Err(broken::problem(&record)),
         _ => Ok(Json(JobDto::from_core(&job))),
@@ -157,14 +162,19 @@ pub async fn validate(State(api): State<Api>, Body(body): Body) -> Result<Json<J
 }
 
 /// The job of a document, which may be one that `GET` has shown. `name` is the route's.
-async fn checked(api: &Api, name: Option<&JobName>, body: &[u8]) -> Result<Job, Problem> {
+async fn checked(
+    api: &Api,
+    name: Option<&JobName>,
+    body: &[u8],
+    but: &ValidateQuery,
+) -> Result<Job, Problem> {
     let mut document = document::parse_json(body)?;
     JobView::leave_document(&mut document);
     let dto: JobDto = document::read(&document)?;
     let name = name.map(JobName::as_str).or(dto.name.as_deref());
     let name = name.ok_or_else(|| FieldError::new("name", "nothing", "the job's name"))?;
     let job = dto.to_core(name, &api.default_time_zone)?;
-    hooks::check(api, &job).await?;
+    hooks::check(api, &job, but).await?;
     Ok(job)
 }
 
@@ -297,7 +307,7 @@ async fn change(
             Expected::Anything | Expected::Present => {}
         }
         let mut job = with(&stored)?;
-        hooks::check(api, &job).await?;
+        hooks::check(api, &job, &ValidateQuery::default()).await?;
         match save(api, &mut job, Expected::At(stored.version)).await {
             Err(problem) if problem.status() == StatusCode::PRECONDITION_FAILED => {}
             answer => return answer,

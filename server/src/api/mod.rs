@@ -8,6 +8,7 @@ pub mod alerts;
 pub mod auth;
 pub mod bindings;
 pub mod broken;
+pub mod candidate;
 pub mod decisions;
 pub mod dto;
 pub mod go;
@@ -151,6 +152,7 @@ pub fn router(api: Api) -> Router {
             "/plugins/{id}",
             axum::routing::put(plugins::push).delete(plugins::remove),
         )
+        .route("/plugins:validate", post(candidate::validate))
         .route("/plugins/{id}/rollback", post(plugins::roll_back))
         .route("/plugins/{id}/mode", axum::routing::put(modes::set))
         .route("/plugins/{id}/replay", post(recordings::replay_last))
@@ -158,6 +160,7 @@ pub fn router(api: Api) -> Router {
             "/plugins/{id}/shadow",
             axum::routing::put(recordings::set_shadow).delete(recordings::end_shadow),
         )
+        .route("/bindings:validate", post(bindings::validate))
         .route(
             "/bindings/{id}",
             axum::routing::put(bindings::put).delete(bindings::delete),

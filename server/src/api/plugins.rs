@@ -13,6 +13,7 @@ use sandclock_core::backend::{ModuleDigest, PluginMode, Release, StoredPlugin};
 use sandclock_core::{BackendError, ErrorKind};
 use sandclock_hooks::{Artifact, InstallError, PluginInfo, PluginStatus};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::Api;
 use super::auth::TokenInfo;
@@ -65,6 +66,38 @@ pub struct PluginDto {
     pub mode: String,
     /// All that were pushed, the last one first.
     pub releases: Vec<ReleaseDto>,
+}
+
+impl PluginDto {
+    /// Leaves what an operator decided: the releases, and what is to be done with which. The rest follows from the
+    /// modules, or is of this server and this moment. A member that is added here is carried by exports unless it is
+    /// named.
+    pub(crate) fn leave_decisions(plugin: &mut Value) {
+        let filled_in = [
+            "version",
+            "description",
+            "api",
+            "hooks",
+            "capabilities",
+            "sha256",
+            "signed_by",
+            "size_bytes",
+            "status",
+            "last_failure",
+            "shadow_refused",
+        ];
+        let of_release = ["size_bytes", "pushed_by", "pushed_at"];
+        let remove = |value: &mut Value, names: &[&str]| {
+            if let Some(members) = value.as_object_mut() {
+                members.retain(|name, _| !names.contains(&name.as_str()));
+            }
+        };
+        remove(plugin, &filled_in);
+        let releases = plugin.get_mut("releases").and_then(Value::as_array_mut);
+        for release in releases.into_iter().flatten() {
+            remove(release, &of_release);
+        }
+    }
 }
 
 /// A release.
@@ -129,7 +162,7 @@ pub async fn push(
     let mode = query.mode.as_deref().map(modes::parse).transpose()?;
     let artifact = Artifact::new(name.clone(), query.version, module.to_vec());
     let checked = api.plugins.check(artifact).await;
-    let info = checked.map_err(|error| refusal(&name, &error))?;
+    let info = checked.map_err(|error| refusal("(the body)", &name, &error))?;
     let version = info.version.clone().ok_or_else(|| {
         let accepted = "it must be given: the module has no manifest that names one";
         FieldError::new("version", "nothing", accepted)
@@ -235,17 +268,18 @@ async fn serve(api: &Api, name: &str, from: Option<&str>, to: Option<&str>) -> R
 }
 
 /// A conflict in the store's words.
-fn conflict(error: BackendError) -> Problem {
+pub fn conflict(error: BackendError) -> Problem {
     match error.kind {
         ErrorKind::Conflict => Problem::conflict(error.without_op(&error.to_string()).to_owned()),
         _ => error.into(),
     }
 }
 
-fn refusal(name: &str, error: &InstallError) -> FieldError {
+/// Why the module that stands in `field` is not taken.
+pub fn refusal(field: &str, name: &str, error: &InstallError) -> FieldError {
     match error {
         InstallError::Name { .. } => FieldError::new("name", name, PLUGIN_NAMES),
-        _ => FieldError::new("(the body)", "this module", error.to_string()),
+        _ => FieldError::new(field, "this module", error.to_string()),
     }
 }
 

@@ -116,6 +116,16 @@ impl Client {
         self.send(Method::GET, path, None, None).await
     }
 
+    /// `GET`, as bytes.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn bytes(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        let answer = self.open(path).await?.bytes().await;
+        let bytes = answer.map_err(|error| self.broken_off(&error))?;
+        Ok(bytes.to_vec())
+    }
+
     /// The answer itself; `None` if there is no such thing.
     ///
     /// # Errors

@@ -110,11 +110,13 @@ enum Command {
     /// Plugins: write, build and test them; push, bind, list, roll back
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
-    /// Write all jobs into one document, for another store or for safety
-    Export(transfer::ExportArgs),
-    /// Save the jobs of an exported document
+    /// Write all jobs, bindings and plugins into one document
     ///
-    /// The schedule of each begins with that moment.
+    /// For another store, or for safety.
+    Export(transfer::ExportArgs),
+    /// Save what an exported document has
+    ///
+    /// The schedule of each job begins with that moment.
     Import(transfer::ImportArgs),
     /// Answer people: API and console, over the stores of a fleet
     Server(ServerArgs),

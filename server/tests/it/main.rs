@@ -87,6 +87,8 @@ mod swaps;
 #[cfg(test)]
 mod transfer;
 #[cfg(test)]
+mod transfer_plugins;
+#[cfg(test)]
 mod watching;
 #[cfg(test)]
 mod weaknesses;

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::product::{PROGRAM, Product, told};
 
 /// A plugin command without a server.
-fn plugin(args: &[&str]) -> Output {
+pub(crate) fn plugin(args: &[&str]) -> Output {
     let mut command = Command::new(PROGRAM);
     command.arg("plugin").args(args).output().unwrap()
 }
@@ -27,7 +27,7 @@ fn text(path: &Path) -> &str {
 }
 
 /// A standard plugin as a release of `hide`, by its manifest.
-fn release(home: &Path, version: &str) -> PathBuf {
+pub(crate) fn release(home: &Path, version: &str) -> PathBuf {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let artifact = root.join("../examples/plugins/artifacts/redact-secrets.wasm");
     let manifest = json!({ "plugin": { "name": "hide", "version": version } });
@@ -39,7 +39,7 @@ fn release(home: &Path, version: &str) -> PathBuf {
 }
 
 /// Makes a key; its file, and the half to trust.
-fn key(home: &Path, name: &str) -> (PathBuf, String) {
+pub(crate) fn key(home: &Path, name: &str) -> (PathBuf, String) {
     let file = home.join(name);
     let made = plugin(&["keygen", text(&file), "--output", "json"]);
     let made: Value = serde_json::from_slice(&made.stdout).unwrap();

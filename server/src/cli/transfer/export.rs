@@ -1,4 +1,4 @@
-//! All jobs into one document: the same bytes for the same jobs, whole or not at all, for its owner's eyes.
+//! All of it into one document: the same bytes for the same things, whole or not at all, for its owner's eyes.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -8,7 +8,8 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::Value;
 
-use super::{Document, FORM, Stores, taken_apart};
+use super::document::{Document, FORM};
+use super::{Kind, Stores, plugins};
 use crate::cli::client::Client;
 use crate::cli::out;
 use crate::cli::table::{self, text};
@@ -21,7 +22,7 @@ pub(in crate::cli) struct ExportArgs {
     ///
     /// Its folder must be there. A device or a pipe is written into.
     file: Option<PathBuf>,
-    /// Leave out jobs that cannot be read, instead of exporting nothing
+    /// Leave out what cannot be read, instead of exporting nothing
     #[arg(long)]
     skip_broken: bool,
     #[command(flatten)]
@@ -30,31 +31,22 @@ pub(in crate::cli) struct ExportArgs {
 
 /// Writes the document.
 pub(super) async fn run(args: &ExportArgs, client: &Client) -> anyhow::Result<()> {
-    let mut jobs = Vec::new();
-    let mut broken = 0_u32;
-    for job in client.all("/jobs").await? {
-        // A record that cannot be read is listed with nothing but its name.
-        if job["broken"].is_string() && job["enabled"].is_null() {
-            table::aside(&format!(
-                "job {} cannot be read: {}",
-                job["name"],
-                text(&job, "broken")
-            ));
-            broken += 1;
-        } else {
-            jobs.push(taken_apart(job).1);
-        }
-    }
+    let mut broken = 0;
+    let jobs = readable(Kind::Job, client, &mut broken).await?;
+    let bindings = readable(Kind::Binding, client, &mut broken).await?;
+    let (plugins, modules) = plugins::export(client, &mut broken).await?;
     if broken > 0 && !args.skip_broken {
         bail!(
-            "{broken} jobs cannot be read, so nothing is exported: save or delete them, or leave them out with \
-             --skip-broken"
+            "{broken} cannot be read, so nothing is exported: save or delete them, or leave them out with --skip-broken"
         );
     }
-    let count = jobs.len();
+    let counts = [jobs.len(), bindings.len(), plugins.len()];
     let document = Document {
         sandclock_export: FORM,
+        plugins,
+        bindings,
         jobs,
+        modules,
     };
     let mut bytes = serde_json::to_vec_pretty(&document)?;
     bytes.push(b'\n');
@@ -62,27 +54,31 @@ pub(super) async fn run(args: &ExportArgs, client: &Client) -> anyhow::Result<()
         None => out::write(&bytes),
         Some(file) => {
             save(file, &bytes)?;
-            table::aside(&format!("exported {count} jobs to {}", file.display()));
+            let [jobs, bindings, plugins] = counts;
+            table::aside(&format!(
+                "exported {jobs} jobs, {bindings} bindings and {plugins} plugins to {}",
+                file.display()
+            ));
         }
     }
-    tell_what_stays(client).await
+    Ok(())
 }
 
-/// Says what the document does not carry, so that nobody takes it for all that there is.
-async fn tell_what_stays(client: &Client) -> anyhow::Result<()> {
-    let bindings = client.all("/bindings").await?.len();
-    let pushed = |plugin: &Value| {
-        let releases = plugin["releases"].as_array();
-        releases.is_some_and(|releases| !releases.is_empty())
-    };
-    let plugins = client.all("/plugins").await?;
-    let plugins = plugins.into_iter().filter(pushed).count();
-    if bindings + plugins > 0 {
-        table::aside(&format!(
-            "not exported: {bindings} bindings and {plugins} plugins that were pushed"
-        ));
+/// All of a kind, but those that cannot be read: they are told and counted.
+async fn readable(kind: Kind, client: &Client, broken: &mut u32) -> anyhow::Result<Vec<Value>> {
+    let mut documents = Vec::new();
+    for view in client.all(&format!("/{}", kind.list())).await? {
+        // A record that cannot be read is listed with nothing but its name; a job whose schedule alone is wrong has more.
+        if view["broken"].is_string() && view["enabled"].is_null() {
+            let (what, name) = (kind.word(), &view["name"]);
+            let why = text(&view, "broken");
+            table::aside(&format!("{what} {name} cannot be read: {why}"));
+            *broken += 1;
+        } else {
+            documents.push(kind.taken_apart(view).1);
+        }
     }
-    Ok(())
+    Ok(documents)
 }
 
 /// Writes the document to where `path` leads: a file is replaced as a whole, a device or a pipe is written to.

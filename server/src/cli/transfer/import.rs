@@ -1,19 +1,23 @@
-//! A document's jobs into a store: all of it is checked before the first job is written.
+//! A document into a store: all of it is checked before the first thing is written. Plugins come before bindings and
+//! bindings before jobs, since each is checked against those before it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Document, FORM, Stores, taken_apart};
+use super::document::{Document, parse};
+use super::plugins::{Modules, Plan, Uses};
+use super::report::{Line, Outcome, differing, report};
+use super::{Kind, Stores, plugins};
+use crate::api::candidate::UseDto;
 use crate::cli::Output;
-use crate::cli::client::{Client, segment};
+use crate::cli::client::{Client, query, segment};
 use crate::cli::table;
-use crate::document::{self, FieldError};
 
 /// What to import, and how.
 #[derive(Debug, Args)]
@@ -23,46 +27,24 @@ pub(in crate::cli) struct ImportArgs {
     /// Check everything, say what would change, and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Replace jobs of the same name that differ
+    /// Replace what is there under the same name and differs
     #[arg(long)]
     overwrite: bool,
     #[command(flatten)]
     pub(super) stores: Stores,
 }
 
-/// A job of the document against the store.
+/// A binding or a job of the document against the store.
 #[derive(Debug)]
 struct Step {
+    kind: Kind,
     name: String,
+    /// Where it stands in the document.
+    place: String,
     document: Value,
-    /// The version of the job that is there.
+    /// The version of what is there.
     version: Option<u64>,
     outcome: Outcome,
-}
-
-#[derive(Debug)]
-enum Outcome {
-    Created,
-    Unchanged,
-    /// These members differ.
-    Changed(Vec<String>),
-}
-
-impl Outcome {
-    fn word(&self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Unchanged => "unchanged",
-            Self::Changed(_) => "changed",
-        }
-    }
-
-    fn fields(&self) -> &[String] {
-        match self {
-            Self::Changed(fields) => fields,
-            _ => &[],
-        }
-    }
 }
 
 /// Reads the document, as far as that needs no server.
@@ -84,31 +66,6 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Document> {
     parse(&text).map_err(|error| anyhow!("{shown}: {error}"))
 }
 
-fn parse(text: &[u8]) -> Result<Document, FieldError> {
-    let tree = document::parse_json(text)?;
-    // The form first: what a newer program wrote is not this program's to judge.
-    if let Some(form) = tree["sandclock_export"]
-        .as_u64()
-        .filter(|form| *form != u64::from(FORM))
-    {
-        let accepted = format!(
-            "{FORM} is the form that this version reads; a newer version may read this one"
-        );
-        return Err(FieldError::new("sandclock_export", form, accepted));
-    }
-    let document: Document = document::read(&tree)?;
-    let mut names = BTreeSet::new();
-    for (at, job) in document.jobs.iter().enumerate() {
-        let field = || format!("jobs[{at}].name");
-        let name = job["name"].as_str();
-        let name = name.ok_or_else(|| FieldError::new(field(), &job["name"], "the job's name"))?;
-        if !names.insert(name) {
-            return Err(FieldError::new(field(), name, "each name once"));
-        }
-    }
-    Ok(document)
-}
-
 /// Checks the whole document against the store, then writes it.
 pub(super) async fn run(
     args: &ImportArgs,
@@ -116,60 +73,130 @@ pub(super) async fn run(
     client: &Client,
     output: Output,
 ) -> anyhow::Result<()> {
-    let there: Vec<_> = client
-        .all("/jobs")
-        .await?
-        .into_iter()
-        .map(taken_apart)
-        .collect();
-    let (mut steps, mut refused) = (Vec::new(), 0_u32);
-    for (at, job) in document.jobs.into_iter().enumerate() {
-        match check(client, &there, job).await {
-            Ok(step) => steps.push(step),
-            Err(error) => {
-                table::aside(&format!("{}: jobs[{at}]: {error:#}", args.file.display()));
-                refused += 1;
-            }
-        }
-    }
-    if refused > 0 {
-        bail!(
-            "{refused} jobs of {} are refused; nothing was written",
-            args.file.display()
-        );
-    }
-    report(&steps, args.dry_run, output);
+    let checked = check(args, document, client).await?;
+    let Checked {
+        modules,
+        plans,
+        steps,
+    } = &checked;
+    let plugins = plans.iter().map(|plan| Line {
+        kind: "plugin",
+        name: plan.name(),
+        outcome: plan.outcome(),
+    });
+    let others = steps.iter().map(|step| Line {
+        kind: step.kind.word(),
+        name: &step.name,
+        outcome: &step.outcome,
+    });
+    let lines: Vec<_> = plugins.chain(others).collect();
+    report(&lines, args.dry_run, output);
     let differ = |step: &&Step| matches!(step.outcome, Outcome::Changed(_));
-    let differing = steps.iter().filter(differ).count();
+    let replaced = plans.iter().filter(|plan| plan.replaces()).count();
+    let differing = replaced + steps.iter().filter(differ).count();
     if differing > 0 && !args.overwrite {
         bail!(
-            "{differing} jobs differ from those of the same name that are there; nothing was written. Replace them \
-             with --overwrite"
+            "{differing} differ from what is there under the same name; nothing was written. Replace it with --overwrite"
         );
     }
     if !args.dry_run {
-        write(client, steps).await?;
+        write(client, modules, plans, steps).await?;
     }
     Ok(())
 }
 
-/// What would become of a job.
-async fn check(
+/// What an import comes to.
+#[derive(Debug)]
+struct Checked {
+    modules: Modules,
+    plans: Vec<Plan>,
+    /// Bindings, then jobs.
+    steps: Vec<Step>,
+}
+
+/// What would become of everything.
+///
+/// # Errors
+/// If anything is refused; all that is has been told then.
+async fn check(args: &ImportArgs, document: Document, client: &Client) -> anyhow::Result<Checked> {
+    let mut refused = 0_u32;
+    let mut refuse = |place: &str, error: &anyhow::Error| {
+        table::aside(&format!("{}: {place}: {error:#}", args.file.display()));
+        refused += 1;
+    };
+    let there = match document.plugins.is_empty() {
+        true => Vec::new(),
+        false => plugins::there(client).await?,
+    };
+    let mut plans = Vec::new();
+    for (at, plugin) in document.plugins.into_iter().enumerate() {
+        match Plan::of(plugin, &there) {
+            Ok(plan) => plans.push((at, plan)),
+            Err(error) => refuse(&format!("plugins[{at}]"), &error),
+        }
+    }
+    let coming: Vec<_> = (plans.iter())
+        .filter(|(_, plan)| plan.changes_what_serves())
+        .map(|(_, plan)| plan.name())
+        .collect();
+    let mut steps = Vec::new();
+    for (kind, documents) in [
+        (Kind::Binding, document.bindings),
+        (Kind::Job, document.jobs),
+    ] {
+        if documents.is_empty() {
+            continue;
+        }
+        let there = kind.there(client).await?;
+        for (at, document) in documents.into_iter().enumerate() {
+            let place = format!("{}[{at}]", kind.list());
+            match check_one(client, kind, &there, &coming, &place, document).await {
+                Ok(step) => steps.push(step),
+                Err(error) => refuse(&place, &error),
+            }
+        }
+    }
+    let uses = uses(&steps, &coming);
+    let modules = document.modules;
+    for (at, plan) in &plans {
+        if let Err(error) = plan.check(client, &modules, &uses).await {
+            refuse(&format!("plugins[{at}]"), &error);
+        }
+    }
+    if refused > 0 {
+        let file = args.file.display();
+        bail!("{refused} of what {file} holds are refused; nothing was written");
+    }
+    let plans = plans.into_iter().map(|(_, plan)| plan).collect();
+    Ok(Checked {
+        modules,
+        plans,
+        steps,
+    })
+}
+
+/// What would become of a binding or a job. Plugins that are `coming` are not there to be asked yet.
+async fn check_one(
     client: &Client,
+    kind: Kind,
     there: &[(Option<u64>, Value)],
-    job: Value,
+    coming: &[&str],
+    place: &str,
+    document: Value,
 ) -> anyhow::Result<Step> {
-    let name = job["name"].as_str().unwrap_or_default().to_owned();
+    let name = document["name"].as_str().unwrap_or_default().to_owned();
     let same_name = |(_, own): &&(Option<u64>, Value)| own["name"].as_str() == Some(&*name);
     let own = there.iter().find(same_name);
     let version = own.and_then(|(version, _)| *version);
-    // What is there already needs no check: it may be a job that only another program could have made.
-    let unchanged = own.is_some_and(|(_, own)| *own == job);
+    // What is there already needs no check: it may be one that only another program could have made.
+    let unchanged = own.is_some_and(|(_, own)| *own == document);
     let document = match unchanged {
-        true => job,
+        true => document,
         false => {
-            let validated = client.call(Method::POST, "/jobs:validate", Some(job)).await;
-            validated.with_context(|| format!("job {name}"))?
+            let coming = (!coming.is_empty()).then(|| coming.join(","));
+            let path = format!("/{}:validate{}", kind.list(), query(&[("coming", coming)]));
+            let validated = client.call(Method::POST, &path, Some(document)).await;
+            validated.with_context(|| format!("{} {name}", kind.word()))?
         }
     };
     let outcome = match own {
@@ -178,121 +205,75 @@ async fn check(
         Some((_, own)) => Outcome::Changed(differing(own, &document)),
     };
     Ok(Step {
+        kind,
         name,
+        place: place.to_owned(),
         document,
         version,
         outcome,
     })
 }
 
-/// The members in which two jobs differ.
-fn differing(one: &Value, other: &Value) -> Vec<String> {
-    let members = |job: &Value| -> BTreeSet<String> {
-        let members = job.as_object().into_iter().flatten();
-        members.map(|(name, _)| name.clone()).collect()
-    };
-    let all = &members(one) | &members(other);
-    all.into_iter()
-        .filter(|name| one[name] != other[name])
-        .collect()
-}
-
-fn report(steps: &[Step], dry_run: bool, output: Output) {
-    let items: Vec<_> = steps
-        .iter()
-        .map(|step| json!({ "job": step.name, "outcome": step.outcome.word(), "fields": step.outcome.fields() }))
-        .collect();
-    table::either(
-        output,
-        &json!({ "dry_run": dry_run, "items": items }),
-        |_| {
-            let changes = steps
-                .iter()
-                .filter(|step| !matches!(step.outcome, Outcome::Unchanged));
-            let rows: Vec<_> = changes
-                .map(|step| {
-                    vec![
-                        step.name.clone(),
-                        step.outcome.word().to_owned(),
-                        step.outcome.fields().join(", "),
-                    ]
-                })
-                .collect();
-            if !rows.is_empty() {
-                table::print(&["JOB", "OUTCOME", "FIELDS THAT DIFFER"], rows);
+/// What the plugins that are coming will be bound with, where that is new.
+fn uses(steps: &[Step], coming: &[&str]) -> Uses {
+    let mut uses = BTreeMap::<String, Vec<UseDto>>::new();
+    let mut add = |place: String, hook: &Value| {
+        let plugin = hook["plugin"].as_str().unwrap_or_default();
+        let config = &hook["config"];
+        if coming.contains(&plugin) {
+            let uses = uses.entry(plugin.to_owned()).or_default();
+            // Thousands of jobs may say the same.
+            if !uses.iter().any(|known| known.config == *config) {
+                let config = config.clone();
+                uses.push(UseDto { place, config });
             }
-            let count = |word| {
-                steps
-                    .iter()
-                    .filter(|step| step.outcome.word() == word)
-                    .count()
-            };
-            let [created, changed, unchanged] = ["created", "changed", "unchanged"].map(count);
-            let would = if dry_run { " (nothing is written)" } else { "" };
-            table::say(&format!(
-                "{created} created, {changed} changed, {unchanged} unchanged{would}"
-            ));
-        },
-    );
-}
-
-/// Writes what is not there, each job only over what it was checked against.
-async fn write(client: &Client, steps: Vec<Step>) -> anyhow::Result<()> {
-    let mut written = 0_u32;
+        }
+    };
     for step in steps {
-        if matches!(step.outcome, Outcome::Unchanged) {
+        let place = &step.place;
+        if step.outcome == Outcome::Unchanged {
             continue;
         }
-        let path = format!("/jobs/{}", segment(&step.name));
-        let put = client.put_over(&path, step.document, step.version).await;
-        put.with_context(|| {
-            format!(
-                "job {}; {written} jobs were written before it, and an import of the same file goes on from there",
-                step.name
-            )
-        })?;
-        written += 1;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_no_export_is_refused_with_the_field() {
-        let cases = [
-            ("[]", "(the document)"),
-            ("{\"jobs\": []}", "sandclock_export: "),
-            (
-                "{\"sandclock_export\": 2, \"jobs\": 3, \"x\": 1}",
-                "sandclock_export: 2 is not accepted: 1 is",
-            ),
-            ("{\"sandclock_export\": 1}", "jobs: "),
-            (
-                "{\"sandclock_export\": 1, \"jobs\": [], \"plugins\": []}",
-                "plugins: ",
-            ),
-            (
-                "{\"sandclock_export\": 1, \"jobs\": [{}]}",
-                "jobs[0].name: null",
-            ),
-            (
-                "{\"sandclock_export\": 1, \"jobs\": [{\"name\": \"a\"}, {\"name\": \"a\"}]}",
-                "jobs[1].name: a is not accepted: each name once",
-            ),
-        ];
-        for (text, expected) in cases {
-            let error = parse(text.as_bytes()).unwrap_err().to_string();
-            assert!(error.starts_with(expected), "{text}: {error}");
+        if step.kind == Kind::Binding {
+            add(format!("{place}."), &step.document);
+        }
+        let hooks = step.document["hooks"].as_array().into_iter().flatten();
+        for (at, hook) in hooks.enumerate() {
+            add(format!("{place}.hooks[{at}]."), hook);
         }
     }
+    uses
+}
 
-    #[test]
-    fn the_members_that_differ_are_named() {
-        let one = json!({ "name": "a", "command": "x", "owner": "ann" });
-        let other = json!({ "name": "a", "command": "y", "schedule": "@daily" });
-        assert_eq!(differing(&one, &other), ["command", "owner", "schedule"]);
+/// Writes what is not there, each binding and job only over what it was checked against.
+async fn write(
+    client: &Client,
+    modules: &Modules,
+    plans: &[Plan],
+    steps: &[Step],
+) -> anyhow::Result<()> {
+    let mut written = 0_u32;
+    let rest = |what: &str, name: &str, written: u32| {
+        format!(
+            "{what} {name}; {written} were written before it, and an import of the same file goes on from there"
+        )
+    };
+    for plan in plans {
+        if *plan.outcome() != Outcome::Unchanged {
+            let done = plan.write(client, modules).await;
+            done.with_context(|| rest("plugin", plan.name(), written))?;
+            written += 1;
+        }
     }
+    for step in steps {
+        let (kind, name) = (step.kind, &step.name);
+        if step.outcome != Outcome::Unchanged {
+            let path = format!("/{}/{}", kind.list(), segment(name));
+            let document = step.document.clone();
+            let put = client.put_over(&path, document, step.version).await;
+            put.with_context(|| rest(kind.word(), name, written))?;
+            written += 1;
+        }
+    }
+    Ok(())
 }

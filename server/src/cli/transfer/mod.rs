@@ -1,15 +1,18 @@
-//! `sandclock export` and `import`: all jobs as one document, between any two stores.
+//! `sandclock export` and `import`: plugins, bindings and jobs as one document, between any two stores.
 //!
 //! Both are clients of the API, so that an import is checked and saved exactly as a PUT is. Where no server runs
 //! ([`offline`]) the command answers itself, on the stores of a data folder or a configuration.
 //!
-//! What is not carried: marks, runs, alerts, tokens, bindings and pushed plugins; of the last two an export says so. A mark is a decision of one store about the life of a job
-//! in that store, and the other store may have decided otherwise since; so an imported job begins with the moment
-//! of its import, as every saved job does, and no tick from before it is made up.
+//! What is not carried: marks, runs, alerts, tokens, recorded calls, and what plugins have kept. A mark is a decision of
+//! one store about the life of a job in that store, and the other store may have decided otherwise since; so an imported
+//! job begins with the moment of its import, as every saved job does, and no tick from before it is made up.
 
+mod document;
 mod export;
 mod import;
 mod offline;
+mod plugins;
+mod report;
 
 use std::future::{Future, pending};
 use std::path::PathBuf;
@@ -17,28 +20,15 @@ use std::pin::Pin;
 
 use anyhow::bail;
 use clap::Args;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Target;
 use super::client::Client;
+use crate::api::bindings::BindingView;
 use crate::api::jobs::JobView;
 
 pub(super) use export::ExportArgs;
 pub(super) use import::ImportArgs;
-
-/// The form of the document that this program writes, and the newest one that it reads.
-const FORM: u32 = 1;
-
-/// The document.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    /// [`FORM`].
-    sandclock_export: u32,
-    /// As `GET /jobs/{name}` shows them, without what the server fills in; by name.
-    jobs: Vec<Value>,
-}
 
 /// The stores to work on without a server.
 #[derive(Clone, Debug, Args)]
@@ -56,7 +46,7 @@ pub(super) struct Stores {
 /// Runs `sandclock export`.
 ///
 /// # Errors
-/// If a job cannot be read, or the stores or the file cannot be used.
+/// If something cannot be read, or the stores or the file cannot be used.
 pub(super) async fn export(args: &ExportArgs, target: &Target) -> anyhow::Result<()> {
     let api = Api::of(&args.stores, target, false).await?;
     served(api.serving, export::run(args, &api.client)).await
@@ -65,7 +55,7 @@ pub(super) async fn export(args: &ExportArgs, target: &Target) -> anyhow::Result
 /// Runs `sandclock import`.
 ///
 /// # Errors
-/// Names the job and the field that is refused; nothing was written then, or it says what was.
+/// Names what is refused, and the field; nothing was written then, or it says what was.
 pub(super) async fn import(args: &ImportArgs, target: &Target) -> anyhow::Result<()> {
     let document = import::read(&args.file)?;
     let api = Api::of(&args.stores, target, true).await?;
@@ -108,9 +98,46 @@ async fn served(
     }
 }
 
-/// The version of a job as it is listed, and the rest without what the server fills in.
-fn taken_apart(mut job: Value) -> (Option<u64>, Value) {
-    let version = job["version"].as_u64();
-    JobView::leave_document(&mut job);
-    (version, job)
+/// What is one document in the API, with a version of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Binding,
+    Job,
+}
+
+impl Kind {
+    /// The list's route, which is also its name in the document.
+    fn list(self) -> &'static str {
+        match self {
+            Self::Binding => "bindings",
+            Self::Job => "jobs",
+        }
+    }
+
+    /// For people, and in answers.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Binding => "binding",
+            Self::Job => "job",
+        }
+    }
+
+    /// All that are there: each with its version, and without what the server fills in.
+    async fn there(self, client: &Client) -> anyhow::Result<Vec<(Option<u64>, Value)>> {
+        let listed = client.all(&format!("/{}", self.list())).await?;
+        Ok(listed
+            .into_iter()
+            .map(|view| self.taken_apart(view))
+            .collect())
+    }
+
+    /// The version of what is listed, and the rest without what the server fills in.
+    fn taken_apart(self, mut view: Value) -> (Option<u64>, Value) {
+        let version = view["version"].as_u64();
+        match self {
+            Self::Binding => BindingView::leave_document(&mut view),
+            Self::Job => JobView::leave_document(&mut view),
+        }
+        (version, view)
+    }
 }

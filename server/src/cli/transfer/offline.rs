@@ -1,5 +1,5 @@
 //! A server for the length of one command, which nobody else can ask: on a free port of loopback, with a token that
-//! this process alone knows. So there is one way to read and save jobs, with a server and without.
+//! this process alone knows. So there is one way to read and save, with a server and without.
 
 use std::future::pending;
 use std::net::Ipv4Addr;
@@ -45,7 +45,7 @@ pub(super) async fn open(
     let mut tokens = Tokens::default();
     let token = tokens.make(TokenInfo {
         name: "offline".to_owned(),
-        role: Role::Editor,
+        role: Role::Admin,
     });
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let url = format!("http://{}", listener.local_addr()?);

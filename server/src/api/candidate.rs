@@ -1,0 +1,100 @@
+//! Whether a release would be taken here, and whether it accepts what jobs and bindings would say to it. Nothing is
+//! written: an import asks this of everything before it begins.
+
+use axum::Json;
+use axum::extract::State;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sandclock_core::backend::plugins::{RELEASE_NAMES, is_release_name};
+use sandclock_core::backend::{ModuleDigest, Release};
+use sandclock_core::job::HookBinding;
+use sandclock_hooks::Artifact;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Api;
+use super::hooks;
+use super::input::{Candidate, body};
+use super::plugins::{conflict, refusal};
+use super::problem::Problem;
+use crate::document::FieldError;
+
+/// The body of `POST /plugins:validate`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CandidateDto {
+    /// The plugin.
+    pub name: String,
+    /// What people call the release.
+    pub version: String,
+    /// The file, in base64.
+    pub module: String,
+    /// What it would be bound with.
+    #[serde(default)]
+    pub uses: Vec<UseDto>,
+}
+
+/// How a job or a binding would use it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UseDto {
+    /// What the paths of its members begin with in refusals: `jobs[3].hooks[0].`.
+    pub place: String,
+    /// The configuration.
+    pub config: Value,
+}
+
+/// What was found.
+#[derive(Debug, Serialize)]
+pub struct ValidDto {
+    sha256: String,
+    signed_by: Option<String>,
+    hooks: Vec<&'static str>,
+}
+
+/// `POST /plugins:validate`: whether a PUT of this release would be accepted now, and whether it would accept these
+/// configurations.
+pub async fn validate(
+    State(api): State<Api>,
+    Candidate(text): Candidate,
+) -> Result<Json<ValidDto>, Problem> {
+    let candidate: CandidateDto = body(&text)?;
+    let CandidateDto { name, version, .. } = &candidate;
+    if !is_release_name(version) {
+        return Err(FieldError::new("version", version, RELEASE_NAMES).into());
+    }
+    let module = STANDARD.decode(&candidate.module).map_err(|error| {
+        let accepted = format!("the bytes of the module in base64; {error}");
+        FieldError::new("module", "this text", accepted)
+    })?;
+    let release = Release {
+        plugin: name.clone(),
+        version: version.clone(),
+        digest: ModuleDigest::of(&module),
+        bytes: module.len() as u64,
+        pushed_by: String::new(),
+        pushed_at: api.clock.now(),
+    };
+    release.check(&module).map_err(Problem::from)?;
+    let stored = api.records.plugins.list().await?;
+    let mut stored = stored.iter().filter(|plugin| plugin.name == *name);
+    if let Some(there) = stored.next().and_then(|plugin| plugin.release(version)) {
+        there.is_repeated_by(&release).map_err(conflict)?;
+    }
+    let artifact = Artifact::new(name, Some(version.clone()), module);
+    let configs = candidate.uses.iter().map(|used| &used.config);
+    let checked = api.plugins.check_with(artifact, configs).await;
+    let (info, answers) = checked.map_err(|error| refusal("module", name, &error))?;
+    for (used, answer) in candidate.uses.iter().zip(answers) {
+        let hook = HookBinding {
+            plugin: name.clone(),
+            config: used.config.clone(),
+        };
+        answer.map_err(|error| hooks::refusal(&used.place, &hook, &error))?;
+    }
+    Ok(Json(ValidDto {
+        sha256: info.sha256,
+        signed_by: info.signed_by,
+        hooks: info.hooks.iter().map(|hook| hook.as_str()).collect(),
+    }))
+}

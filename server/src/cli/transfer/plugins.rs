@@ -1,0 +1,360 @@
+//! The plugins of a document: their releases, and which of them serves, on their way out of a fleet and into one.
+//!
+//! A release that is there under the same version has to be the same: it never changes. Others that are there stay, and
+//! so does what serves where the document says of none that it does. What served before is taken from the document only
+//! where nothing serves yet: otherwise it is what served here.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, anyhow, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::Method;
+
+use super::document::{PluginDoc, ReleaseDoc};
+use super::report::Outcome;
+use crate::api::candidate::{CandidateDto, UseDto};
+use crate::api::plugins::PluginDto;
+use crate::cli::client::{Client, query, segment};
+use crate::cli::table;
+use crate::document;
+
+/// Files in base64, by their SHA-256.
+pub(super) type Modules = BTreeMap<String, String>;
+
+/// What plugins would be bound with, by name.
+pub(super) type Uses = BTreeMap<String, Vec<UseDto>>;
+
+/// All plugins that were pushed.
+///
+/// # Errors
+/// If the server does not answer, or says of one what this program does not know.
+pub(super) async fn there(client: &Client) -> anyhow::Result<Vec<PluginDoc>> {
+    let mut plugins = Vec::new();
+    for mut plugin in client.all("/plugins").await? {
+        PluginDto::leave_decisions(&mut plugin);
+        // Those that only came with the program have none.
+        if plugin["releases"].as_array().is_some_and(Vec::is_empty) {
+            continue;
+        }
+        let read: PluginDoc = document::read(&plugin).map_err(|error| {
+            let name = &plugin["name"];
+            anyhow!("plugin {name}: {error}; use the sandclock of the server's version")
+        })?;
+        plugins.push(read);
+    }
+    Ok(plugins)
+}
+
+/// All plugins that were pushed, with their modules. Releases that are named and cannot be read are told and counted.
+pub(super) async fn export(
+    client: &Client,
+    broken: &mut u32,
+) -> anyhow::Result<(Vec<PluginDoc>, Modules)> {
+    let mut plugins = there(client).await?;
+    let mut modules = Modules::new();
+    for plugin in &mut plugins {
+        let name = plugin.name.clone();
+        let versions: Vec<_> = plugin
+            .releases
+            .iter()
+            .map(|it| it.version.clone())
+            .collect();
+        for member in [&mut plugin.serving, &mut plugin.before, &mut plugin.shadow] {
+            if let Some(lost) = member.take_if(|version| !versions.contains(version)) {
+                table::aside(&format!("release {lost} of plugin {name} cannot be read"));
+                *broken += 1;
+            }
+        }
+        // Nothing comes before what does not serve.
+        if plugin.serving.is_none() {
+            plugin.before = None;
+        }
+        for ReleaseDoc { version, sha256 } in &plugin.releases {
+            if !modules.contains_key(sha256) {
+                let path = format!("/plugins/{}/modules/{sha256}", segment(&name));
+                let module = client.bytes(&path).await;
+                let module =
+                    module.with_context(|| format!("release {version} of plugin {name}"))?;
+                modules.insert(sha256.clone(), STANDARD.encode(module));
+            }
+        }
+    }
+    Ok((plugins, modules))
+}
+
+/// What is to be done for a plugin.
+#[derive(Debug)]
+pub(super) struct Plan {
+    plugin: PluginDoc,
+    /// What is not there, the first pushed first.
+    missing: Vec<ReleaseDoc>,
+    /// What serves, one after the other.
+    serve: Vec<String>,
+    /// What is asked beside it, if that is another.
+    shadow: Option<Option<String>>,
+    /// Whether another release stops to do what it does.
+    replaces: bool,
+    outcome: Outcome,
+}
+
+impl Plan {
+    /// For a plugin of the document.
+    ///
+    /// # Errors
+    /// If a release is there with another module.
+    pub(super) fn of(plugin: PluginDoc, there: &[PluginDoc]) -> anyhow::Result<Self> {
+        let there = there.iter().find(|there| there.name == plugin.name);
+        for (at, release) in plugin.releases.iter().enumerate() {
+            let own = there.and_then(|there| there.release(&release.version));
+            if let Some(own) = own.filter(|own| own.sha256 != release.sha256) {
+                let (name, ReleaseDoc { version, sha256 }) = (&plugin.name, own);
+                bail!(
+                    "releases[{at}].sha256: {} is not accepted: release {version} of plugin {name} is there with \
+                     {sha256}, and a release never changes; push what it is under another version, or withdraw it with \
+                     sandclock plugin rm {name} --version {version}",
+                    release.sha256
+                );
+            }
+        }
+        let known = |release: &&ReleaseDoc| {
+            there.is_none_or(|there| there.release(&release.version).is_none())
+        };
+        let missing: Vec<_> = plugin
+            .releases
+            .iter()
+            .rev()
+            .filter(known)
+            .cloned()
+            .collect();
+        let serving = there.and_then(|there| there.serving.clone());
+        let mut serve: Vec<_> = plugin.serving.clone().into_iter().collect();
+        serve.retain(|version| serving.as_ref() != Some(version));
+        let will_serve = plugin.serving.as_ref().or(serving.as_ref());
+        let shadow = plugin.shadow.clone().filter(|it| Some(it) != will_serve);
+        // A release that begins to serve is no shadow any more.
+        let shadow_there = there.and_then(|there| there.shadow.clone());
+        let replaces_shadow = shadow_there.is_some() && shadow_there != shadow;
+        let shadow_left = shadow_there.filter(|it| Some(it) != will_serve);
+        let replaces = (serving.is_some() && !serve.is_empty()) || replaces_shadow;
+        let differs = [
+            ("releases", !missing.is_empty()),
+            ("serving", !serve.is_empty()),
+            ("shadow", shadow != shadow_left || replaces_shadow),
+        ];
+        let fields = differs.iter().filter(|(_, differs)| *differs);
+        let fields: Vec<_> = fields.map(|(name, _)| (*name).to_owned()).collect();
+        let outcome = match (there, fields.is_empty()) {
+            (None, _) => Outcome::Created,
+            (_, true) => Outcome::Unchanged,
+            (_, false) => Outcome::Changed(fields),
+        };
+        if let (None, false, Some(before)) = (serving, serve.is_empty(), &plugin.before) {
+            serve.insert(0, before.clone());
+        }
+        Ok(Self {
+            missing,
+            serve,
+            shadow: (shadow != shadow_left).then_some(shadow),
+            replaces,
+            outcome,
+            plugin,
+        })
+    }
+
+    /// The plugin.
+    pub(super) fn name(&self) -> &str {
+        &self.plugin.name
+    }
+
+    /// What becomes of it.
+    pub(super) fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// Whether another release stops to do what it does.
+    pub(super) fn replaces(&self) -> bool {
+        self.replaces
+    }
+
+    /// Whether another release will be asked on runs than is now.
+    pub(super) fn changes_what_serves(&self) -> bool {
+        !self.serve.is_empty()
+    }
+
+    /// Whether the server would take what is missing, and what will serve accepts how it is used.
+    ///
+    /// # Errors
+    /// What the server says, with the field.
+    pub(super) async fn check(
+        &self,
+        client: &Client,
+        modules: &Modules,
+        uses: &Uses,
+    ) -> anyhow::Result<()> {
+        let will_serve = self.serve.last();
+        let is_needed = |release: &&ReleaseDoc| {
+            self.missing.contains(release) || self.serve.contains(&release.version)
+        };
+        for release in self.plugin.releases.iter().filter(is_needed) {
+            let ReleaseDoc { version, sha256 } = release;
+            let uses = match will_serve == Some(version) {
+                true => uses.get(self.name()).map_or(&[][..], Vec::as_slice),
+                false => &[],
+            };
+            let candidate = CandidateDto {
+                name: self.name().to_owned(),
+                version: version.clone(),
+                module: modules.get(sha256).cloned().unwrap_or_default(),
+                uses: uses.to_vec(),
+            };
+            let body = serde_json::to_value(&candidate)?;
+            let asked = client.call(Method::POST, "/plugins:validate", Some(body));
+            let asked = asked.await.map(drop);
+            asked.with_context(|| format!("release {version} of plugin {}", self.name()))?;
+        }
+        Ok(())
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub(super) async fn write(&self, client: &Client, modules: &Modules) -> anyhow::Result<()> {
+        for release in &self.missing {
+            self.push(client, modules, &release.version, false).await?;
+        }
+        for version in &self.serve {
+            self.push(client, modules, version, true).await?;
+        }
+        if let Some(shadow) = &self.shadow {
+            let method = match shadow {
+                Some(_) => Method::PUT,
+                None => Method::DELETE,
+            };
+            let members = query(&[("version", shadow.clone())]);
+            let path = format!("/plugins/{}/shadow{members}", segment(self.name()));
+            client.call(method, &path, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Pushes a release; one that is there only begins to serve by that.
+    async fn push(
+        &self,
+        client: &Client,
+        modules: &Modules,
+        version: &str,
+        serves: bool,
+    ) -> anyhow::Result<()> {
+        let release = self.plugin.release(version);
+        let module = release.and_then(|release| modules.get(&release.sha256));
+        let module = STANDARD.decode(module.map_or("", String::as_str))?;
+        let members = [
+            ("version", Some(version.to_owned())),
+            ("serve", Some(serves.to_string())),
+        ];
+        let path = format!("/plugins/{}{}", segment(self.name()), query(&members));
+        let pushed = client.put_bytes(&path, module).await.map(drop);
+        pushed.with_context(|| format!("release {version}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A plugin with releases of which each is a version and the digest's first letter.
+    fn plugin(releases: &[&str], [serving, before, shadow]: [&str; 3]) -> PluginDoc {
+        let named = |version: &str| (!version.is_empty()).then(|| version.to_owned());
+        let release = |text: &&str| {
+            let (version, sha256) = text.split_at(1);
+            ReleaseDoc {
+                version: version.to_owned(),
+                sha256: sha256.to_owned(),
+            }
+        };
+        PluginDoc {
+            name: "p".to_owned(),
+            serving: named(serving),
+            before: named(before),
+            shadow: named(shadow),
+            releases: releases.iter().map(release).collect(),
+        }
+    }
+
+    /// What is done, in a word each, and whether that replaces something.
+    fn planned(new: PluginDoc, there: Option<PluginDoc>) -> (Vec<String>, bool) {
+        let there: Vec<_> = there.into_iter().collect();
+        let plan = Plan::of(new, &there).unwrap();
+        let pushed = plan.missing.iter().map(|it| format!("push {}", it.version));
+        let served = plan.serve.iter().map(|it| format!("serve {it}"));
+        let shadow = plan.shadow.iter();
+        let shadow = shadow.map(|it| format!("shadow {}", it.as_deref().unwrap_or("none")));
+        (pushed.chain(served).chain(shadow).collect(), plan.replaces)
+    }
+
+    #[test]
+    fn what_is_done_follows_from_what_is_there() {
+        let new = || plugin(&["3c", "2b", "1a"], ["2", "1", "3"]);
+        let all = [
+            "push 1", "push 2", "push 3", "serve 1", "serve 2", "shadow 3",
+        ];
+        let cases = [
+            (None, &all[..], false),
+            (Some(new()), &[], false),
+            (Some(plugin(&["1a"], ["", "", ""])), &all[1..], false),
+            (
+                Some(plugin(&["1a"], ["1", "", ""])),
+                &["push 2", "push 3", "serve 2", "shadow 3"],
+                true,
+            ),
+            // What served before is this store's own.
+            (
+                Some(plugin(&["3c", "2b", "1a"], ["2", "3", "3"])),
+                &[],
+                false,
+            ),
+            (
+                Some(plugin(&["3c", "2b", "1a"], ["1", "", "2"])),
+                &["serve 2", "shadow 3"],
+                true,
+            ),
+            (
+                Some(plugin(&["4d", "3c", "2b", "1a"], ["2", "", "4"])),
+                &["shadow 3"],
+                true,
+            ),
+            (
+                Some(plugin(&["4d", "3c", "2b", "1a"], ["2", "", ""])),
+                &["shadow 3"],
+                false,
+            ),
+        ];
+        for (there, expected, replaces) in cases {
+            let told = format!("{there:?}");
+            let (done, replaced) = planned(new(), there);
+            assert_eq!(done, expected, "{told}");
+            assert_eq!(replaced, replaces, "{told}");
+        }
+    }
+
+    #[test]
+    fn what_serves_is_never_taken_away() {
+        let kept = plugin(&["1a"], ["", "", ""]);
+        let there = plugin(&["2b", "1a"], ["2", "1", ""]);
+        assert_eq!(planned(kept, Some(there.clone())), (vec![], false));
+        // A document's shadow may be what serves here.
+        let shadow = plugin(&["2b"], ["", "", "2"]);
+        assert_eq!(planned(shadow, Some(there)), (vec![], false));
+    }
+
+    #[test]
+    fn a_release_with_another_module_is_refused_with_the_remedy() {
+        let new = plugin(&["2b", "1x"], ["2", "", ""]);
+        let there = [plugin(&["1a"], ["1", "", ""])];
+        let refused = Plan::of(new, &there).unwrap_err().to_string();
+        assert!(refused.starts_with("releases[1].sha256: x "), "{refused}");
+        assert!(refused.contains("plugin rm p --version 1"), "{refused}");
+    }
+}
