@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 mod quiet;
 mod retry;
 
-pub use quiet::{DAY_MINUTES, Quiet, Weekday};
+pub use quiet::Quiet;
 pub use retry::Retry;
 
 /// How alerts go to a target.
@@ -59,6 +59,8 @@ pub enum Step {
         to: String,
         /// Why, for people.
         why: String,
+        /// When its own target may be told again.
+        until: Timestamp,
     },
     /// It is sent, if the target's pace admits it.
     Send,
@@ -73,7 +75,7 @@ impl TargetPolicy {
         // What was tried before the quiet hours began may have arrived: it keeps its way, and its place among
         // those that wait.
         if let Some(quiet) = &self.quiet
-            && let Some(until) = quiet.until(now)
+            && let Some(until) = quiet.hours.until(now)
         {
             return self.hush(quiet, alert, until);
         }
@@ -84,11 +86,12 @@ impl TargetPolicy {
     }
 
     fn hush(&self, quiet: &Quiet, alert: &Alert, until: Timestamp) -> Step {
-        let hours = format!("quiet hours, {quiet}");
+        let hours = format!("quiet hours, {}", quiet.hours);
         match &quiet.instead {
             Some(to) if may_go_elsewhere(alert) => Step::Divert {
                 to: to.clone(),
                 why: hours,
+                until,
             },
             _ => Step::Wait { why: hours, until },
         }
@@ -121,16 +124,25 @@ impl TargetPolicy {
 /// Whether a copy may go to another target in an alert's place: nobody has tried it, alone or with others, and it has
 /// not come from another target itself.
 fn may_go_elsewhere(alert: &Alert) -> bool {
-    alert.tries == 0 && alert.parts == 0 && alert.kind != AlertKind::Diversion
+    alert.tries == 0 && alert.parts == 0 && !alert.was_diverted()
 }
 
-/// A copy of the alert for another target, under an id that is the same whoever makes it.
+/// A copy of the alert for another target, under an id that is the same whoever makes it. A notice of recovery stays
+/// one, so that whoever gets it is told what it is, if they want to know.
+///
+/// What goes in the place of an alert is not folded into others: the alert names it, and it has to be there.
 pub fn copy(alert: &Alert, kind: AlertKind, target: &str, now: Timestamp) -> Alert {
     let mut copy = alert.clone();
     copy.id = alert.id.copy(kind, target);
     target.clone_into(&mut copy.draft.target);
+    if kind == AlertKind::Diversion {
+        copy.draft.dedupe_key = None;
+    }
     Alert {
-        kind,
+        kind: match alert.kind {
+            AlertKind::Recovery => AlertKind::Recovery,
+            _ => kind,
+        },
         state: AlertState::Pending,
         tries: 0,
         last_error: None,

@@ -7,7 +7,7 @@ use crate::backend::AlertId;
 use crate::job::JobName;
 use crate::ports::AlertDraft;
 use crate::run::{RunId, RunKey};
-use crate::schedule::parse_zone;
+use crate::schedule::{Hours, Weekday, parse_zone};
 
 fn at(text: &str) -> Timestamp {
     Timestamp::parse(text).unwrap()
@@ -29,11 +29,14 @@ fn alert(created: &str) -> Alert {
 }
 
 fn quiet(from: u32, to: u32, days: &[Weekday]) -> Quiet {
-    Quiet {
+    let hours = Hours {
         from: from * 60,
         to: to * 60,
         days: days.to_vec(),
         zone: parse_zone("Europe/Berlin").unwrap(),
+    };
+    Quiet {
+        hours,
         instead: None,
     }
 }
@@ -76,22 +79,92 @@ fn quiet_hours_end_on_the_clock_of_their_zone() {
         (&friday, "2026-11-20T05:00:00Z", None),
     ];
     for (hours, now, end) in cases {
+        let hours = &hours.hours;
         assert_eq!(hours.until(at(now)), end.map(at), "{hours} at {now}");
     }
 }
 
-/// A time that the clock leaves out in spring is over once it was put forward; one that it shows twice in autumn ends
-/// with the first.
+/// Hours are from the first instant at which the clock shows their begin, or a later time, to the first at which it shows
+/// their end, or a later one: what is left out in spring is over when the clock was put forward, and what is shown twice
+/// in autumn counts once.
 #[test]
-fn quiet_hours_end_when_the_clock_is_changed() {
-    let hours = |to: u32| Quiet {
+fn quiet_hours_are_once_a_day_whatever_the_clock_does() {
+    let hours = |from: u32, to: u32| Hours {
+        from,
         to,
-        ..quiet(1, 0, &[])
+        ..quiet(0, 0, &[]).hours
     };
-    let spring = hours(150).until(at("2026-03-29T00:30:00Z"));
-    assert_eq!(spring, Some(at("2026-03-29T01:30:00Z")));
-    let autumn = hours(150).until(at("2026-10-24T23:30:00Z"));
-    assert_eq!(autumn, Some(at("2026-10-25T00:30:00Z")));
+    // At 01:00 UTC of 2026-03-29 the clock of Berlin goes from 02:00 to 03:00, and of 2026-10-25 from 03:00 to 02:00.
+    let cases = [
+        // It ends in the gap.
+        (60, 150, "2026-03-28T23:59:59Z", None),
+        (
+            60,
+            150,
+            "2026-03-29T00:00:00Z",
+            Some("2026-03-29T01:00:00Z"),
+        ),
+        (60, 150, "2026-03-29T01:00:00Z", None),
+        // It begins in the gap.
+        (150, 300, "2026-03-29T00:59:59Z", None),
+        (
+            150,
+            300,
+            "2026-03-29T01:00:00Z",
+            Some("2026-03-29T03:00:00Z"),
+        ),
+        // It is in the gap.
+        (130, 170, "2026-03-29T00:59:59Z", None),
+        (130, 170, "2026-03-29T01:00:00Z", None),
+        // It ends in the hour that comes twice: the first time.
+        (
+            60,
+            150,
+            "2026-10-24T23:00:00Z",
+            Some("2026-10-25T00:30:00Z"),
+        ),
+        (60, 150, "2026-10-25T00:30:00Z", None),
+        (60, 150, "2026-10-25T01:15:00Z", None),
+        // It begins there, the first time, and goes on through the second.
+        (150, 240, "2026-10-25T00:29:59Z", None),
+        (
+            150,
+            240,
+            "2026-10-25T00:30:00Z",
+            Some("2026-10-25T03:00:00Z"),
+        ),
+        (
+            150,
+            240,
+            "2026-10-25T01:10:00Z",
+            Some("2026-10-25T03:00:00Z"),
+        ),
+        // It is in that hour.
+        (
+            130,
+            170,
+            "2026-10-25T00:20:00Z",
+            Some("2026-10-25T00:50:00Z"),
+        ),
+        (130, 170, "2026-10-25T01:20:00Z", None),
+        // It goes through the change, from one day to the next.
+        (
+            1320,
+            420,
+            "2026-10-25T01:30:00Z",
+            Some("2026-10-25T06:00:00Z"),
+        ),
+        (
+            1320,
+            420,
+            "2026-03-29T01:30:00Z",
+            Some("2026-03-29T05:00:00Z"),
+        ),
+    ];
+    for (from, to, now, end) in cases {
+        let hours = hours(from, to);
+        assert_eq!(hours.until(at(now)), end.map(at), "{hours} at {now}");
+    }
 }
 
 #[test]
@@ -111,7 +184,8 @@ fn an_alert_in_quiet_hours_waits_or_goes_elsewhere() {
     assert_eq!(policy.step(&alert, until), Step::Send);
     policy.quiet.as_mut().unwrap().instead = Some("night".to_owned());
     let to = "night".to_owned();
-    assert_eq!(policy.step(&alert, now), Step::Divert { to, why });
+    let divert = Step::Divert { to, why, until };
+    assert_eq!(policy.step(&alert, now), divert);
     // What may have arrived is not sent to others, and what came from others not passed on.
     alert.tries = 1;
     assert_eq!(policy.step(&alert, now), wait);
@@ -215,4 +289,25 @@ fn pauses_grow_and_come_to_an_end() {
         ..retry
     };
     assert_eq!(busy.pause(1, 0.5), None, "no end without pauses");
+}
+
+/// Whoever gets it instead is told of a recovery, not of a failure; and a copy is not one with another alert, since
+/// what it stands for names it.
+#[test]
+fn what_goes_elsewhere_stays_what_it_is() {
+    let now = at("2026-11-24T10:00:00Z");
+    let mut raised = alert("2026-11-24T09:00:00Z");
+    raised.draft.dedupe_key = Some("nightly".to_owned());
+    let other = copy(&raised, AlertKind::Diversion, "night", now);
+    assert_eq!(other.kind, AlertKind::Diversion);
+    assert_eq!(other.draft.dedupe_key, None);
+    let escalated = copy(&raised, AlertKind::Escalation, "lead", now);
+    assert_eq!(escalated.draft.dedupe_key, raised.draft.dedupe_key);
+    let notice = alert("2026-11-24T09:00:00Z").into_recovery();
+    let told = copy(&notice, AlertKind::Diversion, "night", now);
+    assert_eq!(told.kind, AlertKind::Recovery);
+    assert!(
+        told.was_diverted() && !notice.was_diverted(),
+        "it is not passed on again"
+    );
 }

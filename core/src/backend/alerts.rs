@@ -100,9 +100,9 @@ pub enum AlertKind {
     Raised,
     /// A copy, because the job has failed so often in a row.
     Escalation,
-    /// A copy that goes in the place of one whose target has quiet hours.
+    /// A copy that goes in the place of one whose target has quiet hours, and is no notice of recovery.
     Diversion,
-    /// The job succeeds again. Sent only to targets that want to know.
+    /// The job succeeds again. Sent only to targets that want to know, also in the place of another.
     Recovery,
 }
 
@@ -184,6 +184,27 @@ impl Alert {
             next_try: None,
             part_of: None,
             parts: 0,
+        }
+    }
+
+    /// The notice that the job of this alert succeeds again, for the alert's target.
+    #[must_use]
+    pub fn into_recovery(self) -> Self {
+        Self {
+            id: self.id.copy(AlertKind::Recovery, &self.draft.target),
+            kind: AlertKind::Recovery,
+            ..self
+        }
+    }
+
+    /// Whether it goes in the place of another whose target has quiet hours.
+    pub fn was_diverted(&self) -> bool {
+        let raised = || AlertId::of(&self.run, &self.draft.plugin, self.draft.index);
+        match self.kind {
+            AlertKind::Diversion => true,
+            // One that goes elsewhere keeps its kind, but not its id.
+            AlertKind::Recovery => self.id != raised().copy(self.kind, &self.draft.target),
+            AlertKind::Raised | AlertKind::Escalation => false,
         }
     }
 }

@@ -154,10 +154,5 @@ fn notice(shared: &Shared, done: &DoneRecord, target: String, body: Bytes) -> Al
         headers: Vec::new(),
         body,
     };
-    let alert = Alert::new(done.run(), done.job.clone(), draft, shared.now().wall);
-    Alert {
-        id: alert.id.copy(AlertKind::Recovery, &alert.draft.target),
-        kind: AlertKind::Recovery,
-        ..alert
-    }
+    Alert::new(done.run(), done.job.clone(), draft, shared.now().wall).into_recovery()
 }

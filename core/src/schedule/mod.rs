@@ -4,7 +4,7 @@
 //! [`Zone`], a [`DstPolicy`] and bounds it makes a [`Timetable`], which answers with instants. The
 //! parts, from text to instants: `item`, `field` and `cron` read, `days` knows which days of a month are
 //! meant, `pattern` searches the calendar, `zone` holds the offsets, `dst` puts a pattern on the
-//! clock of a zone.
+//! clock of a zone, `hours` hours of the day.
 //!
 //! Nothing here reads a clock. No search goes past the year 2099, answers a time that is not after
 //! the one it was asked about, or looks at more than 40,000 days.
@@ -15,6 +15,7 @@ mod describe;
 mod dst;
 mod error;
 mod field;
+mod hours;
 mod interval;
 mod item;
 mod pattern;
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use crate::time::Timestamp;
 
 pub use error::ScheduleError;
+pub use hours::{DAY_MINUTES, Hours, Weekday};
 pub use timetable::Timetable;
 pub use zone::{ClockChange, Zone, parse_zone, zone_names, zone_release};
 

@@ -73,6 +73,17 @@ impl Zone {
         &self.0.name
     }
 
+    /// The first Unix time at which the clock shows this local time or a later one: one that the clock leaves out is
+    /// over when it has been put forward.
+    pub(super) fn first_showing(&self, local: i64) -> i64 {
+        let stretches = &self.0.stretches;
+        // Each stretch ends by its own clock where the next begins; what the clock showed before is the first.
+        let next = stretches.iter().position(|next| local < next.shown);
+        let last = next.unwrap_or(stretches.len()).saturating_sub(1);
+        let found = stretches.get(last);
+        found.map_or(local, |stretch| (local - stretch.offset).max(stretch.start))
+    }
+
     /// The stretches around a Unix time: the number of the one that holds it, and all of them.
     pub(super) fn stretches(&self, at: i64) -> (usize, &[Stretch]) {
         let after = self

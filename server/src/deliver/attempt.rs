@@ -64,7 +64,11 @@ impl Delivery {
         match outlet.policy.step(alert, now) {
             Step::Drop => self.end(held, &ClaimEnd::Unwanted).await,
             Step::Wait { why, until } => self.wait(held, why, until.since(now)).await,
-            Step::Divert { to, why } => {
+            Step::Divert { to, why, until } if !self.wants(&to, alert) => {
+                let why = format!("{why}: {to} is not told of recoveries");
+                self.wait(held, why, until.since(now)).await
+            }
+            Step::Divert { to, why, .. } => {
                 let copy = copy(alert, AlertKind::Diversion, &to, now);
                 let into = copy.id.clone();
                 self.outbox.put(&[copy]).await?;
@@ -79,6 +83,12 @@ impl Delivery {
                 self.send(outlet, held).await
             }
         }
+    }
+
+    /// Whether this target is told of such alerts: what it would drop is not lost to the one that it was meant for.
+    fn wants(&self, target: &str, alert: &Alert) -> bool {
+        let recovery = |outlet: &Outlet| outlet.policy.recovery;
+        alert.kind != AlertKind::Recovery || self.outlets.get(target).is_some_and(recovery)
     }
 
     async fn end(&self, held: &Held, end: &ClaimEnd) -> Result<(), BackendError> {
@@ -129,18 +139,6 @@ impl Delivery {
             Err(refusal) => self.failed(held, Some(outlet), &refusal).await,
         }
         Ok(())
-    }
-
-    /// Puts copies for others where the alerts' jobs have failed so often. They are put once, by their ids.
-    async fn escalate(&self, outlet: &Outlet, alerts: &[Alert]) -> Result<(), BackendError> {
-        let now = self.clock.now();
-        let alerts = alerts.iter();
-        let copies = alerts.flat_map(|alert| outlet.policy.escalations(alert, now));
-        let copies: Vec<_> = copies.collect();
-        match copies.is_empty() {
-            true => Ok(()),
-            false => self.outbox.put(&copies).await,
-        }
     }
 
     /// The others in the alert's message, which is closed by then; `None` if the claim is over.

@@ -30,6 +30,7 @@ use crate::random::SystemRandom;
 
 mod attempt;
 mod claims;
+mod escalate;
 mod figures;
 mod message;
 mod mutant;
@@ -120,6 +121,7 @@ impl Delivery {
     pub async fn run(&self, closing: impl Future<Output = ()>) {
         let mut tries = FuturesUnordered::new();
         let mut closing = Box::pin(closing);
+        let mut looking = Box::pin(self.escalate_waiting());
         let mut open = true;
         let mut claiming = Some(Box::pin(self.next(claims::Pause::default())));
         while open || claiming.is_some() || !tries.is_empty() {
@@ -129,6 +131,7 @@ impl Delivery {
                     open = false;
                     self.unrecorded.close();
                 }
+                () = &mut looking, if open => {}
                 Some(()) = tries.next(), if !tries.is_empty() => {
                     self.in_hand.store(tries.len(), Ordering::Relaxed);
                 }

@@ -3,8 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use sandclock_core::alerting::{DAY_MINUTES, Escalation, Quiet, Retry, TargetPolicy, Weekday};
-use sandclock_core::schedule::{Zone, parse_zone};
+use sandclock_core::alerting::{Escalation, Quiet, Retry, TargetPolicy};
+use sandclock_core::schedule::{DAY_MINUTES, Hours, Weekday, Zone, parse_zone};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
@@ -213,10 +213,12 @@ impl PolicySection {
             per_minute: self.rate,
             group: Duration::from_secs(self.group_s),
             quiet: self.quiet.clone().map(|quiet| Quiet {
-                from: quiet.from,
-                to: quiet.to,
-                days: quiet.days,
-                zone: quiet.zone,
+                hours: Hours {
+                    from: quiet.from,
+                    to: quiet.to,
+                    days: quiet.days,
+                    zone: quiet.zone,
+                },
                 instead: quiet.instead,
             }),
             escalate: (self.escalate.iter())

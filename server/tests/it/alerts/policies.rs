@@ -202,6 +202,110 @@ async fn repeated_failures_are_escalated_and_recovery_is_told() {
     assert_eq!(shy.heard().len(), 1);
 }
 
+/// Failures that are one with an alert that waits, for the end of quiet hours or of the pause after a failed try, reach
+/// whoever is to hear of so many while it waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_waits_is_escalated_when_failures_join_it() {
+    let (ops, desk, lead) = (
+        Receiver::start().await,
+        Receiver::start().await,
+        Receiver::start().await,
+    );
+    desk.set(Mode::Refuse(503));
+    let escalate = "escalate = [{ after = 3, to = \"lead\" }]\n";
+    let quiet = "quiet = { from = \"00:00\", to = \"24:00\", zone = \"UTC\" }";
+    let retry = "retry = { initial_s = 3600, factor = 1.0, max_s = 3600, give_up_after_s = 36000 }";
+    let text = webhook("ops", &ops, &format!("{escalate}{quiet}"))
+        + &webhook("desk", &desk, &format!("{escalate}{retry}"))
+        + &webhook("lead", &lead, "");
+    let config = Config::new(&text);
+    let product = config.dev();
+    let sleeps = Fragile::put(&product, "sleeps", "ops").await;
+    let pauses = Fragile::put(&product, "pauses", "desk").await;
+    // The second failure is told in another way than the first, and those after it are one with it.
+    for _ in 0..2 {
+        sleeps.fail(&product).await;
+        pauses.fail(&product).await;
+    }
+    alerts_are(&product, "all wait", |all| {
+        let waits = |alert: &Value| alert["next_try"].is_string();
+        all.len() == 4 && all.iter().all(waits)
+    })
+    .await;
+    sleeps.fail(&product).await;
+    pauses.fail(&product).await;
+    let heard = lead.hears(2).await;
+    let jobs: Vec<_> = heard
+        .iter()
+        .map(|request| request.json()["job"].clone())
+        .collect();
+    assert!(
+        jobs.contains(&"sleeps".into()) && jobs.contains(&"pauses".into()),
+        "{jobs:?}"
+    );
+    let all = so_many(&product, 2, "delivered").await;
+    let waiting: Vec<_> = all
+        .iter()
+        .filter(|alert| alert["state"] == "pending")
+        .collect();
+    assert_eq!(waiting.len(), 4, "{all:?}");
+    let joined = waiting.iter().filter(|alert| alert["folded"] == 1);
+    assert_eq!(joined.count(), 2, "{all:?}");
+    assert_eq!(
+        (ops.heard().len(), desk.heard().len()),
+        (0, 2),
+        "the pause is kept"
+    );
+}
+
+/// A notice of recovery in quiet hours goes to the other target as what it is, if that wants to know; else it waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_quiet_hours_a_notice_of_recovery_stays_one() {
+    let (desk, night) = (Receiver::start().await, Receiver::start().await);
+    let targets = |quiet: &str| {
+        let awake = webhook("night", &night, "recovery = true") + &webhook("deaf", &night, "");
+        let quiet = |instead: &str| match quiet {
+            "" => String::new(),
+            hours => format!("quiet = {{ {hours}, zone = \"UTC\", instead = \"{instead}\" }}"),
+        };
+        let policy = |instead: &str| format!("recovery = true\n{}", quiet(instead));
+        awake + &webhook("desk", &desk, &policy("night")) + &webhook("lone", &desk, &policy("deaf"))
+    };
+    let config = Config::new(&targets(""));
+    let product = config.dev();
+    let told = Fragile::put(&product, "told", "desk").await;
+    let kept = Fragile::put(&product, "kept", "lone").await;
+    told.fail(&product).await;
+    kept.fail(&product).await;
+    so_many(&product, 2, "delivered").await;
+    let quiet = targets("from = \"00:00\", to = \"24:00\"");
+    std::fs::write(config.path(), quiet).unwrap();
+    let product = config.killed_and_started(product);
+    told.succeed(&product).await;
+    kept.succeed(&product).await;
+    let heard = night.hears(1).await;
+    assert!(
+        heard[0].body.contains("job told succeeds again"),
+        "{}",
+        heard[0].body
+    );
+    let all = alerts_are(&product, "both found their place", |all| {
+        let waits = |alert: &Value| alert["state"] == "pending" && alert["waits"].is_string();
+        let is_over = |alert: &Value| alert["target"] == "night" && alert["state"] == "delivered";
+        all.len() == 5 && all.iter().any(waits) && all.iter().any(is_over)
+    })
+    .await;
+    let of = |target: &str| {
+        let mut all = all.iter().rev();
+        all.find(|alert| alert["target"] == target).unwrap()
+    };
+    assert_eq!(of("night")["kind"], "recovery");
+    assert_eq!(of("desk")["part_of"], of("night")["id"]);
+    let why = of("lone")["waits"].as_str().unwrap();
+    assert!(why.ends_with(": deaf is not told of recoveries"), "{why}");
+    assert_eq!(night.heard().len(), 1);
+}
+
 /// What cannot be delivered is visible with the reason, and can be sent again by a person under the same key.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_given_up_is_visible_and_can_be_sent_again() {
