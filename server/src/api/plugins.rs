@@ -119,6 +119,8 @@ pub struct PushQuery {
     version: Option<String>,
     serve: Option<bool>,
     mode: Option<String>,
+    /// The version that it takes over from, empty for none: if another serves, it does not begin to.
+    over: Option<String>,
 }
 
 /// The query of `DELETE /plugins/{name}`.
@@ -146,8 +148,8 @@ pub async fn list(State(api): State<Api>) -> Result<Json<ListDto<PluginDto>>, Pr
     Ok(Json(ListDto::new(items, None)))
 }
 
-/// `PUT /plugins/{name}?version=V`: keeps a module as a release, and lets it serve unless `serve=false`, from the start in
-/// this `mode` if one is given. What the module's
+/// `PUT /plugins/{name}?version=V`: keeps a module as a release, and lets it serve unless `serve=false`; with
+/// `over=V` only in the place of that version, and with `mode=M` in that mode from the start. What the module's
 /// manifest says of name and version must be the same; the version need not be given then.
 pub async fn push(
     State(api): State<Api>,
@@ -182,7 +184,10 @@ pub async fn push(
         modes::change(&api, &name, mode).await?;
     }
     if query.serve != Some(false) {
-        let from = find(&api, &name).await?.serving;
+        let from = match query.over {
+            Some(over) => Some(over).filter(|over| !over.is_empty()),
+            None => find(&api, &name).await?.serving,
+        };
         serve(&api, &name, from.as_deref(), Some(&release.version)).await?;
     }
     Ok(Json(dto(&api, info, Some(&find(&api, &name).await?))))

@@ -125,6 +125,13 @@ async fn what_cannot_serve_is_refused_and_changes_nothing() {
     assert!(said.contains("version: 1/0 is not accepted"), "{said}");
     let said = told(&product.cli(&["plugin", "rm", "hide", "--version", "1.0.0"]));
     assert!(said.contains("serves"), "{said}");
+    let module = std::fs::read(artifact("redact-secrets")).unwrap();
+    for over in ["", "0.9.0"] {
+        let push = format!("/plugins/hide?version=1.0.1&over={over}");
+        let push = product.request(Method::PUT, &push).body(module.clone());
+        assert_eq!(push.send().await.unwrap().status(), StatusCode::CONFLICT);
+    }
+    told(&product.cli(&["plugin", "rm", "hide", "--version", "1.0.1"]));
     let said = told(&product.cli(&["plugin", "rollback", "hide"]));
     assert!(
         said.contains("no release of plugin hide served before"),

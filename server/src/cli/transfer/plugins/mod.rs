@@ -89,7 +89,9 @@ pub(super) struct Plan {
     plugin: PluginDoc,
     /// What is not there, the first pushed first.
     missing: Vec<ReleaseDoc>,
-    /// What serves, one after the other.
+    /// What serves now.
+    serving: Option<String>,
+    /// What will serve, one after the other.
     serve: Vec<String>,
     /// What is asked beside it, if that is another.
     shadow: Option<Option<String>>,
@@ -149,11 +151,12 @@ impl Plan {
             (_, true) => Outcome::Unchanged,
             (_, false) => Outcome::Changed(fields),
         };
-        if let (None, false, Some(before)) = (serving, serve.is_empty(), &plugin.before) {
+        if let (None, false, Some(before)) = (&serving, serve.is_empty(), &plugin.before) {
             serve.insert(0, before.clone());
         }
         Ok(Self {
             missing,
+            serving,
             serve,
             shadow: (shadow != shadow_left).then_some(shadow),
             replaces,
@@ -222,10 +225,15 @@ impl Plan {
     /// What the server says.
     pub(super) async fn write(&self, client: &Client, modules: &Modules) -> anyhow::Result<()> {
         for release in &self.missing {
-            self.push(client, modules, &release.version, false).await?;
+            let kept = ("serve", Some("false".to_owned()));
+            self.push(client, modules, &release.version, kept).await?;
         }
+        let mut serving = self.serving.as_deref().unwrap_or_default();
         for version in &self.serve {
-            self.push(client, modules, version, true).await?;
+            // Only in the place of what this was checked against.
+            let serves = ("over", Some(serving.to_owned()));
+            self.push(client, modules, version, serves).await?;
+            serving = version;
         }
         if let Some(shadow) = &self.shadow {
             let method = match shadow {
@@ -245,15 +253,12 @@ impl Plan {
         client: &Client,
         modules: &Modules,
         version: &str,
-        serves: bool,
+        how: (&str, Option<String>),
     ) -> anyhow::Result<()> {
         let release = self.plugin.release(version);
         let module = release.and_then(|release| modules.get(&release.sha256));
         let module = STANDARD.decode(module.map_or("", String::as_str))?;
-        let members = [
-            ("version", Some(version.to_owned())),
-            ("serve", Some(serves.to_string())),
-        ];
+        let members = [("version", Some(version.to_owned())), how];
         let path = format!("/plugins/{}{}", segment(self.name()), query(&members));
         let pushed = client.put_bytes(&path, module).await.map(drop);
         pushed.with_context(|| format!("release {version}"))
@@ -261,100 +266,4 @@ impl Plan {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A plugin with releases of which each is a version and the digest's first letter.
-    fn plugin(releases: &[&str], [serving, before, shadow]: [&str; 3]) -> PluginDoc {
-        let named = |version: &str| (!version.is_empty()).then(|| version.to_owned());
-        let release = |text: &&str| {
-            let (version, sha256) = text.split_at(1);
-            ReleaseDoc {
-                version: version.to_owned(),
-                sha256: sha256.to_owned(),
-            }
-        };
-        PluginDoc {
-            name: "p".to_owned(),
-            serving: named(serving),
-            before: named(before),
-            shadow: named(shadow),
-            releases: releases.iter().map(release).collect(),
-        }
-    }
-
-    /// What is done, in a word each, and whether that replaces something.
-    fn planned(new: PluginDoc, there: Option<PluginDoc>) -> (Vec<String>, bool) {
-        let there: Vec<_> = there.into_iter().collect();
-        let plan = Plan::of(new, &there).unwrap();
-        let pushed = plan.missing.iter().map(|it| format!("push {}", it.version));
-        let served = plan.serve.iter().map(|it| format!("serve {it}"));
-        let shadow = plan.shadow.iter();
-        let shadow = shadow.map(|it| format!("shadow {}", it.as_deref().unwrap_or("none")));
-        (pushed.chain(served).chain(shadow).collect(), plan.replaces)
-    }
-
-    #[test]
-    fn what_is_done_follows_from_what_is_there() {
-        let new = || plugin(&["3c", "2b", "1a"], ["2", "1", "3"]);
-        let all = [
-            "push 1", "push 2", "push 3", "serve 1", "serve 2", "shadow 3",
-        ];
-        let cases = [
-            (None, &all[..], false),
-            (Some(new()), &[], false),
-            (Some(plugin(&["1a"], ["", "", ""])), &all[1..], false),
-            (
-                Some(plugin(&["1a"], ["1", "", ""])),
-                &["push 2", "push 3", "serve 2", "shadow 3"],
-                true,
-            ),
-            // What served before is this store's own.
-            (
-                Some(plugin(&["3c", "2b", "1a"], ["2", "3", "3"])),
-                &[],
-                false,
-            ),
-            (
-                Some(plugin(&["3c", "2b", "1a"], ["1", "", "2"])),
-                &["serve 2", "shadow 3"],
-                true,
-            ),
-            (
-                Some(plugin(&["4d", "3c", "2b", "1a"], ["2", "", "4"])),
-                &["shadow 3"],
-                true,
-            ),
-            (
-                Some(plugin(&["4d", "3c", "2b", "1a"], ["2", "", ""])),
-                &["shadow 3"],
-                false,
-            ),
-        ];
-        for (there, expected, replaces) in cases {
-            let told = format!("{there:?}");
-            let (done, replaced) = planned(new(), there);
-            assert_eq!(done, expected, "{told}");
-            assert_eq!(replaced, replaces, "{told}");
-        }
-    }
-
-    #[test]
-    fn what_serves_is_never_taken_away() {
-        let kept = plugin(&["1a"], ["", "", ""]);
-        let there = plugin(&["2b", "1a"], ["2", "1", ""]);
-        assert_eq!(planned(kept, Some(there.clone())), (vec![], false));
-        // A document's shadow may be what serves here.
-        let shadow = plugin(&["2b"], ["", "", "2"]);
-        assert_eq!(planned(shadow, Some(there)), (vec![], false));
-    }
-
-    #[test]
-    fn a_release_with_another_module_is_refused_with_the_remedy() {
-        let new = plugin(&["2b", "1x"], ["2", "", ""]);
-        let there = [plugin(&["1a"], ["1", "", ""])];
-        let refused = Plan::of(new, &there).unwrap_err().to_string();
-        assert!(refused.starts_with("releases[1].sha256: x "), "{refused}");
-        assert!(refused.contains("plugin rm p --version 1"), "{refused}");
-    }
-}
+mod tests;
