@@ -171,14 +171,14 @@ impl CallEffects {
         let Effects { kv, runtime, .. } = self.may_keep()?;
         let plugin = Arc::clone(&self.plugin);
         let work = async move { kv.get(&plugin, &key).await.map_err(|error| told(&error)) };
-        self.presentable(wait(&runtime, within, work))
+        self.presentable(wait(&runtime, within, Effect::None, work))
     }
 
     fn swap(&mut self, swap: Swap, within: Duration) -> Result<bool, String> {
         let Effects { kv, runtime, .. } = self.may_keep()?;
         let plugin = Arc::clone(&self.plugin);
         let work = async move { kv.swap(&plugin, &swap).await.map_err(|error| told(&error)) };
-        self.presentable(wait(&runtime, within, work))
+        self.presentable(wait(&runtime, within, Effect::Unknown, work))
     }
 
     fn send(&mut self, mut ask: HttpAsk) -> Result<HttpAnswer, String> {
@@ -201,7 +201,7 @@ impl CallEffects {
         }
         let within = ask.within;
         let work = async move { http.send(&ask).await };
-        let answer = wait(&runtime, within, work);
+        let answer = wait(&runtime, within, Effect::Unknown, work);
         let answer = self.presentable(answer)?;
         Ok(HttpAnswer {
             body: self.secrets.mask_bytes(&answer.body),
@@ -272,20 +272,27 @@ fn told(error: &BackendError) -> String {
     tracing::warn!(error = %said, "the store of what plugins keep does not do what a plugin asks for");
     match error.effect {
         Effect::None => "unavailable: the store does not answer".to_owned(),
-        Effect::Unknown => {
-            "unavailable: the store does not answer; whether it was done is unknown".to_owned()
-        }
+        Effect::Unknown => format!("unavailable: the store does not answer{UNKNOWN}"),
     }
 }
 
-fn late(within: Duration) -> String {
-    format!("unavailable: no answer within {} ms", within.as_millis())
+/// What a plugin is told of an effect that was begun and of which nobody has heard since.
+const UNKNOWN: &str = "; whether it was done is unknown";
+
+fn late(within: Duration, effect: Effect) -> String {
+    let late = format!("unavailable: no answer within {} ms", within.as_millis());
+    match effect {
+        Effect::None => late,
+        Effect::Unknown => late + UNKNOWN,
+    }
 }
 
-/// Waits on this thread, which is none of the runtime's, for work on the runtime.
+/// Waits on this thread, which is none of the runtime's, for work on the runtime. `effect` is what may have been done
+/// when the time is over.
 fn wait<T: Send + 'static>(
     runtime: &Handle,
     within: Duration,
+    effect: Effect,
     work: impl Future<Output = Result<T, String>> + Send + 'static,
 ) -> Result<T, String> {
     let (answer, answered) = sync_channel(1);
@@ -297,7 +304,7 @@ fn wait<T: Send + 'static>(
         Ok(answer) => answer,
         Err(RecvTimeoutError::Timeout) => {
             task.abort();
-            Err(late(within))
+            Err(late(within, effect))
         }
         Err(RecvTimeoutError::Disconnected) => {
             Err("unavailable: the host cannot have effects now".to_owned())

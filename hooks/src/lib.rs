@@ -281,6 +281,11 @@ impl PluginHost {
         self.journal.ask_shadows().await;
     }
 
+    /// Comes back when no shadow has a question left. They are answered while [`PluginHost::ask_shadows`] runs.
+    pub async fn shadows_settled(&self) {
+        self.journal.settled().await;
+    }
+
     /// Asks nobody beside the plugin of this name any more.
     pub fn end_shadow(&self, name: &str) {
         self.registry.end_shadow(name);

@@ -105,10 +105,16 @@ impl Running {
             }
         }
         if let Some(recorder) = &self.recorder {
+            let settled = async {
+                // What shadows say is recorded with what they were asked.
+                self.rollout.settled().await;
+                recorder.settled().await;
+            };
             tokio::select! {
                 biased;
+                () = &mut following => {}
                 () = &mut recording => {}
-                _ = timeout(FLUSH, recorder.settled()) => {}
+                _ = timeout(FLUSH, settled) => {}
             }
         }
         if unfinished > 0 {

@@ -54,7 +54,9 @@ impl Recording {
 /// [`RECORDINGS_KEPT`].
 #[async_trait]
 pub trait Recordings: Debug + Send + Sync + 'static {
-    /// Keeps recordings, in this order. One whose id is there already is left out.
+    /// Keeps recordings, in this order. One whose id is there already is left out: whoever asks after the same end of a
+    /// run again, because its copy was not finished, puts alerts under the ids of the first answer, and those stay, so that
+    /// this is the answer that counted. Only if the first could not be put either it was a later one.
     ///
     /// # Errors
     /// `InvalidConfig` as [`Recording::check`]; none is kept then.

@@ -163,6 +163,11 @@ impl Journal {
         self.shadows.run(self).await;
     }
 
+    /// Comes back when no shadow has a question left.
+    pub(crate) async fn settled(&self) {
+        self.shadows.settled().await;
+    }
+
     /// Keeps a call, and what a shadow has said.
     pub(crate) fn write(&self, call: &Call, shadow: Option<(&Plugin, Value)>) {
         let Some(recorder) = &self.recorder else {

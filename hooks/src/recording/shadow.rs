@@ -4,11 +4,12 @@
 //! recording says so.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::{Call, Journal};
@@ -28,8 +29,33 @@ const PIECES: usize = 16;
 /// Something for a shadow.
 #[derive(Debug)]
 enum Work {
-    Question(Call, Arc<Plugin>),
+    Question(Call, Arc<Plugin>, Open),
     Stream(Stream),
+}
+
+/// How much is handed over and not dealt with.
+#[derive(Debug, Default)]
+struct Opened {
+    count: AtomicUsize,
+    ended: Notify,
+}
+
+/// One thing of these, while it is there.
+#[derive(Debug)]
+struct Open(Arc<Opened>);
+
+impl Open {
+    fn new(opened: &Arc<Opened>) -> Self {
+        opened.count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(opened))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::Relaxed);
+        self.0.ended.notify_waiters();
+    }
 }
 
 /// A stream as a shadow gets it.
@@ -40,6 +66,7 @@ struct Stream {
     pieces: mpsc::Receiver<Bytes>,
     /// What the plugin that decides did to it, at its end.
     decided: oneshot::Receiver<Call>,
+    _open: Open,
 }
 
 impl Stream {
@@ -93,6 +120,7 @@ impl Shown {
 pub(super) struct Shadows {
     work: mpsc::Sender<Work>,
     waiting: Arc<Mutex<mpsc::Receiver<Work>>>,
+    opened: Arc<Opened>,
 }
 
 impl Default for Shadows {
@@ -101,6 +129,7 @@ impl Default for Shadows {
         Self {
             work,
             waiting: Arc::new(Mutex::new(waiting)),
+            opened: Arc::default(),
         }
     }
 }
@@ -108,10 +137,11 @@ impl Default for Shadows {
 impl Shadows {
     /// Hands over a question; gives it back if too many wait.
     pub(super) fn ask(&self, call: Call, shadow: Arc<Plugin>) -> Option<Call> {
-        match self.work.try_send(Work::Question(call, shadow)) {
+        let open = Open::new(&self.opened);
+        match self.work.try_send(Work::Question(call, shadow, open)) {
             Ok(()) => None,
             Err(TrySendError::Full(work) | TrySendError::Closed(work)) => match work {
-                Work::Question(call, _) => Some(call),
+                Work::Question(call, ..) => Some(call),
                 Work::Stream(_) => None,
             },
         }
@@ -125,12 +155,24 @@ impl Shadows {
             stage,
             pieces: shown,
             decided: told,
+            _open: Open::new(&self.opened),
         };
         let taken = self.work.try_send(Work::Stream(stream));
         Shown {
             shadow,
             pieces: taken.is_ok().then_some(pieces),
             decided,
+        }
+    }
+
+    /// Comes back when nothing is left to be asked.
+    pub(super) async fn settled(&self) {
+        loop {
+            let ended = self.opened.ended.notified();
+            if self.opened.count.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            ended.await;
         }
     }
 
@@ -148,8 +190,11 @@ impl Shadows {
             };
             let journal = journal.clone();
             match work {
-                Work::Question(call, shadow) => {
-                    questions.spawn(async move { ask(call, &shadow, &journal).await });
+                Work::Question(call, shadow, open) => {
+                    questions.spawn(async move {
+                        ask(call, &shadow, &journal).await;
+                        drop(open);
+                    });
                 }
                 Work::Stream(stream) if streams.len() < STREAMS => {
                     streams.spawn(stream.follow(journal));

@@ -174,3 +174,27 @@ async fn a_shadow_is_asked_the_same_and_decides_nothing() {
     limits(&host, &run).await;
     assert_eq!(once(&host, &told, 4).await[3].shadow, None);
 }
+
+/// A process that ends waits for what shadows still have to say; what was never handed to one is not waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_shadows_were_handed_can_be_waited_for() {
+    let (host, told) = host(&KnownSecrets::new());
+    install(&host, "five", &deciding(5_000, b"why")).await;
+    host.shadows_settled().await;
+    let nine = artifact("five", deciding(9_000, b"why").build());
+    host.shadow(nine).await.expect("a shadow");
+    let run = run(&["five"]);
+    for _ in 0..20 {
+        limits(&host, &run).await;
+    }
+    redacted(&host, &run, [&b"some output"[..]]).await;
+    assert_eq!(told.all(), [], "nobody asks them yet");
+    tokio::select! {
+        biased;
+        () = host.ask_shadows() => panic!("shadows are asked for ever"),
+        () = host.shadows_settled() => {}
+    }
+    let all = told.all();
+    assert_eq!(all.len(), 21);
+    assert!(all.iter().all(|call| call.shadow.is_some()), "{all:?}");
+}

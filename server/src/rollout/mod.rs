@@ -24,6 +24,7 @@ use tokio::time::{sleep, timeout};
 mod bindings;
 mod kept;
 mod plugins;
+mod refused;
 mod shadows;
 
 use self::bindings::Bindings;
@@ -108,6 +109,11 @@ impl Rollout {
         if lacking && !away && timeout(FETCH_PATIENCE, self.follow()).await.is_err() {
             tracing::warn!("a plugin that is needed now could not be fetched in time");
         }
+    }
+
+    /// Comes back when no shadow has a question left. They are asked while [`Rollout::run`] runs.
+    pub async fn settled(&self) {
+        self.host.shadows_settled().await;
     }
 
     /// Why the release of the plugin that should serve does not, if that is so.

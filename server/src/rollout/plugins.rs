@@ -6,15 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use sandclock_core::backend::{ModuleDigest, PluginMode, PluginStore, Result, StoredPlugin};
 use sandclock_core::error::WithSources;
-use sandclock_hooks::{Artifact, InstallError, PluginHost};
-use tokio::time::Instant;
+use sandclock_hooks::{Artifact, PluginHost};
 
 use super::kept::{Kept, Last, Served};
+use super::refused::Refused;
 use super::shadows::Shadows;
 
 /// The plugins that come with the program, by name.
@@ -33,9 +32,6 @@ const STANDARD: [(&str, &[u8]); 3] = [
     ),
 ];
 
-/// When a release is tried again that this host, and not the release, was to blame for.
-const AGAIN: Duration = Duration::from_secs(300);
-
 /// Keeps this process's plugins as the store has them.
 #[derive(Debug)]
 pub(super) struct Plugins {
@@ -52,28 +48,18 @@ struct State {
     /// Installed.
     installed: BTreeMap<String, Served>,
     /// Could not be installed.
-    refused: BTreeMap<String, Refused>,
+    refused: BTreeMap<String, (Served, Refused)>,
     /// What is remembered on disk, as far as this process has written it.
     remembered: Option<Last>,
 }
 
-/// A release that could not be installed.
-#[derive(Debug)]
-struct Refused {
-    release: Served,
-    why: String,
-    /// When it is worth another try; never for what is wrong with the release itself.
-    again: Option<Instant>,
-}
-
 impl State {
     fn has_dealt_with(&self, release: &Served) -> bool {
-        let is_past = |again: Instant| again <= Instant::now();
         let refused = self.refused.get(&release.plugin);
-        let refused = refused.filter(|refused| !refused.again.is_some_and(is_past));
+        let refused = refused.filter(|(_, refused)| !refused.is_past());
         let known = [
             self.installed.get(&release.plugin),
-            refused.map(|refused| &refused.release),
+            refused.map(|(release, _)| release),
         ];
         known.contains(&Some(release))
     }
@@ -139,7 +125,7 @@ impl Plugins {
     /// Why the release of the plugin that should serve does not, if that is so.
     pub(super) fn refusal(&self, plugin: &str) -> Option<String> {
         let state = self.state();
-        let refused = state.refused.get(plugin)?;
+        let (_, refused) = state.refused.get(plugin)?;
         Some(refused.why.clone())
     }
 
@@ -214,7 +200,8 @@ impl Plugins {
         let module = match self.store.module(digest).await {
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => {
-                self.refuse(release, WithSources(&error).to_string(), None);
+                let why = WithSources(&error).to_string();
+                self.refuse(release, Refused::for_good(why));
                 return Ok(());
             }
             Ok(module) => module,
@@ -235,14 +222,7 @@ impl Plugins {
         let (plugin, version) = (&release.plugin, &release.version);
         let artifact = Artifact::new(plugin, Some(version.clone()), module.to_vec());
         match self.host.install(artifact).await {
-            Err(error) => {
-                let may_pass = matches!(
-                    error,
-                    InstallError::TooSlow { .. } | InstallError::Host { .. }
-                );
-                let again = may_pass.then(|| Instant::now() + AGAIN);
-                self.refuse(release, error.to_string(), again);
-            }
+            Err(error) => self.refuse(release, Refused::because(&error)),
             Ok(_) => {
                 tracing::info!(plugin, version, "the plugin serves");
                 let mut state = self.state();
@@ -252,19 +232,15 @@ impl Plugins {
         }
     }
 
-    fn refuse(&self, release: &Served, why: String, again: Option<Instant>) {
-        let (plugin, version) = (&release.plugin, &release.version);
+    fn refuse(&self, release: &Served, refused: Refused) {
+        let (plugin, version, why) = (&release.plugin, &release.version, &refused.why);
         tracing::error!(
             plugin,
             version,
             why,
             "the plugin cannot serve; what was there before does"
         );
-        let refused = Refused {
-            release: release.clone(),
-            why,
-            again,
-        };
+        let refused = (release.clone(), refused);
         self.state().refused.insert(plugin.clone(), refused);
     }
 
@@ -284,35 +260,5 @@ impl Plugins {
             },
         }
         self.state().installed.remove(name);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn what_a_host_was_to_blame_for_is_tried_again() {
-        let release = Served {
-            plugin: "p".to_owned(),
-            version: "1".to_owned(),
-            digest: ModuleDigest::of(b"module"),
-        };
-        for may_pass in [false, true] {
-            let again = may_pass.then(|| Instant::now() + AGAIN);
-            let refused = Refused {
-                release: release.clone(),
-                why: String::new(),
-                again,
-            };
-            let refused = BTreeMap::from([("p".to_owned(), refused)]);
-            let state = State {
-                refused,
-                ..State::default()
-            };
-            assert!(state.has_dealt_with(&release));
-            tokio::time::advance(AGAIN).await;
-            assert_eq!(state.has_dealt_with(&release), !may_pass);
-        }
     }
 }

@@ -8,6 +8,7 @@ use sandclock_core::error::WithSources;
 use sandclock_hooks::{Artifact, PluginHost};
 
 use super::kept::Served;
+use super::refused::Refused;
 
 /// Keeps this process's shadows as the store has them.
 #[derive(Debug)]
@@ -15,8 +16,11 @@ pub(super) struct Shadows {
     store: Arc<dyn PluginStore>,
     host: Arc<PluginHost>,
     /// What was dealt with, by plugin, and why it is not asked if that is so.
-    known: Mutex<BTreeMap<String, (Served, Option<String>)>>,
+    known: Mutex<BTreeMap<String, Known>>,
 }
+
+/// A release, and why it is not asked if that is so.
+type Known = (Served, Option<Refused>);
 
 impl Shadows {
     /// With nobody asked yet.
@@ -28,13 +32,15 @@ impl Shadows {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<String, (Served, Option<String>)>> {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why the plugin's shadow is not asked, if that is so.
     pub(super) fn refusal(&self, plugin: &str) -> Option<String> {
-        self.known().get(plugin)?.1.clone()
+        let known = self.known();
+        let (_, refused) = known.get(plugin)?;
+        refused.as_ref().map(|refused| refused.why.clone())
     }
 
     /// Does now what the store asks for.
@@ -56,7 +62,11 @@ impl Shadows {
         }
         for release in wanted {
             let known = self.known().get(&release.plugin).cloned();
-            if known.is_none_or(|(known, _)| known != release) {
+            let is_past = |refused: &Refused| refused.is_past();
+            let dealt_with = |(known, refused): &Known| {
+                *known == release && !refused.as_ref().is_some_and(is_past)
+            };
+            if !known.as_ref().is_some_and(dealt_with) {
                 self.begin(release).await?;
             }
         }
@@ -66,12 +76,12 @@ impl Shadows {
     async fn begin(&self, release: Served) -> Result<()> {
         let refused = match self.store.module(&release.digest).await {
             Err(error) if error.is_transient() => return Err(error),
-            Err(error) => Some(WithSources(&error).to_string()),
+            Err(error) => Some(Refused::for_good(WithSources(&error).to_string())),
             Ok(module) => {
                 let version = Some(release.version.clone());
                 let artifact = Artifact::new(&release.plugin, version, module.to_vec());
                 let begun = self.host.shadow(artifact).await;
-                begun.err().map(|error| error.to_string())
+                begun.err().map(|error| Refused::because(&error))
             }
         };
         let (plugin, version) = (release.plugin.clone(), &release.version);
@@ -81,7 +91,9 @@ impl Shadows {
         }
         match &refused {
             None => tracing::info!(plugin, version, "the plugin has a shadow"),
-            Some(why) => tracing::error!(plugin, version, why, "the shadow cannot be asked"),
+            Some(Refused { why, .. }) => {
+                tracing::error!(plugin, version, why, "the shadow cannot be asked");
+            }
         }
         self.known().insert(plugin, (release, refused));
         Ok(())
