@@ -128,3 +128,52 @@ impl Hours {
         self.days.is_empty() || day.is_some_and(|day| self.days.contains(day))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::parse_zone;
+
+    /// What is left out in spring is over when the clock was put forward; what is shown twice in autumn counts once.
+    #[test]
+    fn hours_are_once_a_day_whatever_the_clock_does() {
+        let at = |text: &str| Timestamp::parse(&format!("2026-{text}:00Z")).unwrap();
+        let hours = |from: u32, to: u32| Hours {
+            from,
+            to,
+            days: Vec::new(),
+            zone: parse_zone("Europe/Berlin").unwrap(),
+        };
+        // At 01:00 UTC of 2026-03-29 the clock of Berlin goes from 02:00 to 03:00, and of 2026-10-25 from 03:00 to 02:00.
+        let cases = [
+            // It ends in the gap.
+            (60, 150, "03-28T23:59", None),
+            (60, 150, "03-29T00:00", Some("03-29T01:00")),
+            (60, 150, "03-29T01:00", None),
+            // It begins in the gap.
+            (150, 300, "03-29T00:59", None),
+            (150, 300, "03-29T01:00", Some("03-29T03:00")),
+            // It is in the gap.
+            (130, 170, "03-29T00:59", None),
+            (130, 170, "03-29T01:00", None),
+            // It ends in the hour that comes twice: the first time.
+            (60, 150, "10-24T23:00", Some("10-25T00:30")),
+            (60, 150, "10-25T00:30", None),
+            (60, 150, "10-25T01:15", None),
+            // It begins there, the first time, and goes on through the second.
+            (150, 240, "10-25T00:29", None),
+            (150, 240, "10-25T00:30", Some("10-25T03:00")),
+            (150, 240, "10-25T01:10", Some("10-25T03:00")),
+            // It is in that hour.
+            (130, 170, "10-25T00:20", Some("10-25T00:50")),
+            (130, 170, "10-25T01:20", None),
+            // It goes through the change, from one day to the next.
+            (1320, 420, "10-25T01:30", Some("10-25T06:00")),
+            (1320, 420, "03-29T01:30", Some("03-29T05:00")),
+        ];
+        for (from, to, now, end) in cases {
+            let hours = hours(from, to);
+            assert_eq!(hours.until(at(now)), end.map(at), "{hours} at {now}");
+        }
+    }
+}
