@@ -32,6 +32,7 @@ async fn decided(product: &Product) -> Vec<Value> {
                 it["serving"],
                 it["before"],
                 it["shadow"],
+                it["mode"],
                 releases(it)
             ])
         })
@@ -74,6 +75,7 @@ async fn furnish(product: &Product, home: &Path) {
     push(product, "timeout-ladder", "ladder", "1", &[]);
     push(product, "timeout-ladder", "ladder", "2", &[]);
     succeeded(&product.cli(&["plugin", "rollback", "ladder"]));
+    succeeded(&product.cli(&["plugin", "mode", "ladder", "monitor"]));
     let bind = [
         "plugin",
         "bind",
@@ -108,6 +110,7 @@ async fn plugins_and_bindings_go_to_a_fleet_and_back() {
     assert_eq!(before.0[0][1], "2.0.0");
     assert_eq!(before.0[0][3], "3.0.0");
     assert_eq!(before.0[1][1], "1");
+    assert_eq!(before.0[1][4], "monitor");
     assert_eq!(before.0[1][2], "2");
     let data = old.data();
     old.stop().await;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sandclock_core::backend::ModuleDigest;
+use sandclock_core::backend::{ModuleDigest, PluginMode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -44,8 +44,32 @@ pub(super) struct PluginDoc {
     pub(super) before: Option<String>,
     /// The version that is asked beside it.
     pub(super) shadow: Option<String>,
+    /// What becomes of its answers.
+    #[serde(default)]
+    pub(super) mode: ModeDoc,
     /// All of them, the last pushed first.
     pub(super) releases: Vec<ReleaseDoc>,
+}
+
+/// What becomes of a plugin's answers: those of [`PluginMode`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "&'static str", try_from = "String")]
+pub(super) struct ModeDoc(pub(super) PluginMode);
+
+impl From<ModeDoc> for &'static str {
+    fn from(mode: ModeDoc) -> Self {
+        mode.0.as_str()
+    }
+}
+
+impl TryFrom<String> for ModeDoc {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        PluginMode::parse(&text)
+            .map(Self)
+            .ok_or("monitor or enforce")
+    }
 }
 
 /// A release. Who pushed it, and when, is of the store that it was pushed to.
@@ -235,6 +259,7 @@ mod tests {
             "sandclock_export": 2, "jobs": [], "modules": { &*sha256: STANDARD.encode("module") },
             "plugins": [{
                 "name": "p", "serving": "2", "before": "1", "shadow": null,
+                "mode": "monitor",
                 "releases": [{ "version": "2", "sha256": sha256 }, { "version": "1", "sha256": sha256 }],
             }],
         })
@@ -246,7 +271,12 @@ mod tests {
         assert_eq!(read(&with_plugin()).unwrap().plugins[0].releases.len(), 2);
         let sha256 = ModuleDigest::of(b"module").to_string();
         let module = format!("modules.{sha256}: ");
-        let cases: [(&str, Value, &str); 9] = [
+        let cases: [(&str, Value, &str); 10] = [
+            (
+                "/plugins/0/mode",
+                json!("off"),
+                "plugins[0].mode: \"off\" is not accepted: monitor or enforce",
+            ),
             ("/plugins/0/serving", json!("3"), "plugins[0].serving: 3"),
             ("/plugins/0/before", json!("3"), "plugins[0].before: 3"),
             ("/plugins/0/shadow", json!("3"), "plugins[0].shadow: 3"),

@@ -10,8 +10,9 @@ use anyhow::{Context as _, anyhow, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
+use serde_json::json;
 
-use super::document::{PluginDoc, ReleaseDoc};
+use super::document::{ModeDoc, PluginDoc, ReleaseDoc};
 use super::report::Outcome;
 use crate::api::candidate::{CandidateDto, UseDto};
 use crate::api::plugins::PluginDto;
@@ -95,6 +96,8 @@ pub(super) struct Plan {
     serve: Vec<String>,
     /// What is asked beside it, if that is another.
     shadow: Option<Option<String>>,
+    /// What becomes of its answers, if that is something else.
+    mode: Option<ModeDoc>,
     /// Whether another release stops to do what it does.
     replaces: bool,
     outcome: Outcome,
@@ -138,11 +141,16 @@ impl Plan {
         let shadow_there = there.and_then(|there| there.shadow.clone());
         let replaces_shadow = shadow_there.is_some() && shadow_there != shadow;
         let shadow_left = shadow_there.filter(|it| Some(it) != will_serve);
-        let replaces = (serving.is_some() && !serve.is_empty()) || replaces_shadow;
+        let mode_there = there.map(|there| there.mode);
+        let mode = Some(plugin.mode).filter(|mode| mode_there.unwrap_or_default() != *mode);
+        let replaces = (serving.is_some() && !serve.is_empty())
+            || replaces_shadow
+            || (mode.is_some() && mode_there.is_some());
         let differs = [
             ("releases", !missing.is_empty()),
             ("serving", !serve.is_empty()),
             ("shadow", shadow != shadow_left || replaces_shadow),
+            ("mode", mode.is_some()),
         ];
         let fields = differs.iter().filter(|(_, differs)| *differs);
         let fields: Vec<_> = fields.map(|(name, _)| (*name).to_owned()).collect();
@@ -159,6 +167,7 @@ impl Plan {
             serving,
             serve,
             shadow: (shadow != shadow_left).then_some(shadow),
+            mode,
             replaces,
             outcome,
             plugin,
@@ -227,6 +236,12 @@ impl Plan {
         for release in &self.missing {
             let kept = ("serve", Some("false".to_owned()));
             self.push(client, modules, &release.version, kept).await?;
+        }
+        if let Some(mode) = self.mode {
+            // Before anything of it serves, so that nothing is done of what it is only monitored for.
+            let path = format!("/plugins/{}/mode", segment(self.name()));
+            let body = json!({ "mode": mode });
+            client.call(Method::PUT, &path, Some(body)).await?;
         }
         let mut serving = self.serving.as_deref().unwrap_or_default();
         for version in &self.serve {

@@ -1,5 +1,7 @@
 //! Tables: what is done for a plugin, by what the document has and what is there.
 
+use sandclock_core::backend::PluginMode;
+
 use super::*;
 
 /// A plugin with releases of which each is a version and the digest's first letter.
@@ -17,6 +19,7 @@ fn plugin(releases: &[&str], [serving, before, shadow]: [&str; 3]) -> PluginDoc 
         serving: named(serving),
         before: named(before),
         shadow: named(shadow),
+        mode: ModeDoc::default(),
         releases: releases.iter().map(release).collect(),
     }
 }
@@ -29,7 +32,12 @@ fn planned(new: PluginDoc, there: Option<PluginDoc>) -> (Vec<String>, bool) {
     let served = plan.serve.iter().map(|it| format!("serve {it}"));
     let shadow = plan.shadow.iter();
     let shadow = shadow.map(|it| format!("shadow {}", it.as_deref().unwrap_or("none")));
-    (pushed.chain(served).chain(shadow).collect(), plan.replaces)
+    let mode = plan
+        .mode
+        .iter()
+        .map(|ModeDoc(mode)| mode.as_str().to_owned());
+    let done = pushed.chain(mode).chain(served).chain(shadow);
+    (done.collect(), plan.replaces)
 }
 
 #[test]
@@ -75,6 +83,25 @@ fn what_is_done_follows_from_what_is_there() {
         assert_eq!(done, expected, "{told}");
         assert_eq!(replaced, replaces, "{told}");
     }
+}
+
+#[test]
+fn a_mode_is_there_before_anything_serves() {
+    let monitored = || PluginDoc {
+        mode: ModeDoc(PluginMode::Monitor),
+        ..plugin(&["1a"], ["1", "", ""])
+    };
+    let done = ["push 1", "monitor", "serve 1"].map(str::to_owned);
+    assert_eq!(planned(monitored(), None), (done.to_vec(), false));
+    let enforced = plugin(&["1a"], ["1", "", ""]);
+    let there = Some(enforced.clone());
+    assert_eq!(
+        planned(monitored(), there),
+        (vec!["monitor".to_owned()], true)
+    );
+    let there = Some(monitored());
+    assert_eq!(planned(enforced, there), (vec!["enforce".to_owned()], true));
+    assert_eq!(planned(monitored(), Some(monitored())), (vec![], false));
 }
 
 #[test]
