@@ -193,7 +193,7 @@ pub async fn patch(
     change(&api, &name, pre, |stored| {
         let mut document = serde_json::to_value(JobDto::from_core(&stored.job))
             .map_err(|error| Problem::malformed(error.to_string()))?;
-        merge(&mut document, &patch);
+        document::merge(&mut document, &patch);
         let dto: JobDto = document::read(&document)?;
         Ok(dto.to_core(name.as_str(), &api.default_time_zone)?)
     })
@@ -378,30 +378,4 @@ async fn save(api: &Api, job: &mut Job, pre: Expected) -> Result<Response, Probl
 fn shown(api: &Api, status: StatusCode, stored: &StoredJob) -> Response {
     let view = JobView::of(api, stored);
     (status, [(header::ETAG, etag(stored.version))], Json(view)).into_response()
-}
-
-/// RFC 7396, section 2.
-fn merge(target: &mut serde_json::Value, patch: &serde_json::Value) {
-    let Some(changes) = patch.as_object() else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = serde_json::Value::Object(serde_json::Map::new());
-    }
-    let Some(members) = target.as_object_mut() else {
-        return;
-    };
-    for (name, value) in changes {
-        if value.is_null() {
-            members.remove(name);
-        } else {
-            merge(
-                members
-                    .entry(name.clone())
-                    .or_insert(serde_json::Value::Null),
-                value,
-            );
-        }
-    }
 }

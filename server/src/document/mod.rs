@@ -7,6 +7,7 @@
 
 mod fault;
 mod json;
+mod patch;
 mod reader;
 mod toml;
 
@@ -16,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use self::json::parse as parse_json;
+pub use self::patch::merge;
 pub use self::toml::{Lines, parse as parse_toml};
 
 /// The field of an error about the document as a whole.
