@@ -1,13 +1,15 @@
-//! Whether a job may have a plugin with a configuration: the plugin itself is asked.
+//! Whether a job may have a plugin with a configuration: its schema says so, if it has one, and then the plugin itself is asked.
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::failure::{Failure, FailureCode};
 use crate::instance::Scope;
+use crate::limits::TEXT_BYTES;
 use crate::plugin::{Hook, Plugin};
 use crate::registry::Registry;
+use crate::text;
 
 /// Why a job cannot use a plugin as it wants.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,7 +31,7 @@ pub enum BindingError {
         /// The type of the value.
         found: &'static str,
     },
-    /// The plugin says what is wrong.
+    /// The plugin says what is wrong, or its schema.
     #[error("config of plugin {name:?}: {why}")]
     Refused {
         /// The plugin.
@@ -80,6 +82,16 @@ pub(crate) async fn accepts(plugin: &Arc<Plugin>, config: &Value) -> Result<(), 
             name: name_owned(),
             found: type_of(config),
         });
+    }
+    if let Some(schema) = &plugin.schema {
+        // No configuration is an empty one.
+        let none = Value::Object(Map::new());
+        let config = if config.is_null() { &none } else { config };
+        let secrets = &plugin.runtime.secrets;
+        schema.check(config).map_err(|why| BindingError::Refused {
+            name: name_owned(),
+            why: text::presentable(secrets, &why, TEXT_BYTES),
+        })?;
     }
     if !plugin.hooks.has(Hook::Lifecycle) {
         return Ok(());

@@ -7,7 +7,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `secrets` | what is known to be secret, and the mask over streams and texts |
-//! | `registry`, `binding`, `install`, `componentize`, `manifest`, `signature`, `outline`, `cache`, `plugin` | from artifacts to plugins |
+//! | `registry`, `entry`, `binding`, `install`, `componentize`, `manifest`, `schema`, `signature`, `outline`, `cache`, `plugin` | from artifacts to plugins |
 //! | `engine`, `threads`, `instance`, `meter`, `limits` | how and where a call runs, and what it may use |
 //! | `host`, `log` | what a plugin may import; the only file that sees generated bindings |
 //! | `capabilities`, `effects`, `effect_counts` | who may have effects, and how they are had |
@@ -27,6 +27,7 @@ mod counters;
 mod effect_counts;
 mod effects;
 mod engine;
+mod entry;
 mod failure;
 mod host;
 mod install;
@@ -42,6 +43,7 @@ mod plugin;
 pub mod recording;
 mod redaction;
 mod registry;
+pub mod schema;
 pub mod secrets;
 pub mod signature;
 mod subject;
@@ -78,16 +80,18 @@ pub use self::outline::Outline;
 pub use self::plugin::{FailurePolicy, Hook, OnAlertFailure, OnRedactionFailure, OnTimeoutFailure};
 pub use self::recording::{RecordedCall, Recorder};
 pub use self::registry::{Artifact, PluginInfo, PluginStatus};
+pub use self::schema::ConfigSchema;
 pub use self::secrets::KnownSecrets;
 pub use self::signature::{PublicKey, Trust};
 pub use self::timeout::LimitBounds;
 
 use self::engine::Ticker;
+use self::entry::Origin;
 use self::monitored::Monitored;
 use self::mutants::Mutation;
 use self::plugin::Runtime;
 use self::recording::Journal;
-use self::registry::{Origin, Registry};
+use self::registry::Registry;
 use self::threads::CallThreads;
 
 /// Instances that streams may keep between their calls. Further streams get one for each call.

@@ -24,6 +24,7 @@ use crate::limits::{CallLimits, HookLimits, TEXT_BYTES};
 use crate::log::PluginLog;
 use crate::meter::Meter;
 use crate::mutants::Mutation;
+use crate::schema::ConfigSchema;
 use crate::secrets::KnownSecrets;
 use crate::signature::Trust;
 use crate::text;
@@ -183,6 +184,8 @@ pub(crate) struct Plugin {
     pub(crate) policy: FailurePolicy,
     /// The operator's, or lower ones of its own.
     pub(crate) limits: HookLimits,
+    /// What its author says of its configurations.
+    pub(crate) schema: Option<ConfigSchema>,
     /// What it may do beside answering.
     pub(crate) given: Arc<Given>,
     pub(crate) runtime: Arc<Runtime>,

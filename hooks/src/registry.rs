@@ -5,23 +5,22 @@
 //! or a stream of the old one.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use sandclock_core::backend::plugins::{ModuleDigest, is_plugin_name};
+use sandclock_core::backend::plugins::is_plugin_name;
 use tokio::sync::{Semaphore, oneshot};
 use wasmtime::component::Linker;
 
-use crate::breaker::Gates;
-use crate::capabilities::requests;
-use crate::counters::{Counters, PluginCounters};
+use crate::counters::PluginCounters;
+use crate::entry::{Entry, Origin, Record, entry};
 use crate::failure::Failure;
-use crate::host::{self, HostState};
+use crate::host::HostState;
 use crate::install::{self, InstallError};
 use crate::limits::{HookLimits, MAX_COMPILE_TIME};
-use crate::log::{LogLine, PluginLog};
-use crate::manifest::Manifest;
+use crate::log::LogLine;
 use crate::plugin::{FailurePolicy, Hook, Plugin, Runtime, not_installed};
+use crate::schema::ConfigSchema;
 
 /// An artifact to install.
 #[derive(Clone, Debug)]
@@ -48,15 +47,6 @@ impl Artifact {
     }
 }
 
-/// Where an artifact comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// It is part of this program, and trusted like it.
-    Program,
-    /// From whoever may push.
-    Elsewhere,
-}
-
 /// What is known of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginInfo {
@@ -66,6 +56,8 @@ pub struct PluginInfo {
     pub version: Option<String>,
     /// What its manifest says that it is for.
     pub description: Option<String>,
+    /// What its manifest says of its configurations.
+    pub schema: Option<ConfigSchema>,
     /// What its calls may use: the operator's limits, or the manifest's where those are lower.
     pub limits: HookLimits,
     /// The version of the contract that its host speaks.
@@ -104,28 +96,6 @@ pub enum PluginStatus {
     Ready,
     /// A newer version could not be installed, for this reason; the one before serves.
     Outdated(String),
-}
-
-#[derive(Debug)]
-struct Entry {
-    info: PluginInfo,
-    plugin: Arc<Plugin>,
-}
-
-/// What is kept of a plugin over its versions.
-#[derive(Clone, Debug)]
-struct Record {
-    counters: Arc<Counters>,
-    log: Arc<PluginLog>,
-}
-
-impl Record {
-    fn new(name: &str) -> Self {
-        Self {
-            counters: Arc::default(),
-            log: Arc::new(PluginLog::new(&Arc::from(name))),
-        }
-    }
 }
 
 /// See the module.
@@ -308,83 +278,6 @@ impl Registry {
     fn write<T>(&self, write: impl FnOnce(&mut BTreeMap<String, Entry>) -> T) -> T {
         write(&mut self.entries.write().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-/// The slow part of an installation.
-fn entry(
-    artifact: Artifact,
-    origin: Origin,
-    runtime: Arc<Runtime>,
-    linker: &Linker<HostState>,
-    record: Record,
-) -> Result<Entry, InstallError> {
-    let signed_by = match origin {
-        Origin::Program => None,
-        Origin::Elsewhere => runtime.trust.signer(&artifact.bytes)?,
-    };
-    let manifest = Manifest::of(&artifact.bytes)?;
-    if runtime.trust.required && origin == Origin::Elsewhere && manifest.is_none() {
-        let why = "it has no manifest, so that nobody has signed its name and version".to_owned();
-        return Err(InstallError::Signature { why });
-    }
-    let compiled = install::compile(&runtime, linker, &artifact.bytes)?;
-    let mut limits = runtime.limits;
-    if let Some(manifest) = &manifest {
-        let version = artifact.version.as_deref();
-        manifest.check(&artifact.name, version, |hook| compiled.hooks.has(hook))?;
-        limits = manifest.limits(limits);
-    }
-    let requested = manifest.as_ref().map(|manifest| &manifest.capabilities);
-    let hooks = Hook::ALL
-        .into_iter()
-        .filter(|hook| compiled.hooks.has(*hook));
-    let hooks: Vec<_> = hooks.collect();
-    let grants = &runtime.grants;
-    let granted = grants.names(&artifact.name);
-    let asked = requested.map_or_else(Vec::new, requests);
-    let given = grants.given(&artifact.name, &compiled.imports, &hooks, requested)?;
-    let about = manifest.map(|manifest| manifest.plugin);
-    let its_own = || Some(about.as_ref()?.version.clone());
-    let version = artifact.version.or_else(its_own);
-    let name: Arc<str> = Arc::from(artifact.name.as_str());
-    let rule = runtime.breakers.of(&name);
-    let plugin = Arc::new(Plugin {
-        name: Arc::clone(&name),
-        version: version.clone(),
-        sha256: ModuleDigest::of(&artifact.bytes).to_string(),
-        pre: compiled.pre,
-        hooks: compiled.hooks,
-        policy: artifact.policy,
-        limits,
-        given: Arc::new(given),
-        runtime,
-        log: record.log,
-        counters: record.counters,
-        last_failure: Mutex::default(),
-        gates: Gates::new(&name, rule),
-        is_shadow: AtomicBool::new(false),
-    });
-    install::dry_run(&plugin)?;
-    let info = PluginInfo {
-        hooks,
-        capabilities: plugin.given.names(),
-        requested: asked,
-        granted,
-        open_breakers: Vec::new(),
-        sha256: plugin.sha256.clone(),
-        signed_by,
-        bytes: artifact.bytes.len(),
-        name: artifact.name,
-        version,
-        description: about.and_then(|about| about.description),
-        limits,
-        api: host::VERSION,
-        policy: artifact.policy,
-        status: PluginStatus::Ready,
-        last_failure: None,
-        log: Vec::new(),
-    };
-    Ok(Entry { info, plugin })
 }
 
 /// The plugin of this name, if it is installed and, if so, has the hook: `Ok(None)` is a plugin that

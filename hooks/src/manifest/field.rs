@@ -17,6 +17,8 @@ use crate::text;
 
 /// A page of wasm's memory, of which every instance has at least one.
 const PAGE: usize = 64 << 10;
+/// The most characters of a value that are repeated.
+const MAX_SHOWN_CHARS: usize = 200;
 
 /// The field at fault and its value, or those around it if it is not there.
 pub(super) fn at<'t>(tree: &'t Value, path: &Path) -> (String, &'t Value) {
@@ -39,6 +41,15 @@ pub(super) fn at<'t>(tree: &'t Value, path: &Path) -> (String, &'t Value) {
         field.push_str("(the manifest)");
     }
     (field, value)
+}
+
+/// A value as JSON, shortened: a schema is as long as it is.
+pub(super) fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(MAX_SHOWN_CHARS) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
 }
 
 fn text_that<'de, D: Deserializer<'de>>(

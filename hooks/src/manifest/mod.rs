@@ -16,6 +16,7 @@ use crate::host;
 use crate::install::InstallError;
 use crate::limits::HookLimits;
 use crate::plugin::Hook;
+use crate::schema::ConfigSchema;
 
 /// A plugin's manifest. The members are those of `plugin.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub struct Manifest {
     /// What is enough for it.
     #[serde(default)]
     pub limits: Enough,
+    /// How it is configured; what the plugin itself says of a configuration holds beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Configuration>,
 }
 
 /// What a plugin is.
@@ -101,6 +105,14 @@ pub struct Capabilities {
     pub optional: bool,
 }
 
+/// How a plugin is configured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Configuration {
+    /// What a configuration may be: JSON Schema.
+    pub schema: ConfigSchema,
+}
+
 /// Limits that the plugin keeps to. Where the operator's are lower, those hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -132,6 +144,7 @@ impl Manifest {
             serde_json::from_slice(text).map_err(|error| refused(error.to_string()))?;
         let manifest = serde_path_to_error::deserialize(&tree).map_err(|error| {
             let (field, value) = field::at(&tree, error.path());
+            let value = field::shown(value);
             refused(format!(
                 "{field}: {value} is not accepted: {}",
                 error.inner()

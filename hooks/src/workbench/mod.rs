@@ -38,9 +38,10 @@ pub use self::replay::cannot_ask;
 pub use self::report::{Apart, CaseReport, Chunkings};
 
 use self::effects::CaseEffects;
+use crate::entry::Origin;
 use crate::limits::CallLimits;
 use crate::plugin::{Plugin, not_installed};
-use crate::registry::{Artifact, Origin, PluginInfo, Registry};
+use crate::registry::{Artifact, PluginInfo, Registry};
 use crate::{
     Effects, Grants, HookLimits, HooksConfig, HostError, InstallError, KnownSecrets, Meter,
     PluginHost,

@@ -3,6 +3,7 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a test that cannot go on fails"
 )]
 
@@ -10,6 +11,7 @@ mod alerts;
 mod bindings;
 mod breakers;
 mod cache;
+mod configured;
 mod contract;
 mod effects;
 mod encodings;

@@ -8,10 +8,14 @@
 
 pub(crate) mod effects;
 pub(crate) mod host;
+#[cfg(feature = "schema")]
+mod schema;
 mod stream;
 
 pub use effects::Request;
 pub use host::Host;
+#[cfg(feature = "schema")]
+pub use schema::{check_schema, config_schema};
 pub use stream::{Stream, begin, check_chunkings, redact};
 
 use crate::alert::End;

@@ -104,6 +104,28 @@ fn probes(api: &Api) -> Router<Api> {
         .route("/readyz", get(health::ready))
 }
 
+/// What changes plugins, and which jobs have them.
+fn policies() -> Router<Api> {
+    Router::new()
+        .route(
+            "/plugins/{id}",
+            axum::routing::put(plugins::push).delete(plugins::remove),
+        )
+        .route("/plugins:validate", post(candidate::validate))
+        .route("/plugins/{id}/rollback", post(plugins::roll_back))
+        .route("/plugins/{id}/mode", axum::routing::put(modes::set))
+        .route("/plugins/{id}/replay", post(recordings::replay_last))
+        .route(
+            "/plugins/{id}/shadow",
+            axum::routing::put(recordings::set_shadow).delete(recordings::end_shadow),
+        )
+        .route("/bindings:validate", post(bindings::validate))
+        .route(
+            "/bindings/{id}",
+            axum::routing::put(bindings::put).delete(bindings::delete),
+        )
+}
+
 /// All routes.
 pub fn router(api: Api) -> Router {
     let role = |role: Role| from_fn_with_state((api.clone(), role), auth::require);
@@ -121,6 +143,7 @@ pub fn router(api: Api) -> Router {
         .route("/runs/{id}/stream", get(stream::follow))
         .route("/workers", get(workers::list))
         .route("/plugins", get(plugins::list))
+        .route("/plugins/{id}", get(plugins::get))
         .route("/plugins/{id}/recordings", get(recordings::of_plugin))
         .route("/plugins/{id}/modules/{sha256}", get(recordings::module))
         .route("/bindings", get(bindings::list))
@@ -147,25 +170,7 @@ pub fn router(api: Api) -> Router {
         .route("/jobs/{name}/enable", post(jobs::enable))
         .route("/jobs/{name}/disable", post(jobs::disable))
         .route_layer(role(Role::Editor));
-    let admin = Router::new()
-        .route(
-            "/plugins/{id}",
-            axum::routing::put(plugins::push).delete(plugins::remove),
-        )
-        .route("/plugins:validate", post(candidate::validate))
-        .route("/plugins/{id}/rollback", post(plugins::roll_back))
-        .route("/plugins/{id}/mode", axum::routing::put(modes::set))
-        .route("/plugins/{id}/replay", post(recordings::replay_last))
-        .route(
-            "/plugins/{id}/shadow",
-            axum::routing::put(recordings::set_shadow).delete(recordings::end_shadow),
-        )
-        .route("/bindings:validate", post(bindings::validate))
-        .route(
-            "/bindings/{id}",
-            axum::routing::put(bindings::put).delete(bindings::delete),
-        )
-        .route_layer(role(Role::Admin));
+    let admin = policies().route_layer(role(Role::Admin));
     let v1 = viewer.merge(operator).merge(editor).merge(admin);
     let go = api.go.clone().map(|master| go::router(api.clone(), master));
     Router::new()

@@ -11,7 +11,8 @@ use axum::http::StatusCode;
 use sandclock_core::backend::plugins::{PLUGIN_NAMES, RELEASE_NAMES, is_release_name};
 use sandclock_core::backend::{ModuleDigest, PluginMode, Release, StoredPlugin};
 use sandclock_core::{BackendError, ErrorKind};
-use sandclock_hooks::{Artifact, InstallError, PluginInfo, PluginStatus};
+use sandclock_hooks::schema::Member;
+use sandclock_hooks::{Artifact, ConfigSchema, InstallError, PluginInfo, PluginStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -34,6 +35,10 @@ pub struct PluginDto {
     pub version: Option<String>,
     /// What the module's manifest says that it is for.
     pub description: Option<String>,
+    /// The JSON Schema of its configuration, if its manifest has one.
+    pub config_schema: Option<Value>,
+    /// The same for people: its members, on a line each.
+    pub config_members: Vec<Member>,
     /// The version of the plugin contract.
     pub api: String,
     pub hooks: Vec<String>,
@@ -76,6 +81,8 @@ impl PluginDto {
         let filled_in = [
             "version",
             "description",
+            "config_schema",
+            "config_members",
             "api",
             "hooks",
             "capabilities",
@@ -149,6 +156,15 @@ pub async fn list(State(api): State<Api>) -> Result<Json<ListDto<PluginDto>>, Pr
     items.extend(others.map(|plugin| not_here(&api, plugin)));
     items.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Json(ListDto::new(items, None)))
+}
+
+/// `GET /plugins/{name}`: one of them.
+pub async fn get(state: State<Api>, Id(name): Id) -> Result<Json<PluginDto>, Problem> {
+    let Json(all) = list(state).await?;
+    let found = all.items.into_iter().find(|plugin| plugin.name == name);
+    found
+        .map(Json)
+        .ok_or_else(|| Problem::not_found(format!("there is no plugin {name}")))
 }
 
 /// `PUT /plugins/{name}?version=V`: keeps a module as a release, and lets it serve unless `serve=false`; with
@@ -299,6 +315,11 @@ fn dto(api: &Api, info: PluginInfo, stored: Option<&StoredPlugin>) -> PluginDto 
         name: info.name,
         version: info.version,
         description: info.description,
+        config_members: info
+            .schema
+            .as_ref()
+            .map_or_else(Vec::new, ConfigSchema::members),
+        config_schema: info.schema.map(|schema| schema.written().clone()),
         api: info.api.to_owned(),
         hooks: info
             .hooks
@@ -337,6 +358,8 @@ fn not_here(api: &Api, stored: &StoredPlugin) -> PluginDto {
         name: stored.name.clone(),
         version: None,
         description: None,
+        config_members: Vec::new(),
+        config_schema: None,
         api: String::new(),
         hooks: Vec::new(),
         capabilities: Vec::new(),

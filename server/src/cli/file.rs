@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
+use sandclock_hooks::ConfigSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -66,6 +67,14 @@ impl Written {
     /// Names the line and the field that is not accepted.
     pub(super) fn whole<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
         document::read(&self.tree).map_err(|error| self.refused(error))
+    }
+
+    /// All of it as the schema of a plugin's configuration.
+    ///
+    /// # Errors
+    /// Names the file and the keyword that is not accepted.
+    pub(super) fn schema(&self) -> anyhow::Result<ConfigSchema> {
+        ConfigSchema::new(self.tree.clone()).map_err(|why| anyhow!("{}: {why}", self.shown))
     }
 
     /// Takes a member out; null if it is not there.

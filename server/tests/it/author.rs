@@ -146,6 +146,11 @@ fn checked_and_tested(folder: &Path) {
     assert_eq!(checked["installs"], true);
     assert_eq!(checked["hooks"], json!(["output-redaction", "lifecycle"]));
     assert_eq!(checked["manifest"]["plugin"]["version"], "0.1.0");
+    assert_eq!(checked["config_members"][0]["name"], "words");
+    assert_eq!(
+        checked["manifest"]["config"]["schema"]["additionalProperties"],
+        false
+    );
     assert_eq!(checked["limits"]["memory_bytes"], 16 << 20);
 
     let tested = json_of(&author(folder, &["test", "--output", "json"]));

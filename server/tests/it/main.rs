@@ -17,6 +17,8 @@ mod broken;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod configured;
+#[cfg(test)]
 mod decisions;
 #[cfg(test)]
 mod deploy;

@@ -13,7 +13,7 @@ use sandclock_hooks::{
 };
 use serde_json::{Value, json};
 
-use super::project;
+use super::{config, project};
 use crate::cli::table::{self, size};
 use crate::cli::{Output, Told};
 use crate::clock::SystemClock;
@@ -42,6 +42,10 @@ pub(super) async fn run(args: &CheckArgs, output: Output) -> anyhow::Result<()> 
     let bytes = artifact.bytes.len();
     let outline = Outline::of(&artifact.bytes).unwrap_or_default();
     let manifest = Manifest::of(&artifact.bytes)?;
+    let schema = manifest
+        .as_ref()
+        .and_then(|manifest| manifest.config.as_ref());
+    let members = schema.map(|config| config.schema.members());
     let mut found = json!({
         "file": args.file,
         "plugin": artifact.name,
@@ -52,6 +56,7 @@ pub(super) async fn run(args: &CheckArgs, output: Output) -> anyhow::Result<()> 
         "signed_by": signed_by(&artifact.bytes).ok().flatten().map(|key| key.to_string()),
         "exports": outline.exports,
         "imports": outline.imports,
+        "config_members": members,
         "manifest": manifest.and_then(|manifest| serde_json::to_value(manifest).ok()),
     });
     let checked = host()?.check(artifact).await;
@@ -159,6 +164,10 @@ fn needs(found: &Value) -> Vec<(&'static str, String)> {
     if !asks.is_empty() {
         rows.push(("asks for", asks.join(", ")));
     }
+    let members = config::rows(&found["config_members"]).into_iter();
+    let members = members.map(|(name, text)| format!("{name}: {text}"));
+    let labels = std::iter::once("config").chain(std::iter::repeat(""));
+    rows.extend(labels.zip(members));
     let limits = &found["limits"];
     if !limits.is_null() {
         let memory = bytes(&limits["memory_bytes"]);

@@ -9,8 +9,8 @@ use sandclock_hooks::Artifact;
 use serde_json::{Value, json};
 
 use super::binding::{self, BindArgs};
-use super::project;
 use super::replay::{self, DiffArgs};
+use super::{config, project};
 use crate::cli::client::{Client, query, segment};
 use crate::cli::table::{self, age, rows, text};
 use crate::cli::{Output, Told};
@@ -217,20 +217,16 @@ fn say(output: Output, name: &str, version: Option<&str>, outcome: &str) {
 }
 
 async fn list(client: &Client, name: Option<&str>, output: Output) -> anyhow::Result<()> {
-    let plugins = client.get("/plugins").await?;
     let Some(name) = name else {
+        let plugins = client.get("/plugins").await?;
         table::either(output, &plugins, print_plugins);
         return Ok(());
     };
-    let items = plugins["items"].as_array().into_iter().flatten();
-    let mut items = items.filter(|plugin| plugin["name"] == name);
-    let none = || {
-        Told(format!(
-            "there is no plugin {name}: sandclock plugin ls lists them"
-        ))
-    };
-    let plugin = items.next().ok_or_else(none)?;
-    table::either(output, plugin, print_releases);
+    let plugin = client.get(&format!("/plugins/{}", segment(name))).await?;
+    table::either(output, &plugin, |plugin| {
+        print_releases(plugin);
+        print_members(plugin);
+    });
     Ok(())
 }
 
@@ -297,6 +293,15 @@ fn print_releases(plugin: &Value) {
     };
     let header = ["VERSION", "STATE", "PUSHED BY", "AGE", "SHA-256"];
     rows(&json!({ "items": plugin["releases"] }), &header, row);
+}
+
+/// How it is configured, if its manifest says so.
+fn print_members(plugin: &Value) {
+    let rows = config::rows(&plugin["config_members"]);
+    if !rows.is_empty() {
+        let rows = rows.into_iter().map(|(name, text)| vec![name, text]);
+        table::print(&["CONFIG", "WHAT IT MAY BE"], rows);
+    }
 }
 
 /// Enough of a digest to tell it from others.

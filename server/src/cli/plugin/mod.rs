@@ -6,6 +6,7 @@ mod bindings;
 mod build;
 mod c;
 mod check;
+mod config;
 mod dev;
 mod fleet;
 mod go;

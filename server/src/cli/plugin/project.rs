@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::Context as _;
+use sandclock_hooks::manifest::Configuration;
 use sandclock_hooks::{Artifact, Manifest};
 
 use super::bindings;
@@ -14,6 +15,9 @@ use crate::cli::{Told, table};
 
 /// The manifest's file.
 const MANIFEST: &str = "plugin.toml";
+
+/// The schema of the plugin's configuration, beside the manifest, of which it becomes a part.
+const SCHEMA: &str = "config.schema.json";
 
 /// The folder of the cases, from the plugin's.
 pub(super) const CASES: &str = "cases";
@@ -39,8 +43,22 @@ impl Project {
             );
             return Err(Told(told).into());
         }
+        let mut manifest: Manifest = Written::read(&path)?.whole()?;
+        let schema = folder.join(SCHEMA);
+        if schema.exists() {
+            if manifest.config.is_some() {
+                let told = format!(
+                    "{} and {} both say how the plugin is configured: take [config] out of the manifest, or the file away",
+                    path.display(),
+                    schema.display()
+                );
+                return Err(Told(told).into());
+            }
+            let schema = Written::read(&schema)?.schema()?;
+            manifest.config = Some(Configuration { schema });
+        }
         Ok(Self {
-            manifest: Written::read(&path)?.whole()?,
+            manifest,
             folder: folder.to_owned(),
         })
     }

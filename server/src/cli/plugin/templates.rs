@@ -102,11 +102,11 @@ fn world(kind: Kind) -> &'static str {
     }
 }
 
-/// What a plugin needs of the Rust SDK: only redaction brings an automaton engine along.
+/// What a plugin needs of the Rust SDK: the schema of its configuration, and only for redaction an automaton engine.
 fn features(kind: Kind) -> &'static str {
     match kind {
-        Kind::Redaction => "",
-        Kind::Timeout | Kind::Alert => ", default-features = false",
+        Kind::Redaction => ", features = [\"schema\"]",
+        Kind::Timeout | Kind::Alert => ", default-features = false, features = [\"schema\"]",
     }
 }
 
@@ -115,18 +115,21 @@ fn cases(kind: Kind) -> &'static [File] {
     match kind {
         Kind::Timeout => &[
             file!("plugin.toml", "timeout/plugin.toml"),
+            file!("config.schema.json", "timeout/config.schema.json"),
             file!("cases/history.toml", "timeout/history.toml"),
             file!("cases/young.toml", "timeout/young.toml"),
             file!("cases/wrong-config.toml", "timeout/wrong-config.toml"),
         ],
         Kind::Redaction => &[
             file!("plugin.toml", "redaction/plugin.toml"),
+            file!("config.schema.json", "redaction/config.schema.json"),
             file!("cases/words.toml", "redaction/words.toml"),
             file!("cases/nothing.toml", "redaction/nothing.toml"),
             file!("cases/wrong-config.toml", "redaction/wrong-config.toml"),
         ],
         Kind::Alert => &[
             file!("plugin.toml", "alert/plugin.toml"),
+            file!("config.schema.json", "alert/config.schema.json"),
             file!("cases/failure.toml", "alert/failure.toml"),
             file!("cases/again.toml", "alert/again.toml"),
             file!("cases/wrong-config.toml", "alert/wrong-config.toml"),

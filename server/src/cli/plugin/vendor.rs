@@ -31,6 +31,7 @@ const SDK: &[(&str, &str)] = sdk![
     "src/mock/effects.rs",
     "src/mock/host.rs",
     "src/mock/mod.rs",
+    "src/mock/schema.rs",
     "src/mock/stream.rs",
     "src/redaction.rs",
     "src/rules/automata.rs",

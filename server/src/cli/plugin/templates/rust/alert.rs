@@ -2,13 +2,32 @@
 
 use sandclock_plugin_sdk::alert::FAILURES;
 use sandclock_plugin_sdk::prelude::*;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
+
+/// What can be configured.
+// `config.schema.json` says the same to whoever configures it: a test below keeps it so.
+#[derive(Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    /// The target of the operator's configuration that is told.
+    target: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            target: "default".to_owned(),
+        }
+    }
+}
 
 struct Alerts;
 
 impl RunEnd for Alerts {
     fn on_end(run: RunInfo, end: End) -> Result<Vec<Delivery>> {
-        let target = target()?;
+        let Settings { target } = config::all()?;
         let event = match Transition::of(&end, &FAILURES) {
             Transition::FirstFailure => "failure",
             Transition::Recovery(_) => "recovery",
@@ -23,21 +42,22 @@ impl RunEnd for Alerts {
 
 impl Lifecycle for Alerts {
     fn validate_config() -> Result<()> {
-        target().map(drop)
+        config::all::<Settings>().map(drop)
     }
 }
 
 register!(run_end = Alerts, lifecycle = Alerts);
-
-fn target() -> Result<String> {
-    config::get_or("target", "default".to_owned())
-}
 
 #[cfg(test)]
 mod tests {
     use sandclock_plugin_sdk::mock;
 
     use super::*;
+
+    #[test]
+    fn the_schema_says_what_the_settings_do() {
+        mock::check_schema::<Settings>().unwrap();
+    }
 
     #[test]
     fn the_first_failure_is_told() {

@@ -1,9 +1,27 @@
 //! Limits each run by what the job took before.
 
 use sandclock_plugin_sdk::prelude::*;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 /// Runs below which history says nothing.
 const ENOUGH_RUNS: u32 = 20;
+
+/// What can be configured.
+// `config.schema.json` says the same to whoever configures it: a test below keeps it so.
+#[derive(Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    /// Multiplies the duration that all but one in a hundred runs kept to.
+    #[schemars(range(min = 1, max = 100))]
+    factor: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { factor: 3 }
+    }
+}
 
 struct Policy;
 
@@ -12,7 +30,7 @@ impl TimeoutPolicy for Policy {
         if past.runs < ENOUGH_RUNS {
             return Ok(None); // keep what the job declares
         }
-        let factor = factor()?;
+        let Settings { factor } = config::all()?;
         let usual = past.p99_ms;
         let limit = usual.saturating_mul(factor);
         let limit = declared_ms.map_or(limit, |declared| limit.min(declared));
@@ -23,21 +41,11 @@ impl TimeoutPolicy for Policy {
 
 impl Lifecycle for Policy {
     fn validate_config() -> Result<()> {
-        factor().map(drop)
+        config::all::<Settings>().map(drop)
     }
 }
 
 register!(timeout_policy = Policy, lifecycle = Policy);
-
-fn factor() -> Result<u32> {
-    match config::get_or("factor", 3)? {
-        factor @ 1..=100 => Ok(factor),
-        factor => Err(config::invalid(
-            "factor",
-            format!("{factor}, has to be 1 to 100"),
-        )),
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -45,6 +53,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_schema_says_what_the_settings_do() {
+        mock::check_schema::<Settings>().unwrap();
+    }
 
     #[test]
     fn the_limit_follows_the_history() {
