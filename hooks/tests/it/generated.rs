@@ -41,6 +41,15 @@ fn what_stands_in_for_wasi() {
     check("hooks/wasi/preview1.wasm", &made);
 }
 
+#[test]
+fn the_reference_of_the_contract() {
+    let wit = include_str!("../../../plugins-sdk/wit/plugin.wit");
+    check(
+        "docs/plugin-reference.md",
+        crate::reference::reference(wit).as_bytes(),
+    );
+}
+
 /// Compares the bindings for a world with those in a folder of the examples, but for the files in `kept`, which are the author's from
 /// then on.
 fn check_bindings(mut generator: Box<dyn WorldGenerator>, folder: &str, kept: &[&str]) {

@@ -28,6 +28,7 @@ mod masking;
 mod monitored;
 mod recording;
 mod redaction;
+mod reference;
 mod signature;
 mod standard;
 mod timeouts;

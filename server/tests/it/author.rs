@@ -258,7 +258,7 @@ fn every_template_builds_and_its_own_tests_pass() {
             .output()
             .unwrap();
         let said = out(&native);
-        assert!(said.contains("test result: ok. 1 passed"), "{said}");
+        assert!(said.contains("test result: ok. 2 passed"), "{said}");
     }
     let folder = place.join("limits");
     let elsewhere = new_and_built(&empty("templates-elsewhere"), "limits", "timeout");
@@ -297,8 +297,8 @@ async fn what_takes_too_long_fails_its_case_and_is_red_in_its_bench() {
     let text = fs::read_to_string(&source).unwrap();
     let spin = "for turn in 0..50_000_000_u32 { core::hint::black_box(turn); }";
     let slow = text.replace(
-        "let factor = factor()?;",
-        &format!("{spin}\n        let factor = factor()?;"),
+        "let Settings { factor } = config::all()?;",
+        &format!("{spin}\n        let Settings {{ factor }} = config::all()?;"),
     );
     assert_ne!(text, slow);
     fs::write(&source, slow).unwrap();
@@ -433,8 +433,8 @@ fn a_folder_that_cannot_be_built_is_told_where_and_why() {
             "line 5: hooks.before-run: {} is not accepted: there is no such field",
         ),
         (
-            "[config]\nschema = {}\n",
-            "line 4: config: {\"schema\":{}} is not accepted: there is no such field",
+            "[config]\nschemata = {}\n",
+            "line 5: config.schemata: {} is not accepted: there is no such field",
         ),
         (
             "api = \"0.2\"\n",

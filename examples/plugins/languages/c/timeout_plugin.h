@@ -55,9 +55,13 @@ typedef struct sandclock_plugin_types_history_t {
   uint32_t   runs;
   // How many of them failed. The durations are those of the others.
   uint32_t   failures;
+  // Half of the successful runs took at most this long, in milliseconds.
   uint32_t   p50_ms;
+  // 95 of 100 did.
   uint32_t   p95_ms;
+  // 99 of 100 did.
   uint32_t   p99_ms;
+  // The longest of them.
   uint32_t   max_ms;
 } sandclock_plugin_types_history_t;
 
@@ -79,11 +83,11 @@ typedef struct {
 
 // What is none stays as the job declares it. The host clamps every value to the operator's bounds.
 typedef struct exports_sandclock_plugin_timeout_policy_decision_t {
-  // The run is ended after this time.
+  // The run is ended after this time, in milliseconds.
   timeout_plugin_option_u32_t   limit_ms;
-  // The run is reported as slow after this time, before its limit. 0 and values from the limit on are ignored.
+  // The run is reported as slow after this time in milliseconds, before its limit. 0 and values from the limit on are ignored.
   timeout_plugin_option_u32_t   warn_ms;
-  // Time between the polite and the forced end of the process tree.
+  // Milliseconds between the polite and the forced end of the process tree.
   timeout_plugin_option_u32_t   grace_ms;
   // For a person who reads why the run was ended. At most 1 KiB.
   timeout_plugin_string_t   reason;

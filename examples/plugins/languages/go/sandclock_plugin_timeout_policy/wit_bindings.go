@@ -15,11 +15,11 @@ type History = sandclock_plugin_types.History
 
 // What is none stays as the job declares it. The host clamps every value to the operator's bounds.
 type Decision struct {
-        // The run is ended after this time.
+        // The run is ended after this time, in milliseconds.
 LimitMs witTypes.Option[uint32]
-// The run is reported as slow after this time, before its limit. 0 and values from the limit on are ignored.
+// The run is reported as slow after this time in milliseconds, before its limit. 0 and values from the limit on are ignored.
 WarnMs witTypes.Option[uint32]
-// Time between the polite and the forced end of the process tree.
+// Milliseconds between the polite and the forced end of the process tree.
 GraceMs witTypes.Option[uint32]
 // For a person who reads why the run was ended. At most 1 KiB.
 Reason string
