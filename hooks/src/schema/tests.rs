@@ -1,3 +1,5 @@
+//! What schemas and configurations are refused, in which words, and that neither costs much.
+
 use serde_json::json;
 
 use super::*;
