@@ -50,7 +50,7 @@ async fn a_wrong_member_is_refused_before_anybody_runs() {
     let told_of_job = refused(&product, "/jobs/a", &job).await;
     let expected = "hooks[0].config.factor: 0 is not accepted: 0, has to be an integer, 1 to 100";
     assert!(told_of_job.contains(expected), "{told_of_job}");
-    let binding = json!({ "plugin": "times", "config": { "fator": 2 } });
+    let binding = json!({ "selector": { "labels": { "team": "data" } }, "plugin": "times", "config": { "fator": 2 } });
     let told_of_binding = refused(&product, "/bindings/b", &binding).await;
     let expected = "config.fator: 2 is not accepted: unknown, the only member is factor";
     assert!(told_of_binding.contains(expected), "{told_of_binding}");
@@ -71,7 +71,7 @@ async fn a_wrong_member_is_refused_before_anybody_runs() {
     let listed = told(&product.cli(&["plugin", "ls", "times"]));
     assert!(listed.contains(line), "{listed}");
     let checked = told(&product.cli(&["plugin", "check", file.to_str().unwrap()]));
-    let line = "config     factor: an integer, 1 to 100; 3 if absent. Multiplies the p99";
+    let line = "config    factor: an integer, 1 to 100; 3 if absent. Multiplies the p99";
     assert!(checked.contains(line), "{checked}");
 }
 
