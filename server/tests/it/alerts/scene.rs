@@ -89,8 +89,16 @@ impl Fragile {
 
 /// All alerts, oldest first.
 pub(crate) async fn alerts(product: &Product) -> Vec<Value> {
-    let mut page = product.get("/alerts?limit=500").await;
-    let mut all = std::mem::take(page["items"].as_array_mut().unwrap());
+    let mut all = Vec::new();
+    let mut path = "/alerts?limit=500".to_owned();
+    loop {
+        let mut page = product.get(&path).await;
+        all.append(page["items"].as_array_mut().unwrap());
+        let Some(next) = page["next"].as_str() else {
+            break;
+        };
+        path = format!("/alerts?limit=500&cursor={next}");
+    }
     all.reverse();
     all
 }
