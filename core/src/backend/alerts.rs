@@ -295,6 +295,9 @@ pub trait AlertOutbox: Debug + Send + Sync + 'static {
         limit: u32,
     ) -> Result<Page<Alert>>;
 
+    /// Alerts of a run, the first put first.
+    async fn of_run(&self, run: &RunId) -> Result<Vec<Alert>>;
+
     /// Alerts of a job that were put after an instant, by their `created_at`, newest first, at most `limit`.
     async fn of_job(&self, job: &JobName, after: Timestamp, limit: u32) -> Result<Vec<Alert>>;
 }

@@ -5,11 +5,10 @@
 //! and their alerts from the outbox. A call that is not recorded is known by its alerts alone.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use sandclock_core::backend::{Alert, Recording, Result, RunRecord};
+use sandclock_core::backend::{Alert, Recording};
 use sandclock_core::time::Timestamp;
 use sandclock_hooks::limits::DELIVERIES;
 use sandclock_hooks::recording::Question;
@@ -23,44 +22,35 @@ use super::input::{MAX_LIMIT, Run};
 use super::lookup::find;
 use super::problem::Problem;
 
-/// Alerts are put by other clocks than runs end by.
-const CLOCKS: Duration = Duration::from_secs(3600);
-
 /// `GET /runs/{id}/hooks`: in the order in which they were asked.
 pub async fn of_run(
     State(api): State<Api>,
     Run(id): Run,
-) -> std::result::Result<Json<ListDto<DecisionDto>>, Problem> {
+) -> Result<Json<ListDto<DecisionDto>>, Problem> {
     let run = find(&api, &id).await?;
     let recordings = api.records.recordings.of_run(&id).await?;
     let ends = ends(&recordings);
-    let alerts = alerts(&api, &run).await?;
-    let folding = match ends.is_empty() {
-        true => Vec::new(),
-        false => api.records.outbox.list(None, None, MAX_LIMIT).await?.items,
+    let alerts = api.records.outbox.of_run(&id).await?;
+    let folding = match ends.values().any(|call| may_be_folded(call, &alerts)) {
+        true => api.records.outbox.list(None, None, MAX_LIMIT).await?.items,
+        false => Vec::new(),
     };
     let mut items: Vec<_> = run.notes.into_iter().map(DecisionDto::of_note).collect();
     items.extend(of_end(&ends, alerts, &folding));
     Ok(Json(ListDto::new(items, None)))
 }
 
-/// The alerts of the run, the first raised first.
-async fn alerts(api: &Api, run: &RunRecord) -> Result<Vec<Alert>> {
-    let Some(ended_at) = run.ended_at else {
-        return Ok(Vec::new());
-    };
-    let after = ended_at.minus(CLOCKS);
-    let found = api
-        .records
-        .outbox
-        .of_job(&run.job, after, MAX_LIMIT)
-        .await?;
-    let mut of_run: Vec<_> = found
-        .into_iter()
-        .filter(|alert| alert.run == run.id)
-        .collect();
-    of_run.reverse();
-    Ok(of_run)
+/// Whether the plugin wanted to tell something of which the run has no alert.
+fn may_be_folded(call: &RecordedCall, alerts: &[Alert]) -> bool {
+    let mut keyed = deliveries(call)
+        .iter()
+        .filter(|it| text(it, "dedupe_key").is_some());
+    !call.monitored && keyed.any(|it| !alerts.iter().any(|alert| is_about(alert, it)))
+}
+
+fn deliveries(call: &RecordedCall) -> &[Value] {
+    let deliveries = call.answer.get("deliveries").and_then(Value::as_array);
+    deliveries.map_or(&[], Vec::as_slice)
 }
 
 /// What was said of the run's end, by the plugin's place among the job's; what a later holder of the run was told counts.
@@ -79,14 +69,23 @@ fn of_end(
     folding: &[Alert],
 ) -> Vec<DecisionDto> {
     let mut all = Vec::new();
+    let mut recorded = BTreeMap::<String, usize>::new();
+    for call in ends.values() {
+        *recorded.entry(call.plugin.clone()).or_default() += 1;
+    }
     for (place, call) in ends {
         let earlier = ends
             .range(..place)
             .filter(|(_, it)| it.plugin == call.plugin);
         let nth = earlier.count();
+        let known = recorded.get(&call.plugin).copied().unwrap_or_default();
+        // An answer that is not recorded counts in the alerts' places and not in those of the answers.
+        let all_known =
+            |alert: &Alert| alert.draft.plugin != call.plugin || place_of(alert) < known;
+        let told_apart = alerts.iter().all(all_known);
         let is_of = |alert: &Alert| match alert.draft.plugin.as_str() {
             BUILT_IN => alert.draft.index == *place,
-            plugin => plugin == call.plugin && alert.draft.index as usize / DELIVERIES == nth,
+            plugin => plugin == call.plugin && told_apart && place_of(alert) == nth,
         };
         let (own, others) = alerts.into_iter().partition(is_of);
         alerts = others;
@@ -106,8 +105,7 @@ fn of_end(
 
 /// What a plugin said, with its alerts, and with those that are in others.
 fn decision(call: &RecordedCall, own: Vec<Alert>, folding: &[Alert]) -> DecisionDto {
-    let deliveries = call.answer.get("deliveries").and_then(Value::as_array);
-    let deliveries = deliveries.map_or(&[][..], Vec::as_slice);
+    let deliveries = deliveries(call);
     let failure = text(&call.answer, "error");
     let said = match (failure, deliveries.len()) {
         (Some(failure), _) => failure.to_owned(),
@@ -138,6 +136,11 @@ fn decision(call: &RecordedCall, own: Vec<Alert>, folding: &[Alert]) -> Decision
         monitored: call.monitored,
         ..decision.with(raised)
     }
+}
+
+/// Which of the bindings of its plugin an alert came of.
+fn place_of(alert: &Alert) -> usize {
+    alert.draft.index as usize / DELIVERIES
 }
 
 fn text<'a>(of: &'a Value, member: &str) -> Option<&'a str> {

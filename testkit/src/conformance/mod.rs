@@ -316,6 +316,7 @@ macro_rules! records_cases {
                 an_alert_is_moved_or_unwanted
                 a_message_is_closed_once
                 sends_keep_a_pace
+                alerts_of_a_run_are_found
                 alerts_of_a_job_are_found
             }
             plugins: {

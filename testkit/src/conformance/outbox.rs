@@ -8,7 +8,7 @@ use sandclock_core::backend::{
     Alert, AlertKind, AlertState, ClaimEnd, ClaimedAlert, Later, PageToken,
 };
 use sandclock_core::ports::AlertDraft;
-use sandclock_core::run::RunId;
+use sandclock_core::run::{RunId, RunKey};
 
 use super::RecordsEnv;
 use super::events::within;
@@ -386,6 +386,22 @@ pub async fn sends_keep_a_pace(env: &RecordsEnv) {
         }
     };
     within("a place", free).await;
+}
+
+/// The alerts of a run are found, whatever has become of them.
+pub async fn alerts_of_a_run_are_found(env: &RecordsEnv) {
+    let (first, second, other) = (alert(0), alert(1), alert(2));
+    assert!(first.run == second.run && other.run == first.run);
+    let other = Alert {
+        run: RunId::of(&name("billing"), &RunKey::Tick(at(0))),
+        ..other
+    };
+    put(env, &[first.clone(), other, second]).await;
+    let claimed = claim_one(env, LEASE).await;
+    assert!(delivered(env, &claimed).await);
+    let found = env.outbox.of_run(&first.run).await.expect("of_run");
+    let indices: Vec<_> = found.iter().map(|alert| alert.draft.index).collect();
+    assert_eq!(indices, [0, 1]);
 }
 
 /// The alerts of a job since an instant are found, whatever has become of them.

@@ -137,6 +137,10 @@ impl AlertOutbox for Over {
         self.inner.outbox.list(state, page, limit).await
     }
 
+    async fn of_run(&self, run: &RunId) -> Result<Vec<Alert>> {
+        self.inner.outbox.of_run(run).await
+    }
+
     async fn of_job(&self, job: &JobName, after: Timestamp, limit: u32) -> Result<Vec<Alert>> {
         self.inner.outbox.of_job(job, after, limit).await
     }

@@ -264,6 +264,14 @@ impl AlertOutbox for Store {
         self.readers.read("outbox.list", read).await
     }
 
+    async fn of_run(&self, run: &RunId) -> Result<Vec<Alert>> {
+        let run = run.as_str().to_owned();
+        let read = move |db: &Connection| {
+            alerts(db, "run = ?1 AND state <> 'folded' ORDER BY place", (&run,))
+        };
+        self.readers.read("outbox.of_run", read).await
+    }
+
     async fn of_job(&self, job: &JobName, after: Timestamp, limit: u32) -> Result<Vec<Alert>> {
         let job = job.as_str().to_owned();
         let read = move |db: &Connection| {

@@ -16,12 +16,13 @@ use sandclock_core::backend::{
     Alert, AlertId, AlertOutbox, AlertState, ClaimEnd, ClaimedAlert, Later, Page, PageToken, Result,
 };
 use sandclock_core::job::JobName;
+use sandclock_core::run::RunId;
 use sandclock_core::time::Timestamp;
 use sandclock_core::{BackendError, ErrorKind};
 
 use crate::alerts;
 use crate::lists::{page_of, place_of};
-use crate::schema::alert::{FOLDS, ID, JOB, PART_OF, SLOT, STATE};
+use crate::schema::alert::{FOLDS, ID, JOB, PART_OF, RUN, SLOT, STATE};
 use crate::store::{Store, rows};
 
 mod message;
@@ -312,6 +313,17 @@ impl AlertOutbox for Store {
             items: found.iter().filter_map(|row| alerts::read(row)).collect(),
             next,
         })
+    }
+
+    async fn of_run(&self, run: &RunId) -> Result<Vec<Alert>> {
+        let find = self
+            .alerts
+            .find(doc! { RUN: run.as_str() })
+            .sort(doc! { "_id": 1 })
+            .projection(doc! { FOLDS: 0 });
+        let found = self.read("outbox.of_run", async { rows(find.await?).await });
+        let found = found.await?;
+        Ok(found.iter().filter_map(|row| alerts::read(row)).collect())
     }
 
     async fn of_job(&self, job: &JobName, after: Timestamp, limit: u32) -> Result<Vec<Alert>> {

@@ -89,6 +89,7 @@ ops! {
     OutboxPace "outbox.pace" OnlyWithoutEffect
     OutboxSet "outbox.set" Always
     OutboxList "outbox.list" Always
+    OutboxOfRun "outbox.of_run" Always
     OutboxOfJob "outbox.of_job" Always
     PluginsPush "plugins.push" Always
     PluginsList "plugins.list" Always

@@ -140,6 +140,12 @@ impl<L: Layer, T: AlertOutbox + ?Sized> AlertOutbox for Layered<L, T> {
             .await
     }
 
+    async fn of_run(&self, run: &RunId) -> Result<Vec<Alert>> {
+        (self.layer)
+            .call(Op::OutboxOfRun, || self.inner.of_run(run))
+            .await
+    }
+
     async fn of_job(&self, job: &JobName, after: Timestamp, limit: u32) -> Result<Vec<Alert>> {
         (self.layer)
             .call(Op::OutboxOfJob, || self.inner.of_job(job, after, limit))

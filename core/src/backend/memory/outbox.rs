@@ -13,6 +13,7 @@ use crate::backend::{
 };
 use crate::error::{BackendError, ErrorKind};
 use crate::job::JobName;
+use crate::run::RunId;
 use crate::time::Timestamp;
 
 /// Alerts in the order in which they were put.
@@ -292,6 +293,14 @@ impl AlertOutbox for MemoryStore {
         let before = place_of(page, "outbox.list")?;
         let limit = usize::try_from(limit.max(1)).unwrap_or(usize::MAX);
         Ok((self.shared).change(|store| store.outbox.list(state, before, limit)))
+    }
+
+    async fn of_run(&self, run: &RunId) -> Result<Vec<Alert>> {
+        Ok(self.shared.change(|state| {
+            let alerts = state.outbox.alerts.values();
+            let found = alerts.map(|stored| &stored.alert);
+            found.filter(|alert| alert.run == *run).cloned().collect()
+        }))
     }
 
     async fn of_job(&self, job: &JobName, after: Timestamp, limit: u32) -> Result<Vec<Alert>> {

@@ -89,6 +89,10 @@ impl AlertOutbox for Line {
         AlertOutbox::list(&*self.store, state, page, limit).await
     }
 
+    async fn of_run(&self, run: &RunId) -> Result<Vec<Alert>> {
+        self.store.of_run(run).await
+    }
+
     async fn of_job(&self, job: &JobName, after: Timestamp, limit: u32) -> Result<Vec<Alert>> {
         self.store.of_job(job, after, limit).await
     }
