@@ -168,7 +168,7 @@ pub async fn get(state: State<Api>, Id(name): Id) -> Result<Json<PluginDto>, Pro
 }
 
 /// `PUT /plugins/{name}?version=V`: keeps a module as a release, and lets it serve unless `serve=false`; with
-/// `over=V` only in the place of that version, and with `mode=M` in that mode from the start. What the module's
+/// `over=V` only in the place of that version, and with `mode=M` the plugin is in that mode from then on. What the module's
 /// manifest says of name and version must be the same; the version need not be given then.
 pub async fn push(
     State(api): State<Api>,
@@ -198,9 +198,9 @@ pub async fn push(
     };
     let pushed = api.records.plugins.push(&release, &module).await;
     pushed.map_err(conflict)?;
-    if let Some(mode) = mode {
-        // Before it serves, so that nothing of what it says is ever done.
-        modes::change(&api, &name, mode).await?;
+    // Nothing is done of what is only monitored, neither of this release nor of the one before it.
+    if mode == Some(PluginMode::Monitor) {
+        modes::change(&api, &name, PluginMode::Monitor).await?;
     }
     if query.serve != Some(false) {
         let from = match query.over {
@@ -208,6 +208,12 @@ pub async fn push(
             None => find(&api, &name).await?.serving,
         };
         serve(&api, &name, from.as_deref(), Some(&release.version)).await?;
+    }
+    if mode == Some(PluginMode::Enforce) {
+        modes::change(&api, &name, PluginMode::Enforce).await?;
+    }
+    if mode.is_some() {
+        api.rollout.follow().await;
     }
     Ok(Json(dto(&api, info, Some(&find(&api, &name).await?))))
 }

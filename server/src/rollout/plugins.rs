@@ -49,6 +49,8 @@ struct State {
     installed: BTreeMap<String, Served>,
     /// Could not be installed.
     refused: BTreeMap<String, (Served, Refused)>,
+    /// What is only monitored, once that is known.
+    monitored: Option<BTreeSet<String>>,
     /// What is remembered on disk, as far as this process has written it.
     remembered: Option<Last>,
 }
@@ -114,7 +116,10 @@ impl Plugins {
     /// Installs what the fleet served last, as far as this host knows it.
     pub(super) async fn as_last(&self) {
         let last = self.kept.last();
-        self.host.monitor(last.monitored);
+        // The store may have said so before it went away.
+        if self.state().monitored.is_none() {
+            self.monitor(last.monitored);
+        }
         for served in last.serving {
             if let Some(module) = self.kept.module(&served.digest) {
                 self.install(&served, &module).await;
@@ -147,8 +152,10 @@ impl Plugins {
         let serving = plugins.iter().filter_map(StoredPlugin::serving_release);
         let serving: Vec<Served> = serving.map(Served::of).collect();
         let monitored = monitored(&plugins);
-        // First: what begins to serve, serves as it shall.
-        self.host.monitor(monitored.clone());
+        // What begins to serve, serves as it shall; what is not replaced yet goes on as it did.
+        let mut meanwhile = self.state().monitored.clone().unwrap_or_default();
+        meanwhile.extend(monitored.iter().cloned());
+        self.monitor(meanwhile);
         for release in &serving {
             if !self.state().has_dealt_with(release) {
                 self.take_over(release).await?;
@@ -157,10 +164,16 @@ impl Plugins {
         for name in self.out_of_service(&plugins) {
             self.retire(&name).await;
         }
+        self.monitor(monitored.clone());
         let serves = |name: &String| serving.iter().any(|release| release.plugin == *name);
         self.state().refused.retain(|name, _| serves(name));
         self.remember(Last { serving, monitored });
         self.shadows.follow(&plugins).await
+    }
+
+    fn monitor(&self, plugins: BTreeSet<String>) {
+        self.host.monitor(plugins.clone());
+        self.state().monitored = Some(plugins);
     }
 
     /// What is installed although no release of it shall serve.
