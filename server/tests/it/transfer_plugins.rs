@@ -261,8 +261,7 @@ async fn what_serves_is_replaced_only_if_that_is_asked_for() {
 
     let said = succeeded(&import(&["--overwrite", "--dry-run", "--output", "json"]));
     let said: Value = serde_json::from_str(&said).unwrap();
-    let ladder =
-        json!({ "plugin": "ladder", "outcome": "changed", "fields": ["releases", "serving"] });
+    let ladder = json!({ "plugin": "ladder", "outcome": "changed", "fields": ["releases", "serving", "mode"] });
     assert_eq!(said["items"][1], ladder);
     assert_eq!(said["items"][3]["binding"], "all");
     assert_eq!(said["items"][3]["fields"], json!(["plugin", "selector"]));
@@ -270,7 +269,7 @@ async fn what_serves_is_replaced_only_if_that_is_asked_for() {
     let now = decided(&target).await;
     // What served here is what a rollback goes back to, and none is deleted.
     assert_eq!((&now[1][1], &now[1][2]), (&json!("1"), &json!("0")));
-    assert_eq!(now[1][4].as_array().unwrap().len(), 3);
+    assert_eq!(now[1][5].as_array().unwrap().len(), 3);
     assert_eq!(bindings(&target).await, bindings(&source).await);
     let said = succeeded(&import(&[]));
     assert!(said.contains("0 created, 0 changed, 6 unchanged"), "{said}");

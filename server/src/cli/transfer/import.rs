@@ -214,7 +214,7 @@ async fn check_one(
     })
 }
 
-/// What the plugins that are coming will be bound with, where that is new.
+/// What the plugins that are coming will be bound with, by what is there already as well.
 fn uses(steps: &[Step], coming: &[&str]) -> Uses {
     let mut uses = BTreeMap::<String, Vec<UseDto>>::new();
     let mut add = |place: String, hook: &Value| {
@@ -231,9 +231,6 @@ fn uses(steps: &[Step], coming: &[&str]) -> Uses {
     };
     for step in steps {
         let place = &step.place;
-        if step.outcome == Outcome::Unchanged {
-            continue;
-        }
         if step.kind == Kind::Binding {
             add(format!("{place}."), &step.document);
         }

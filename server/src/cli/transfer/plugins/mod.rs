@@ -10,6 +10,7 @@ use anyhow::{Context as _, anyhow, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
+use sandclock_core::backend::PluginMode;
 use serde_json::json;
 
 use super::document::{ModeDoc, PluginDoc, ReleaseDoc};
@@ -145,7 +146,7 @@ impl Plan {
         let mode = Some(plugin.mode).filter(|mode| mode_there.unwrap_or_default() != *mode);
         let replaces = (serving.is_some() && !serve.is_empty())
             || replaces_shadow
-            || (mode.is_some() && mode_there.is_some());
+            || (mode.is_some() && serving.is_some());
         let differs = [
             ("releases", !missing.is_empty()),
             ("serving", !serve.is_empty()),
@@ -237,12 +238,12 @@ impl Plan {
             let kept = ("serve", Some("false".to_owned()));
             self.push(client, modules, &release.version, kept).await?;
         }
-        if let Some(mode) = self.mode {
-            // Before anything of it serves, so that nothing is done of what it is only monitored for.
-            let path = format!("/plugins/{}/mode", segment(self.name()));
-            let body = json!({ "mode": mode });
-            client.call(Method::PUT, &path, Some(body)).await?;
-        }
+        // Nothing is done of what is only monitored, neither of what will serve nor of what has served.
+        let (before, after) = match self.mode {
+            Some(ModeDoc(PluginMode::Monitor)) => (self.mode, None),
+            mode => (None, mode),
+        };
+        self.set(client, before).await?;
         let mut serving = self.serving.as_deref().unwrap_or_default();
         for version in &self.serve {
             // Only in the place of what this was checked against.
@@ -250,6 +251,7 @@ impl Plan {
             self.push(client, modules, version, serves).await?;
             serving = version;
         }
+        self.set(client, after).await?;
         if let Some(shadow) = &self.shadow {
             let method = match shadow {
                 Some(_) => Method::PUT,
@@ -260,6 +262,13 @@ impl Plan {
             client.call(method, &path, None).await?;
         }
         Ok(())
+    }
+
+    async fn set(&self, client: &Client, mode: Option<ModeDoc>) -> anyhow::Result<()> {
+        let Some(mode) = mode else { return Ok(()) };
+        let path = format!("/plugins/{}/mode", segment(self.name()));
+        let body = json!({ "mode": mode });
+        client.call(Method::PUT, &path, Some(body)).await.map(drop)
     }
 
     /// Pushes a release; one that is there only begins to serve by that.

@@ -1,7 +1,5 @@
 //! Tables: what is done for a plugin, by what the document has and what is there.
 
-use sandclock_core::backend::PluginMode;
-
 use super::*;
 
 /// A plugin with releases of which each is a version and the digest's first letter.
@@ -102,6 +100,10 @@ fn a_mode_is_there_before_anything_serves() {
     let there = Some(monitored());
     assert_eq!(planned(enforced, there), (vec!["enforce".to_owned()], true));
     assert_eq!(planned(monitored(), Some(monitored())), (vec![], false));
+    // An import that broke off before anything served.
+    let there = Some(plugin(&["1a"], ["", "", ""]));
+    let done = ["monitor", "serve 1"].map(str::to_owned);
+    assert_eq!(planned(monitored(), there), (done.to_vec(), false));
 }
 
 #[test]
