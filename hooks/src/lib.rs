@@ -253,8 +253,8 @@ impl PluginHost {
         Ok(self.registry.check(artifact).await?.0)
     }
 
-    /// As [`PluginHost::check`], and asks the plugin about each configuration that jobs would bind it with. The answers are
-    /// in the order of the configurations.
+    /// As [`PluginHost::check`], and asks the plugin about each configuration that jobs would bind it with, up to the first
+    /// that it refuses: that one's place, and why.
     ///
     /// # Errors
     /// As [`PluginHost::check`].
@@ -262,13 +262,14 @@ impl PluginHost {
         &self,
         artifact: Artifact,
         configs: impl Iterator<Item = &Value>,
-    ) -> Result<(PluginInfo, Vec<Result<(), BindingError>>), InstallError> {
+    ) -> Result<(PluginInfo, Option<(usize, BindingError)>), InstallError> {
         let (info, plugin) = self.registry.check(artifact).await?;
-        let mut answers = Vec::new();
-        for config in configs {
-            answers.push(binding::accepts(&plugin, config).await);
+        for (at, config) in configs.enumerate() {
+            if let Err(error) = binding::accepts(&plugin, config).await {
+                return Ok((info, Some((at, error))));
+            }
         }
-        Ok((info, answers))
+        Ok((info, None))
     }
 
     /// Asks this version beside the one that serves under its name, from now on, and records what it says. It decides

@@ -1,6 +1,8 @@
 //! Whether a release would be taken here, and whether it accepts what jobs and bindings would say to it. Nothing is
 //! written: an import asks this of everything before it begins.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use base64::Engine as _;
@@ -11,6 +13,8 @@ use sandclock_core::job::HookBinding;
 use sandclock_hooks::Artifact;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::Api;
 use super::hooks;
@@ -18,6 +22,12 @@ use super::input::{Candidate, body};
 use super::plugins::{conflict, refusal};
 use super::problem::Problem;
 use crate::document::FieldError;
+
+/// How long a check may take: a compilation, and a plugin asked about each configuration.
+const CHECK_TIME: Duration = Duration::from_secs(180);
+
+/// Checks at once.
+static CHECKS: Semaphore = Semaphore::const_new(1);
 
 /// The body of `POST /plugins:validate`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -83,14 +93,25 @@ pub async fn validate(
     }
     let artifact = Artifact::new(name, Some(version.clone()), module);
     let configs = candidate.uses.iter().map(|used| &used.config);
-    let checked = api.plugins.check_with(artifact, configs).await;
-    let (info, answers) = checked.map_err(|error| refusal("module", name, &error))?;
-    for (used, answer) in candidate.uses.iter().zip(answers) {
+    let Ok(_one) = CHECKS.try_acquire() else {
+        return Err(Problem::conflict(
+            "another release is being checked here: try again when it is done",
+        ));
+    };
+    let checked = timeout(CHECK_TIME, api.plugins.check_with(artifact, configs)).await;
+    let checked = checked.map_err(|_| {
+        let seconds = CHECK_TIME.as_secs();
+        let accepted = format!("as many as the plugin can be asked about within {seconds} s");
+        FieldError::new("uses", candidate.uses.len(), accepted)
+    })?;
+    let (info, refused) = checked.map_err(|error| refusal("module", name, &error))?;
+    let refused = refused.and_then(|(at, error)| Some((candidate.uses.get(at)?, error)));
+    if let Some((used, error)) = refused {
         let hook = HookBinding {
             plugin: name.clone(),
             config: used.config.clone(),
         };
-        answer.map_err(|error| hooks::refusal(&used.place, &hook, &error))?;
+        return Err(hooks::refusal(&used.place, &hook, &error).into());
     }
     Ok(Json(ValidDto {
         sha256: info.sha256,
