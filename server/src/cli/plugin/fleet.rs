@@ -43,7 +43,7 @@ pub(in crate::cli) enum FleetCommand {
         /// Keep it without letting it serve
         #[arg(long)]
         no_serve: bool,
-        /// From now on the plugin is monitored, or enforced
+        /// From now on the plugin is in this mode
         #[arg(long, value_parser = MODES)]
         mode: Option<String>,
     },
