@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::{Breaker, BreakerRule, Recent, Waits};
 use crate::failure::{Failure, FailureCode};
 use crate::plugin::Hook;
 
-/// Configurations of a plugin that are told apart. Beyond them the one whose failures are longest ago is forgotten.
+/// Configurations of a plugin that are told apart, if calls with them fail. All others are as one.
 pub(super) const CONFIGS: usize = 64;
 
 /// The calls of a hook with one configuration.
@@ -24,6 +25,15 @@ struct Gate {
     open_until: Option<Instant>,
     probing: bool,
     last: FailureCode,
+}
+
+impl Gate {
+    /// Whether it may not be forgotten: of late it has failed, or is kept from being called.
+    fn matters(&self, now: Instant) -> bool {
+        let within = self.recent.rule.within;
+        let is_open = self.open_until.is_some_and(|until| now < until + within);
+        self.probing || is_open || !self.recent.is_over(now)
+    }
 }
 
 /// What became of a call.
@@ -47,7 +57,22 @@ impl Ended {
     }
 }
 
-type Key = (Hook, String);
+/// Which of a hook's configurations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Which {
+    /// The one with this SHA-256.
+    One([u8; 32]),
+    /// Those that there is no room for.
+    Others,
+}
+
+impl Which {
+    fn of(config: &Value) -> Self {
+        Self::One(Sha256::digest(config.to_string()).into())
+    }
+}
+
+type Key = (Hook, Which);
 
 /// Whether a plugin's hooks are called.
 #[derive(Debug)]
@@ -113,14 +138,22 @@ impl Gates {
         config: &Value,
         now: Instant,
     ) -> Result<Pass<'_>, Failure> {
-        let key = (hook, config.to_string());
+        if !self.rule.enabled {
+            return Ok(Pass {
+                gates: self,
+                key: None,
+                probe: false,
+            });
+        }
+        let own = (hook, Which::of(config));
         let mut gates = self.gates();
+        let key = place_of(&mut gates, own, now);
         let mut probe = false;
         if let Some(gate) = gates.get_mut(&key)
             && let Some(until) = gate.open_until
         {
             if gate.probing || now < until {
-                return Err(self.refusal(gate, until.saturating_duration_since(now)));
+                return Err(self.refusal(key.1, gate, until.saturating_duration_since(now)));
             }
             gate.probing = true;
             probe = true;
@@ -128,21 +161,26 @@ impl Gates {
         drop(gates);
         Ok(Pass {
             gates: self,
-            key,
+            // What there is no room for now may have it once it fails.
+            key: Some(if probe { key } else { own }),
             probe,
         })
     }
 
-    fn refusal(&self, gate: &Gate, left: Duration) -> Failure {
+    fn refusal(&self, which: Which, gate: &Gate, left: Duration) -> Failure {
         let (failures, within) = (self.rule.failures, self.rule.within.as_secs());
         let again = match left.as_millis().div_ceil(1000) {
             0 => "being tried now".to_owned(),
             seconds => format!("tried again in {seconds} s"),
         };
+        let with = match which {
+            Which::One(_) => "this configuration".to_owned(),
+            Which::Others => format!("configurations beyond the first {CONFIGS} that fail"),
+        };
         Failure::new(
             FailureCode::BreakerOpen,
             format!(
-                "it failed {failures} times within {within} s with this configuration, at last with {}, and is {again}: roll \
+                "it failed {failures} times within {within} s with {with}, at last with {}, and is {again}: roll \
                  back, push a release that does not fail, or change the configuration",
                 gate.last.as_str()
             ),
@@ -150,12 +188,10 @@ impl Gates {
     }
 
     /// A call has failed by a mistake of the plugin.
-    fn failed(&self, key: &Key, probe: bool, code: FailureCode, now: Instant) {
+    fn failed(&self, key: Key, probe: bool, code: FailureCode, now: Instant) {
         let mut gates = self.gates();
-        if !gates.contains_key(key) {
-            make_room(&mut gates, now);
-        }
-        let gate = gates.entry(key.clone()).or_insert_with(|| Gate {
+        let key = place_of(&mut gates, key, now);
+        let gate = gates.entry(key).or_insert_with(|| Gate {
             recent: Recent::new(self.rule),
             waits: Waits::default(),
             open_until: None,
@@ -181,15 +217,19 @@ impl Gates {
     }
 }
 
-/// Forgets what matters least, if there is no room for one more.
-fn make_room(gates: &mut BTreeMap<Key, Gate>, now: Instant) {
-    gates.retain(|_, gate| gate.open_until.is_some() || !gate.recent.is_over(now));
-    if gates.len() < CONFIGS {
-        return;
+/// Where calls with this configuration are counted: by themselves if they are already, or if there is room.
+fn place_of(gates: &mut BTreeMap<Key, Gate>, own: Key, now: Instant) -> Key {
+    if gates.contains_key(&own) {
+        return own;
     }
-    let oldest = gates.iter().min_by_key(|(_, gate)| gate.recent.at.back());
-    if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
-        gates.remove(&oldest);
+    if gates.len() >= CONFIGS {
+        gates.retain(|_, gate| gate.matters(now));
+    }
+    let (hook, _) = own;
+    let others = gates.keys().filter(|(_, which)| *which == Which::Others);
+    match gates.len() - others.count() < CONFIGS {
+        true => own,
+        false => (hook, Which::Others),
     }
 }
 
@@ -197,19 +237,22 @@ fn make_room(gates: &mut BTreeMap<Key, Gate>, now: Instant) {
 #[derive(Debug)]
 pub(crate) struct Pass<'a> {
     gates: &'a Gates,
-    key: Key,
+    /// `None` if nothing is counted.
+    key: Option<Key>,
     probe: bool,
 }
 
 impl Pass<'_> {
     /// The call has ended, perhaps with this failure.
     pub(crate) fn ended(mut self, failure: Option<&Failure>, now: Instant) {
-        let probe = self.probe;
+        let (Some(key), probe) = (self.key, self.probe) else {
+            return;
+        };
         match Ended::of(failure) {
-            Ended::Badly(code) => self.gates.failed(&self.key, probe, code, now),
+            Ended::Badly(code) => self.gates.failed(key, probe, code, now),
             Ended::Well if probe => {
-                self.gates.gates().remove(&self.key);
-                let (plugin, hook) = (&*self.gates.plugin, self.key.0.as_str());
+                self.gates.gates().remove(&key);
+                let (plugin, hook) = (&*self.gates.plugin, key.0.as_str());
                 tracing::info!(plugin, hook, "the plugin is called again");
             }
             // The next one is the probe.
@@ -223,7 +266,8 @@ impl Pass<'_> {
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         if self.probe
-            && let Some(gate) = self.gates.gates().get_mut(&self.key)
+            && let Some(key) = &self.key
+            && let Some(gate) = self.gates.gates().get_mut(key)
         {
             gate.probing = false;
         }

@@ -1,7 +1,7 @@
 //! When a plugin that keeps failing is asked again. The instants come from the caller.
 //!
-//! On a *stream* the plugin is not asked for a while after each failure, and after too many in a short time not any more:
-//! nothing of the stream is lost by that, since it is withheld ([`Breaker`]). Of the calls of a *hook*, each is about a run
+//! On a *stream* the plugin is not asked for a while after each failure, and after too many by its own mistake in a short
+//! time not any more, since what it cannot check is withheld ([`Breaker`]). Of the calls of a *hook*, each is about a run
 //! of its own; after too many failures in a short time none is made for a while, and then a single one is a probe:
 //!
 //! ```text
@@ -12,8 +12,8 @@
 //!    └───────── it succeeds             wait ───────────────────────┘
 //! ```
 //!
-//! That is kept for each configuration ([`Gates`]), so that a job with another one is not concerned and a changed one begins
-//! anew; and by the installed version, so that a swap begins anew, too.
+//! That is kept for each configuration ([`Gates`]), as long as few fail, so that a job with another one is not concerned and
+//! a changed one begins anew; and by the installed version, so that a swap begins anew, too.
 
 mod gates;
 #[cfg(test)]
@@ -25,6 +25,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub(crate) use self::gates::{Gates, GivenUp, Pass};
+use crate::failure::FailureCode;
 
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -32,7 +33,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// When a plugin fails too often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreakerRule {
-    /// Whether that has consequences at all; default true.
+    /// Whether it is not called for a while then, or not asked any more about a stream; default true. The waits between the
+    /// tries of a stream are there anyway.
     pub enabled: bool,
     /// So many failures; default 5.
     pub failures: usize,
@@ -130,9 +132,9 @@ impl Breaker {
         self.waits = Waits::default();
     }
 
-    /// Notes a failure and says when to ask again; `None` is never.
-    pub(crate) fn failed(&mut self, now: Instant) -> Option<Instant> {
-        self.open |= self.recent.add(now);
+    /// Notes a failure and says when to ask again; `None` is never. What is not the plugin's own mistake is only waited for.
+    pub(crate) fn failed(&mut self, code: FailureCode, now: Instant) -> Option<Instant> {
+        self.open |= code.is_its_own() && self.recent.add(now);
         let wait = self.waits.next();
         (!self.open).then(|| now + wait)
     }

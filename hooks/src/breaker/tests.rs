@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::gates::CONFIGS;
 use super::*;
-use crate::failure::{Failure, FailureCode};
+use crate::failure::Failure;
 use crate::plugin::Hook;
 
 const WITHIN: Duration = Duration::from_secs(300);
@@ -24,13 +24,16 @@ fn waits_double_up_to_a_minute_and_a_success_resets_them() {
     for _ in 0..8 {
         // Apart far enough for the breaker to stay closed.
         now += WITHIN;
-        let again = breaker.failed(now).expect("closed");
+        let again = breaker.failed(FailureCode::Trap, now).expect("closed");
         waits.push(again.duration_since(now).as_secs());
     }
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
     breaker.succeeded();
     now += WITHIN;
-    assert_eq!(breaker.failed(now), Some(now + FIRST_WAIT));
+    assert_eq!(
+        breaker.failed(FailureCode::Trap, now),
+        Some(now + FIRST_WAIT)
+    );
 }
 
 #[test]
@@ -39,11 +42,18 @@ fn five_failures_within_five_minutes_are_the_end() {
     let start = Instant::now();
     let minute = Duration::from_secs(60);
     for number in 0..4 {
-        assert!(breaker.failed(start + minute * number).is_some());
+        assert!(
+            breaker
+                .failed(FailureCode::Trap, start + minute * number)
+                .is_some()
+        );
         breaker.succeeded();
     }
-    assert_eq!(breaker.failed(start + minute * 4), None);
-    assert_eq!(breaker.failed(start + minute * 100), None);
+    assert_eq!(breaker.failed(FailureCode::Trap, start + minute * 4), None);
+    assert_eq!(
+        breaker.failed(FailureCode::Trap, start + minute * 100),
+        None
+    );
 }
 
 #[test]
@@ -56,7 +66,7 @@ fn one_that_is_off_is_never_open() {
     let gates = Gates::new(&Arc::from("p"), off);
     let now = Instant::now();
     for _ in 0..100 {
-        assert!(breaker.failed(now).is_some());
+        assert!(breaker.failed(FailureCode::Trap, now).is_some());
         fail(&gates, now);
     }
     assert_eq!(gates.open(HOOK), 0);
@@ -185,16 +195,57 @@ fn a_late_answer_changes_nothing() {
     assert_eq!(probed_at(&gates, now), FIRST_WAIT);
 }
 
+/// One call with the configuration of this number, which fails; false if it is not made.
+fn fails_with(gates: &Gates, number: u32, now: Instant) -> bool {
+    let pass = gates.admit(HOOK, &json!({ "n": number }), now);
+    pass.map(|pass| pass.ended(Some(&trapped()), now)).is_ok()
+}
+
+/// What is beyond them is not told apart, and nothing is forgotten for it: however many fail, no more calls are made than
+/// of that many gates.
 #[test]
 fn configurations_are_bounded() {
     let gates = gates();
     let start = Instant::now();
-    for number in 0..1000_u32 {
-        let now = start + Duration::from_millis(u64::from(number));
-        let pass = gates.admit(HOOK, &json!({ "n": number }), now);
-        pass.expect("it is called").ended(Some(&trapped()), now);
+    let mut made = 0;
+    for round in 0..10_u32 {
+        for number in 0..1000_u32 {
+            let now = start + Duration::from_micros(u64::from(round * 1000 + number));
+            made += usize::from(fails_with(&gates, number, now));
+        }
     }
-    assert_eq!(gates.known(), CONFIGS);
+    assert_eq!(gates.known(), CONFIGS + 1);
+    assert_eq!(made, 5 * (CONFIGS + 1));
+    assert_eq!(gates.open(HOOK), 65, "all of them are left alone");
+    let refused = gates.admit(HOOK, &json!({ "n": 1000 }), start);
+    let refused = refused.expect_err("one more of the others");
+    assert!(refused.text.contains("beyond the first 64"), "{refused}");
+}
+
+/// Those that nobody asks with any more make room.
+#[test]
+fn configurations_of_long_ago_are_forgotten_for_new_ones() {
+    let gates = gates();
+    let start = Instant::now();
+    for number in (0..5).flat_map(|_| 0..64) {
+        assert!(fails_with(&gates, number, start));
+    }
+    let late = start + FIRST_WAIT + WITHIN;
+    assert!(fails_with(&gates, 64, late));
+    assert_eq!((gates.known(), gates.open(HOOK)), (1, 0));
+}
+
+/// What the host is to blame for, or the plugin answers on purpose, is waited for and does not count.
+#[test]
+fn a_stream_is_not_given_up_for_what_is_not_the_plugins_mistake() {
+    for code in FailureCode::ALL {
+        let mut breaker = stream();
+        let now = Instant::now();
+        let waits: Vec<_> = (0..5).map(|_| breaker.failed(code, now)).collect();
+        let goes_on = !code.is_its_own();
+        assert_eq!(waits[4].is_some(), goes_on, "{code:?}");
+        assert_eq!(waits[3], Some(now + FIRST_WAIT * 8), "{code:?}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //!            scan ok                        scan failed twice
 //!  asking ───────────► asking      asking ───────────────────► unasked
 //!  unasked ── the wait is over and a line has ended ──► asking
-//!  unasked ── too many failures ──► unasked to the end
+//!  unasked ── too many failures by mistakes of its own ──► unasked to the end
 //! ```
 //!
 //! The plugin is stateless towards the host: whatever instance gets the window decides the same.
@@ -273,7 +273,7 @@ impl PluginStage {
         self.tally.failures += 1;
         let code = failure.code;
         self.tally.first_failure.get_or_insert(failure);
-        let until = self.breaker.failed(Instant::now());
+        let until = self.breaker.failed(code, Instant::now());
         let release = plugin.policy.output_redaction == OnRedactionFailure::HostRedacted;
         let mut unasked = Unasked {
             until,

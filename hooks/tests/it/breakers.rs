@@ -109,3 +109,17 @@ async fn one_that_is_off_lets_every_call_be_made() {
         assert!(said.contains("panic"), "{said}");
     }
 }
+
+/// It is broken for more configurations than are told apart: it is left alone for each of them, and stays so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_fails_with_very_many_configurations_is_left_alone() {
+    let mut config = config(&KnownSecrets::new());
+    config.breakers.default.failures = 2;
+    let host = PluginHost::new(config).expect("a host");
+    install(&host, "p", &panics()).await;
+    for number in (0..100).chain(0..100) {
+        decision(&host, &json!({ "n": number })).await;
+    }
+    // The first 64 of them, and all others as one.
+    assert_eq!(open(&host, Hook::TimeoutPolicy), 65);
+}

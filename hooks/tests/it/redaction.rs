@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sandclock_core::ports::{Channel, Hooks};
 use sandclock_hooks::mutants::Mutant;
-use sandclock_hooks::{KnownSecrets, PluginHost};
+use sandclock_hooks::{Hook, KnownSecrets, PluginHost};
 use serde_json::json;
 
 use crate::fixture::{Dice, config, cut, host, install, limits, redacted, run, run_with};
@@ -185,4 +185,39 @@ async fn a_redactor_that_hides_nothing_is_noted_if_it_was_asked() {
     assert_eq!((shown.as_str(), said), ("abc", vec!["hid nothing"]));
     let (_, notes) = redacted(&host, &run(&["harmless"]), []).await;
     assert_eq!(notes, []);
+}
+
+/// What is withheld when each failure is one too many: what fails, and then one more line.
+async fn withheld_by(guest: &Guest) -> (String, u64) {
+    let mut config = config(&secrets());
+    config.breakers.default.failures = 1;
+    let host = PluginHost::new(config).expect("a host");
+    install(&host, "p", guest).await;
+    let run = run(&["p"]);
+    let mut redactor = host.redactor(&run, Channel::Combined).await;
+    for line in [b"one!\n".as_slice(), b"two\n"] {
+        redactor.push(Bytes::from_static(line)).await;
+    }
+    let breakers = &host.counters()[0].breakers;
+    let of_streams = breakers.iter().find(|(of, _)| *of == Hook::OutputRedaction);
+    let open = of_streams.map_or(0, |(_, open)| *open);
+    let rest = redactor.finish().await;
+    (String::from_utf8_lossy(rest.bytes()).into_owned(), open)
+}
+
+/// A mistake of its own ends it for the stream; what is not its fault is only waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_is_given_up_for_the_plugins_own_mistakes_alone() {
+    let (rest, open) = withheld_by(&Guest::doing("(unreachable)")).await;
+    assert_eq!(
+        rest,
+        "[output withheld: redactor p breaker_open, 4 bytes]\n"
+    );
+    assert_eq!(open, 1);
+    let (rest, open) = withheld_by(&blabber()).await;
+    assert_eq!(
+        rest,
+        "[output withheld: redactor p plugin_error, 4 bytes]\n"
+    );
+    assert_eq!(open, 0);
 }
