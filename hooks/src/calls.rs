@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::failure::{Failure, FailureCode};
 use crate::instance::Scope;
 use crate::plugin::{Hook, OnAlertFailure, Plugin};
-use crate::recording::{self, Call, Question};
+use crate::recording::{self, Call, Question, RecordedEffect};
 use crate::redaction::{Aside, PluginStage, Staged, Station, Stream, StreamRedactor};
 use crate::registry::with_hook;
 use crate::subject::{EndSpec, RunSpec};
@@ -47,43 +47,76 @@ impl PluginHost {
     }
 }
 
+/// What a plugin says of a run's end.
+type Said = Result<Vec<AlertDraft>, Failure>;
+
 /// The end of a run, as one of its plugins is asked about it.
-struct EndOf<'a> {
+#[derive(Debug)]
+pub(crate) struct EndOf {
+    plugin: Arc<Plugin>,
     place: usize,
     fence: u64,
-    run: &'a RunSpec,
-    end: &'a EndSpec,
+    run: RunSpec,
+    end: EndSpec,
     config: Arc<Value>,
     monitored: bool,
 }
 
-impl PluginHost {
-    /// Asks a plugin whom to tell, and records it. One that fails too often is not asked, and there is nothing to record.
-    async fn ask_of_end(
-        &self,
-        plugin: Arc<Plugin>,
-        about: EndOf<'_>,
-        until: Instant,
-    ) -> Result<Vec<AlertDraft>, Failure> {
-        let pass = plugin.admit(Hook::RunEnd, &about.config)?;
-        let scope = Scope::of(Arc::clone(&about.config), about.run).only_reading(about.monitored);
-        let drafts = alerts::drafts(&plugin, &scope, about.run, about.end);
+impl EndOf {
+    /// Asks the plugin whom to tell, and says what is to be recorded of that. One that fails too often is not asked, and there
+    /// is nothing to record.
+    async fn ask(self, until: Instant) -> (Said, Option<Call>) {
+        let pass = match self.plugin.admit(Hook::RunEnd, &self.config) {
+            Ok(pass) => pass,
+            Err(refused) => return (Err(refused), None),
+        };
+        let scope = Scope::of(Arc::clone(&self.config), &self.run).only_reading(self.monitored);
+        let drafts = alerts::drafts(&self.plugin, &scope, &self.run, &self.end);
         let said = timeout_at(until, drafts).await;
         let said = said.unwrap_or_else(|_| Err(late()));
         pass.ended(said.as_ref().err(), Instant::now());
-        self.keep(Call {
-            plugin: Arc::clone(&plugin),
-            place: about.place,
-            fence: about.fence,
-            run: about.run.clone(),
-            config: about.config,
-            question: Question::RunEnd {
-                end: about.end.clone(),
-            },
-            effects: scope.take_effects(),
-            answer: recording::messages(&said),
-            monitored: about.monitored,
-        });
+        let effects = scope.take_effects();
+        let call = self.call(effects, &said);
+        (said, Some(call))
+    }
+
+    /// Asks one that is only monitored, when nobody waits for it.
+    pub(crate) async fn ask_aside(self) -> Option<Call> {
+        self.ask(Instant::now() + AFTER_RUN).await.1
+    }
+
+    /// The call that it would have been.
+    pub(crate) fn not_asked(self, failure: Failure) -> Call {
+        self.call(Vec::new(), &Err(failure))
+    }
+
+    fn call(self, effects: Vec<RecordedEffect>, said: &Said) -> Call {
+        Call {
+            plugin: self.plugin,
+            place: self.place,
+            fence: self.fence,
+            run: self.run,
+            config: self.config,
+            question: Question::RunEnd { end: self.end },
+            effects,
+            answer: recording::messages(said),
+            monitored: self.monitored,
+        }
+    }
+}
+
+impl PluginHost {
+    /// Asks a plugin whom to tell, and records it. One that is only monitored is asked later, since nobody waits for it.
+    async fn ask_of_end(&self, about: EndOf, until: Instant) -> Said {
+        if about.monitored {
+            let shadow = self.shadow_of(&about.plugin.name, Hook::RunEnd);
+            self.journal.ask_aside(about, shadow);
+            return Ok(Vec::new());
+        }
+        let (said, call) = about.ask(until).await;
+        if let Some(call) = call {
+            self.keep(call);
+        }
         said
     }
 }
@@ -104,7 +137,7 @@ impl Hooks for PluginHost {
                 Ok(Some(plugin)) => {
                     let config = Arc::new(binding.config.clone());
                     let spec = RunSpec::running(run, self.config.clock.now());
-                    let scope = Scope::of(Arc::clone(&config), &spec);
+                    let scope = Scope::of(Arc::clone(&config), &spec).only_reading(monitored);
                     let asked = refining
                         .ask(&plugin, (scope, monitored), &spec, history)
                         .await;
@@ -146,15 +179,20 @@ impl Hooks for PluginHost {
             };
             let run_spec = RunSpec::running(run, self.config.clock.now());
             let config = Arc::new(binding.config.clone());
+            let monitored = self.is_monitored(&binding.plugin);
             let stream = Arc::new(Stream {
-                scope: Scope::of_stream(config, &run_spec),
+                scope: Scope::of_stream(config, &run_spec).only_reading(monitored),
                 run: run_spec,
                 fence: run.fence,
                 channel,
                 mutation,
-                monitored: self.is_monitored(&binding.plugin),
+                monitored,
             });
-            let keep = Arc::clone(&self.kept).try_acquire_owned().ok();
+            // Those that count do not go without for one that is only monitored.
+            let keep = match monitored {
+                true => None,
+                false => Arc::clone(&self.kept).try_acquire_owned().ok(),
+            };
             let (name, of_stream) = (&binding.plugin, Arc::clone(&stream));
             let stage = PluginStage::new(name, plugin, of_stream, keep);
             let shadow = self.shadow_of(name, hook).map(|shadow| {
@@ -188,27 +226,22 @@ impl Hooks for PluginHost {
         let mut drafts = Vec::new();
         let bindings = self.bindings();
         let hooks = hooks_of(&pinned.job, &bindings);
-        let asked = (0..).zip(&hooks).map(|(index, binding)| {
+        for (index, binding) in (0..).zip(&hooks) {
             let monitored = self.is_monitored(&binding.plugin);
-            (index, binding, monitored)
-        });
-        let mut asked: Vec<_> = asked.collect();
-        // Those that count do not wait for the others.
-        asked.sort_by_key(|(_, _, monitored)| *monitored);
-        for (index, binding, monitored) in asked {
             let (answer, wanted) = match with_hook(&self.registry, &binding.plugin, Hook::RunEnd) {
                 Ok(None) => continue,
                 Ok(Some(plugin)) => {
+                    let wanted = plugin.policy.run_end == OnAlertFailure::PlainAlert;
                     let about = EndOf {
+                        plugin,
                         place: index as usize,
                         fence: done.fence,
-                        run: &run,
-                        end: &end,
+                        run: run.clone(),
+                        end: end.clone(),
                         config: Arc::new(binding.config.clone()),
                         monitored,
                     };
-                    let wanted = plugin.policy.run_end == OnAlertFailure::PlainAlert;
-                    (self.ask_of_end(plugin, about, until).await, wanted)
+                    (self.ask_of_end(about, until).await, wanted)
                 }
                 Err(failure) => (Err(failure), true),
             };

@@ -38,7 +38,7 @@ pub(crate) struct Scope {
     pub(crate) now: Option<Timestamp>,
     /// What comes of what the plugin does beside answering.
     pub(crate) effects: Means,
-    /// It is only monitored: nothing of what it does may reach anybody else.
+    /// It is only monitored: nothing of what it does may reach anybody else, nor keep a thread from those that count.
     pub(crate) only_reads: bool,
 }
 

@@ -212,6 +212,31 @@ impl Plugin {
         wall: Duration,
         work: impl FnOnce(&Arc<Self>) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
+        self.call_in(hook.lane(), hook, wall, work).await
+    }
+
+    /// The same for a call of this scope: one that is only monitored does not compete with those that count.
+    pub(crate) async fn call_of<T: Send + 'static>(
+        self: &Arc<Self>,
+        scope: &Scope,
+        hook: Hook,
+        wall: Duration,
+        work: impl FnOnce(&Arc<Self>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let lane = match scope.only_reads {
+            true => Lane::Patient,
+            false => hook.lane(),
+        };
+        self.call_in(lane, hook, wall, work).await
+    }
+
+    async fn call_in<T: Send + 'static>(
+        self: &Arc<Self>,
+        lane: Lane,
+        hook: Hook,
+        wall: Duration,
+        work: impl FnOnce(&Arc<Self>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
         let started = Instant::now();
         let plugin = Arc::clone(self);
         let threads = match self.given.has_any() {
@@ -220,7 +245,7 @@ impl Plugin {
         };
         let lane = match self.is_shadow.load(Ordering::Relaxed) {
             true => Lane::Patient,
-            false => hook.lane(),
+            false => lane,
         };
         let outcome = threads.call(lane, wall, move || work(&plugin)).await;
         let outcome = outcome.flatten().map_err(|failure| self.failed(failure));
@@ -249,7 +274,8 @@ impl Plugin {
         scope: Scope,
         call: impl FnOnce(&mut Instance) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        self.call(hook, limits.wall, move |plugin| {
+        let of = scope.clone();
+        self.call_of(&of, hook, limits.wall, move |plugin| {
             call(&mut Instance::start(plugin, &scope, limits)?)
         })
         .await

@@ -108,7 +108,8 @@ impl<'a> Refining<'a> {
     }
 
     /// Asks one plugin, and says what it was asked and what it said, if it was: one that fails too often is not. What a
-    /// monitored one says changes nothing.
+    /// monitored one says changes nothing; it is waited for all the same, as its note is the run's, but not longer than
+    /// its limit on the wall.
     pub(crate) async fn ask(
         &mut self,
         plugin: &Arc<Plugin>,

@@ -27,6 +27,7 @@ pub use self::effect::RecordedEffect;
 pub use self::question::Question;
 use self::shadow::Shadows;
 pub(crate) use self::shadow::Shown;
+use crate::calls::EndOf;
 use crate::plugin::Plugin;
 use crate::redaction::PluginStage;
 use crate::secrets::KnownSecrets;
@@ -150,6 +151,14 @@ impl Journal {
         };
         if let Some(call) = unasked {
             self.write(&call, None);
+        }
+    }
+
+    /// Asks a plugin that is only monitored about a run's end, and keeps the call, with what a shadow says to the same
+    /// question. Nobody waits for it. If too much waits already it is not asked, and the call says so.
+    pub(crate) fn ask_aside(&self, about: EndOf, shadow: Option<Arc<Plugin>>) {
+        if let Some(unasked) = self.shadows.ask_aside(about, shadow) {
+            self.write(&unasked, None);
         }
     }
 

@@ -1,6 +1,6 @@
-//! Asking the versions that decide nothing, beside everything else.
+//! Asking those that decide nothing, beside everything else: shadows, and alert plugins that are only monitored.
 //!
-//! Runs and streams hand over what was asked, and go on: a shadow that is slow loses what it cannot take in time, and the
+//! Runs and streams hand over what was asked, and go on: one that is slow loses what it cannot take in time, and the
 //! recording says so.
 
 use std::sync::Arc;
@@ -13,14 +13,19 @@ use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::{Call, Journal};
+use crate::calls::EndOf;
+use crate::failure::{Failure, FailureCode};
 use crate::instance::Scope;
 use crate::plugin::Plugin;
 use crate::redaction::PluginStage;
 
-/// Questions that may wait for a shadow. Beyond them calls are kept without its answer.
+/// Questions that may wait. Beyond them calls are kept without a shadow's answer, and monitored plugins are not asked.
 const WAITING: usize = 256;
 /// Questions that are asked at once.
 const AT_ONCE: usize = 4;
+/// Ends of runs that monitored plugins are asked about at once: as they may wait for what they get, they would else take
+/// all threads that alerts have.
+const ENDS_AT_ONCE: usize = 2;
 /// Streams that are shown at once.
 const STREAMS: usize = 16;
 /// Pieces of a stream that may wait.
@@ -30,6 +35,8 @@ const PIECES: usize = 16;
 #[derive(Debug)]
 enum Work {
     Question(Call, Arc<Plugin>, Open),
+    /// For a plugin that is only monitored, and the shadow beside it.
+    End(Box<EndOf>, Option<Arc<Plugin>>, Open),
     Stream(Stream),
 }
 
@@ -142,8 +149,21 @@ impl Shadows {
             Ok(()) => None,
             Err(TrySendError::Full(work) | TrySendError::Closed(work)) => match work {
                 Work::Question(call, ..) => Some(call),
-                Work::Stream(_) => None,
+                Work::End(..) | Work::Stream(_) => None,
             },
+        }
+    }
+
+    /// Hands over a question to a plugin that is only monitored; if too many wait, the call that comes of it at once.
+    pub(super) fn ask_aside(&self, about: EndOf, shadow: Option<Arc<Plugin>>) -> Option<Call> {
+        let open = Open::new(&self.opened);
+        let handed = self.work.try_send(Work::End(Box::new(about), shadow, open));
+        match handed.err()?.into_inner() {
+            Work::End(about, ..) => {
+                let text = format!("{WAITING} questions are waiting already");
+                Some(about.not_asked(Failure::new(FailureCode::Overloaded, text)))
+            }
+            Work::Question(..) | Work::Stream(_) => None,
         }
     }
 
@@ -180,12 +200,14 @@ impl Shadows {
     pub(super) async fn run(&self, journal: &Journal) {
         let mut waiting = self.waiting.lock().await;
         let (mut questions, mut streams) = (JoinSet::new(), JoinSet::new());
+        let mut ends = JoinSet::new();
         loop {
             let work = tokio::select! {
                 biased;
                 Some(_) = questions.join_next() => continue,
                 Some(_) = streams.join_next() => continue,
-                Some(work) = waiting.recv(), if questions.len() < AT_ONCE => work,
+                Some(_) = ends.join_next() => continue,
+                Some(work) = waiting.recv(), if questions.len() < AT_ONCE && ends.len() < ENDS_AT_ONCE => work,
                 else => return,
             };
             let journal = journal.clone();
@@ -193,6 +215,14 @@ impl Shadows {
                 Work::Question(call, shadow, open) => {
                     questions.spawn(async move {
                         ask(call, &shadow, &journal).await;
+                        drop(open);
+                    });
+                }
+                Work::End(about, shadow, open) => {
+                    ends.spawn(async move {
+                        if let Some(call) = about.ask_aside().await {
+                            journal.keep(call, shadow);
+                        }
                         drop(open);
                     });
                 }

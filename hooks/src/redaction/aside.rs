@@ -1,7 +1,8 @@
 //! A plugin that is only monitored, on one stream: it is shown what it would be asked about, beside the stream, which goes
 //! on as it came.
 //!
-//! The stream never waits for it. What it cannot take in time it is not shown, and the note says so.
+//! No redactor that counts waits for it. What it cannot take in time it is not shown, and the note says so. Only the end of
+//! the output waits a moment for it, once all else is decided, so that the run's notes have what it has to say.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use sandclock_core::run::HookNote;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::PluginStage;
 use crate::monitored::noted;
@@ -18,8 +19,8 @@ use crate::plugin::Hook;
 /// Pieces of the stream that may wait for it.
 const PIECES: usize = 16;
 
-/// How long the end of a run's output waits for what it has to say of the last pieces.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the end of a run's output waits for what they have to say of the last pieces, all of them together.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug)]
@@ -58,7 +59,9 @@ impl Aside {
 
     /// Shows it a piece, if there is room.
     pub(super) fn push(&mut self, piece: &Bytes) {
-        let Some(pieces) = &self.pieces else { return };
+        let Some(pieces) = self.pieces.as_ref().filter(|_| !piece.is_empty()) else {
+            return;
+        };
         if pieces.try_send(piece.clone()).is_err() {
             self.pieces = None;
             self.is_behind = true;
@@ -66,11 +69,21 @@ impl Aside {
     }
 
     /// The stream has ended.
-    pub(super) async fn finish(&mut self) {
+    pub(super) fn close(&mut self) {
         self.pieces = None;
-        match timeout(PATIENCE, self.following.join_next()).await {
-            Ok(Some(Ok(stage))) => self.stage = Some(stage),
-            Ok(None | Some(Err(_))) | Err(_) => {
+    }
+
+    /// Hears what it has to say of a stream that has ended, not later than `until`; if it has not kept up, now.
+    pub(super) async fn settle(&mut self, until: Instant) {
+        let ended = match self.is_behind {
+            true => self.following.try_join_next(),
+            false => timeout_at(until, self.following.join_next())
+                .await
+                .unwrap_or_default(),
+        };
+        match ended {
+            Some(Ok(stage)) => self.stage = Some(stage),
+            None | Some(Err(_)) => {
                 self.following.abort_all();
                 self.is_behind = true;
             }

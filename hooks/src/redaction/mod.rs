@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use sandclock_core::ports::{Redacted, Redactor};
 use sandclock_core::run::HookNote;
+use tokio::time::Instant;
 
 pub(crate) use self::aside::Aside;
 pub(crate) use self::stage::{PluginStage, Stream};
@@ -47,9 +48,16 @@ impl Station {
         match self {
             Self::Within(stage) => stage.finish().await,
             Self::Beside(aside) => {
-                aside.finish().await;
+                aside.close();
                 Bytes::new()
             }
+        }
+    }
+
+    /// After the end of the stream: waits until `until` for one that is only monitored.
+    async fn settle(&mut self, until: Instant) {
+        if let Self::Beside(aside) = self {
+            aside.settle(until).await;
         }
     }
 
@@ -163,7 +171,9 @@ impl Redactor for StreamRedactor {
         }
         let mut out = BytesMut::from(self.mask_again(bytes));
         out.extend_from_slice(&self.after.finish());
+        let until = Instant::now() + aside::PATIENCE;
         for staged in &mut self.stages {
+            staged.station.settle(until).await;
             staged.keep(&self.journal);
         }
         Redacted::vouch(out.freeze())

@@ -229,16 +229,21 @@ impl PluginStage {
         let instance = self.instance.take();
         let wall = limits.redaction_scan.wall;
         let (instance, verdict) = plugin
-            .call(Hook::OutputRedaction, wall, move |plugin| {
-                let mut instance = match instance {
-                    Some(instance) => instance,
-                    None => begin(plugin, &stream)?,
-                };
-                let limits = limits.redaction_scan;
-                let verdict = instance.scan(limits, &window, fresh_from, flush, &carry)?;
-                verdict::check(&verdict, window.len(), flush)?;
-                Ok((instance, verdict))
-            })
+            .call_of(
+                &self.stream.scope,
+                Hook::OutputRedaction,
+                wall,
+                move |plugin| {
+                    let mut instance = match instance {
+                        Some(instance) => instance,
+                        None => begin(plugin, &stream)?,
+                    };
+                    let limits = limits.redaction_scan;
+                    let verdict = instance.scan(limits, &window, fresh_from, flush, &carry)?;
+                    verdict::check(&verdict, window.len(), flush)?;
+                    Ok((instance, verdict))
+                },
+            )
             .await?;
         self.instance = self.keep.is_some().then_some(instance);
         Ok(verdict)
