@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sandclock_core::job::MAX_HOOK_CONFIG_BYTES;
 use serde_json::{Map, Value};
 
 use crate::failure::{Failure, FailureCode};
@@ -9,7 +10,9 @@ use crate::instance::Scope;
 use crate::limits::TEXT_BYTES;
 use crate::plugin::{Hook, Plugin};
 use crate::registry::Registry;
+use crate::schema::ConfigSchema;
 use crate::text;
+use crate::threads::Lane;
 
 /// Why a job cannot use a plugin as it wants.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,15 +86,18 @@ pub(crate) async fn accepts(plugin: &Arc<Plugin>, config: &Value) -> Result<(), 
             found: type_of(config),
         });
     }
-    if let Some(schema) = &plugin.schema {
-        // No configuration is an empty one.
-        let none = Value::Object(Map::new());
-        let config = if config.is_null() { &none } else { config };
-        let secrets = &plugin.runtime.secrets;
-        schema.check(config).map_err(|why| BindingError::Refused {
+    let bytes = config.to_string().len();
+    if bytes > MAX_HOOK_CONFIG_BYTES {
+        let why = format!(
+            "config: {bytes} bytes, has to be at most {MAX_HOOK_CONFIG_BYTES} bytes of JSON"
+        );
+        return Err(BindingError::Refused {
             name: name_owned(),
-            why: text::presentable(secrets, &why, TEXT_BYTES),
-        })?;
+            why,
+        });
+    }
+    if let Some(schema) = &plugin.schema {
+        fits(plugin, schema, config).await?;
     }
     if !plugin.hooks.has(Hook::Lifecycle) {
         return Ok(());
@@ -110,6 +116,33 @@ pub(crate) async fn accepts(plugin: &Arc<Plugin>, config: &Value) -> Result<(), 
             name: name_owned(),
             failure,
         },
+    })
+}
+
+/// Whether the configuration is as the schema says. That computes for milliseconds, so it has a thread on which to.
+async fn fits(
+    plugin: &Arc<Plugin>,
+    schema: &ConfigSchema,
+    config: &Value,
+) -> Result<(), BindingError> {
+    let (runtime, schema) = (&plugin.runtime, schema.clone());
+    // No configuration is an empty one.
+    let config = match config {
+        Value::Null => Value::Object(Map::new()),
+        config => config.clone(),
+    };
+    let secrets = runtime.secrets.clone();
+    let work = move || schema.check(&config, &secrets);
+    let wall = runtime.limits.lifecycle.wall;
+    let checked = runtime.threads.call(Lane::Patient, wall, work).await;
+    let name = || plugin.name.to_string();
+    let fits = checked.map_err(|failure| BindingError::Failed {
+        name: name(),
+        failure,
+    })?;
+    fits.map_err(|why| BindingError::Refused {
+        name: name(),
+        why: text::presentable(&runtime.secrets, &why, TEXT_BYTES),
     })
 }
 

@@ -1,11 +1,13 @@
 //! Which keywords of JSON Schema are accepted, and what a schema may cost.
 //!
 //! With references followed a schema is a tree, and each of its parts looks at each value of a configuration once at most. So
-//! the product of their numbers bounds the work. Keywords that break this (`$dynamicRef`, `unevaluated…`) or that name another
+//! the product of their numbers bounds the work, and what is collected of it. Keywords that break this (`$dynamicRef`, `unevaluated…`) or that name another
 //! document (`$id`, `$anchor`) are not accepted.
 
 use regex::RegexBuilder;
 use serde_json::Value;
+
+use super::pattern;
 
 /// Keywords with a schema below them.
 const SCHEMAS: [&str; 8] = [
@@ -64,15 +66,17 @@ const MAX_PARTS: usize = 1_000;
 const MAX_DEPTH: usize = 24;
 /// The most bytes of a pattern as it is written.
 const MAX_PATTERN_BYTES: usize = 256;
-/// The sizes of a compiled pattern in KiB, the last one the largest that is accepted.
-const PATTERN_KIB: [usize; 5] = [4, 8, 16, 32, 64];
+/// The most KiB of a compiled pattern.
+const MAX_PATTERN_KIB: usize = 64;
+/// The sizes of a compiled pattern in KiB.
+const PATTERN_KIB: [usize; 5] = [4, 8, 16, 32, MAX_PATTERN_KIB];
 /// The most KiB of all patterns.
 const MAX_PATTERNS_KIB: usize = 256;
 
 /// What a schema costs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cost {
-    /// Its schemas, and the values of its enumerations.
+    /// Its schemas, the values of its enumerations, and the names that it requires.
     pub(super) parts: usize,
     /// What its patterns need.
     pub(super) pattern_kib: usize,
@@ -219,7 +223,10 @@ impl<'s> Walk<'s> {
                 path.refused(&format!("{value}, has to be {DRAFT}, or absent"))
             }
             ("pattern", Value::String(pattern)) => self.pattern(pattern, path),
-            ("enum" | "const", _) => (0..super::values(value)).try_for_each(|_| self.part(path)),
+            // A value is compared with each of these, and of names all that are missing are collected.
+            ("enum" | "const" | "required" | "dependentRequired", _) => {
+                (0..super::values(value)).try_for_each(|_| self.part(path))
+            }
             // What else is wrong the schema of schemas says.
             _ => Ok(()),
         }
@@ -255,15 +262,10 @@ impl<'s> Walk<'s> {
                 "{bytes} bytes, a pattern has to have at most {MAX_PATTERN_BYTES}"
             ));
         }
-        let compiles = |kib: &usize| {
-            RegexBuilder::new(pattern)
-                .size_limit(kib << 10)
-                .build()
-                .is_ok()
-        };
-        let Some(kib) = PATTERN_KIB.into_iter().find(compiles) else {
-            let largest = RegexBuilder::new(pattern).size_limit(64 << 10).build();
-            let why = largest.err().map(|error| error.to_string());
+        let runs = pattern::as_run(pattern);
+        let build = |kib: usize| RegexBuilder::new(&runs).size_limit(kib << 10).build();
+        let Some(kib) = PATTERN_KIB.into_iter().find(|kib| build(*kib).is_ok()) else {
+            let why = build(MAX_PATTERN_KIB).err().map(|error| error.to_string());
             let why = why
                 .as_deref()
                 .and_then(|why| why.lines().last())

@@ -6,6 +6,7 @@
 
 mod keywords;
 mod members;
+mod pattern;
 mod refusal;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 pub use self::members::Member;
+use crate::secrets::KnownSecrets;
 
 /// The name under which a schema is compiled. Nothing is read from there.
 const PLACE: &str = "mem:///config";
@@ -82,12 +84,13 @@ impl ConfigSchema {
     /// Whether a configuration is as the schema says.
     ///
     /// # Errors
-    /// Begins with the path of the member at fault (`config.words[1]: …`), and says what is accepted there.
-    pub fn check(&self, config: &Value) -> Result<(), String> {
+    /// Begins with the path of the member at fault (`config.words[1]: …`), and says what is accepted there. The value is not
+    /// repeated; what is repeated, the names of members, is without `secrets`.
+    pub fn check(&self, config: &Value, secrets: &KnownSecrets) -> Result<(), String> {
         let compiled = &*self.0;
         self.affordable(config)?;
         let checked = compiled.schemas.validate(config, compiled.root);
-        checked.map_err(|error| refusal::of_config(&compiled.written, config, &error))
+        checked.map_err(|error| refusal::of_config(&compiled.written, secrets, &error))
     }
 
     fn affordable(&self, config: &Value) -> Result<(), String> {

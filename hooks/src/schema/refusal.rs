@@ -1,4 +1,5 @@
-//! What is wrong with a configuration or with a schema, for a person: where, what stands there, and what is accepted.
+//! What is wrong with a configuration or with a schema, for a person: where, and what is accepted. What stands there is said
+//! of a schema only: a configuration's value may be long or secret, and is shown by who has it.
 
 use std::fmt::Write as _;
 
@@ -7,8 +8,9 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::members::{self, plain};
+use crate::secrets::KnownSecrets;
 
-/// The most characters of a value that are repeated.
+/// The most characters of a schema's value that are repeated.
 const MAX_VALUE_CHARS: usize = 60;
 
 /// What a schema's schema says of it, or its compiler.
@@ -26,15 +28,22 @@ pub(super) fn of_schema(schema: &Value, error: &CompileError) -> String {
 }
 
 /// What a configuration lacks or has too much, from the path of the member on.
-pub(super) fn of_config(schema: &Value, config: &Value, error: &ValidationError<'_, '_>) -> String {
+///
+/// The names in it are a person's, and are shortened: they are without `secrets` before, as nobody recognises a part of one.
+pub(super) fn of_config(
+    schema: &Value,
+    secrets: &KnownSecrets,
+    error: &ValidationError<'_, '_>,
+) -> String {
     let leaf = leaf(error);
-    let at = place("config", &leaf.instance_location);
+    let shown = |name: &str| plain(&secrets.mask_text(name));
+    let at = shown(&place("config", &leaf.instance_location));
     let node = node(schema, leaf.schema_url);
     let accepts = |node: &Value| members::accepts(schema, node);
     match &leaf.kind {
         ErrorKind::AdditionalProperties { got } => {
             let name = got.first().map(AsRef::as_ref).unwrap_or_default();
-            format!("{at}.{name}: unknown, {}", names(node))
+            format!("{at}.{}: unknown, {}", shown(name), names(node))
         }
         ErrorKind::Required { want } => {
             let name = want.first().copied().unwrap_or_default();
@@ -51,7 +60,7 @@ pub(super) fn of_config(schema: &Value, config: &Value, error: &ValidationError<
         }
         ErrorKind::PropertyName { prop } => {
             let accepts = accepts(&node["propertyNames"]);
-            format!("{at}.{prop}: the name has to be {accepts}")
+            format!("{at}.{}: the name has to be {accepts}", shown(prop))
         }
         ErrorKind::UniqueItems {
             got: [first, again],
@@ -61,13 +70,9 @@ pub(super) fn of_config(schema: &Value, config: &Value, error: &ValidationError<
         ErrorKind::Contains => format!("{at}: has to contain {}", accepts(&node["contains"])),
         ErrorKind::FalseSchema => format!("{at}: has to be absent"),
         ErrorKind::Not | ErrorKind::OneOf(Some(_)) => {
-            let value = short(found(config, &leaf.instance_location));
-            format!("{at}: {value}, is excluded by the plugin's schema")
+            format!("{at}: is excluded by the plugin's schema")
         }
-        _ => {
-            let value = short(found(config, &leaf.instance_location));
-            format!("{at}: {value}, has to be {}", accepts(node))
-        }
+        _ => format!("{at}: has to be {}", accepts(node)),
     }
 }
 

@@ -43,7 +43,7 @@ fn with(name: &str, value: Value) -> Value {
 }
 
 #[test]
-fn a_refusal_names_the_member_its_value_and_what_is_accepted() {
+fn a_refusal_names_the_member_and_what_is_accepted() {
     let cases = [
         (
             json!({}),
@@ -51,27 +51,27 @@ fn a_refusal_names_the_member_its_value_and_what_is_accepted() {
         ),
         (
             with("factor", json!(0)),
-            "config.factor: 0, has to be an integer, 1 to 100",
+            "config.factor: has to be an integer, 1 to 100",
         ),
         (
             with("factor", json!("x")),
-            "config.factor: \"x\", has to be an integer, 1 to 100",
+            "config.factor: has to be an integer, 1 to 100",
         ),
         (
             with("factor", json!(1.5)),
-            "config.factor: 1.5, has to be an integer, 1 to 100",
+            "config.factor: has to be an integer, 1 to 100",
         ),
         (
             with("share", json!(0)),
-            "config.share: 0, has to be a number, more than 0 and at most 1",
+            "config.share: has to be a number, more than 0 and at most 1",
         ),
         (
             with("words", json!(["long", "abc"])),
-            "config.words[1]: \"abc\", has to be a text of at least 4 characters",
+            "config.words[1]: has to be a text of at least 4 characters",
         ),
         (
             with("words", json!("long")),
-            "config.words: \"long\", has to be a list of at most 3 items, each a text of at least 4 characters",
+            "config.words: has to be a list of at most 3 items, each a text of at least 4 characters",
         ),
         (
             with("words", json!(["long", "long"])),
@@ -79,15 +79,15 @@ fn a_refusal_names_the_member_its_value_and_what_is_accepted() {
         ),
         (
             with("level", json!("mid")),
-            "config.level: \"mid\", has to be one of \"low\", \"high\"",
+            "config.level: has to be one of \"low\", \"high\"",
         ),
         (
             with("name", json!("A")),
-            "config.name: \"A\", has to be a text that matches ^[a-z]+$ or null",
+            "config.name: has to be a text that matches ^[a-z]+$ or null",
         ),
         (
             with("inner", json!({ "depth": "x" })),
-            "config.inner.depth: \"x\", has to be an integer",
+            "config.inner.depth: has to be an integer",
         ),
         (
             with("inner", json!({})),
@@ -95,11 +95,11 @@ fn a_refusal_names_the_member_its_value_and_what_is_accepted() {
         ),
         (
             with("inner", json!(7)),
-            "config.inner: 7, has to be an object or null",
+            "config.inner: has to be an object or null",
         ),
         (
             with("a/b é", json!(1)),
-            "config.a/b é: 1, has to be true or false",
+            "config.a/b é: has to be true or false",
         ),
         (
             with("fator", json!(1)),
@@ -108,14 +108,18 @@ fn a_refusal_names_the_member_its_value_and_what_is_accepted() {
     ];
     let ladder = ladder();
     for (config, expected) in cases {
-        assert_eq!(ladder.check(&config), Err(expected.to_owned()), "{config}");
+        assert_eq!(
+            ladder.check(&config, &KnownSecrets::new()),
+            Err(expected.to_owned()),
+            "{config}"
+        );
     }
 }
 
 #[test]
 fn what_fits_is_accepted() {
     let good = json!({ "factor": 2, "words": ["long", "also"], "name": null, "inner": { "depth": 1 }, "share": 1 });
-    assert_eq!(ladder().check(&good), Ok(()));
+    assert_eq!(ladder().check(&good, &KnownSecrets::new()), Ok(()));
 }
 
 #[test]
@@ -241,20 +245,102 @@ fn no_configuration_costs_much() {
     let parts: Vec<_> = (0..900).map(|_| json!({ "type": "string" })).collect();
     let wide = schema(json!({ "properties": { "a": { "items": { "allOf": parts } } } }));
     let config = json!({ "a": vec![1; 30_000] });
-    let told = wide.check(&config).expect_err("refused");
+    let told = wide
+        .check(&config, &KnownSecrets::new())
+        .expect_err("refused");
     assert!(
         told.starts_with("config: 30002 values, has to be at most 580"),
+        "{told}"
+    );
+    // Every name that is missing is collected for every object that lacks it.
+    let names: Vec<_> = (0..900).map(|at| format!("n{at}")).collect();
+    let all = json!({ "$ref": "#/$defs/All" });
+    let strict = |required: Value| {
+        let all = vec![all.clone(); 10];
+        json!({ "items": { "allOf": all }, "$defs": { "All": required } })
+    };
+    let of_all = strict(json!({ "required": names }));
+    assert!(refused(of_all).contains("required: a schema has to have at most 1000 parts"));
+    let of_some = strict(json!({ "dependentRequired": { "a": names } }));
+    assert!(
+        refused(of_some).contains("dependentRequired: a schema has to have at most 1000 parts")
+    );
+    let one = schema(json!({ "properties": { "a": { "items": { "required": names } } } }));
+    let config = json!({ "a": vec![json!({}); 20_000] });
+    let told = one
+        .check(&config, &KnownSecrets::new())
+        .expect_err("refused");
+    assert!(
+        told.starts_with("config: 20002 values, has to be at most 5"),
         "{told}"
     );
     // What blows up where patterns backtrack.
     let nested = schema(json!({ "properties": { "a": { "pattern": "^(a+)+$" } } }));
     let config = json!({ "a": format!("{}!", "a".repeat(60_000)) });
-    let told = nested.check(&config).expect_err("refused");
-    assert!(told.starts_with("config.a: \"aaaa"), "{told}");
+    let told = nested
+        .check(&config, &KnownSecrets::new())
+        .expect_err("refused");
+    assert!(told.starts_with("config.a: has to be "), "{told}");
     let large = schema(json!({ "properties": { "a": { "pattern": "^([a-z]{500})+$" } } }));
-    let told = large.check(&config).expect_err("refused");
+    let told = large
+        .check(&config, &KnownSecrets::new())
+        .expect_err("refused");
     assert!(
         told.starts_with("config: 60009 bytes, has to be at most"),
         "{told}"
     );
+}
+
+#[test]
+fn a_pattern_is_measured_as_it_runs() {
+    // All letters of all scripts, 32 times, would be more than a pattern may have.
+    for (pattern, right, wrong) in [
+        ("^[\\w-]{1,32}$", "a_b-9", "é"),
+        ("^\\w{1,32}$", "a_b", "ж"),
+        ("^\\d{1,64}$", "12", "٣"),
+        ("^[^\\W\\d]{1,32}\\s$", "ab\u{a0}", "ab"),
+        ("^\\\\d{1,3}$", "\\ddd", "1"),
+    ] {
+        let schema = schema(json!({ "properties": { "a": { "pattern": pattern } } }));
+        let check = |text: &str| schema.check(&json!({ "a": text }), &KnownSecrets::new());
+        assert_eq!(check(right), Ok(()), "{pattern}");
+        assert!(check(wrong).is_err(), "{pattern}");
+    }
+    let named = schema(json!({ "patternProperties": { "^[\\w.]{1,32}$": { "type": "integer" } } }));
+    let told = named.check(&json!({ "a.b": "x" }), &KnownSecrets::new());
+    assert_eq!(told, Err("config.a.b: has to be an integer".to_owned()));
+    assert!(refused(json!({ "pattern": "^\\w{9000}$" })).contains("large counts"));
+}
+
+#[test]
+fn a_refusal_repeats_no_secret_and_nothing_that_acts() {
+    let secrets = KnownSecrets::new();
+    let secret = "0123456789".repeat(40);
+    secrets.learn("hunter", secret.as_bytes()).expect("learned");
+    let ladder = ladder();
+    let open = schema(json!({ "additionalProperties": { "type": "integer" } }));
+    let short = schema(json!({ "propertyNames": { "maxLength": 3 } }));
+    let not = schema(json!({ "properties": { "a": { "not": { "type": "string" } } } }));
+    for (schema, config) in [
+        (&ladder, with("name", json!(secret))),
+        (&ladder, with(&secret, json!(1))),
+        (&open, json!({ &secret: "x" })),
+        (&short, json!({ &secret: 1 })),
+        (&not, json!({ "a": secret })),
+    ] {
+        let told = schema.check(&config, &secrets).expect_err("refused");
+        assert!(!told.contains("0123456789"), "{told}");
+    }
+    let acting = "a\u{1b}[2J\u{202e}";
+    for (schema, config) in [
+        (&ladder, with(acting, json!(1))),
+        (&open, json!({ acting: "x" })),
+        (&short, json!({ acting: 1 })),
+    ] {
+        let told = schema.check(&config, &secrets).expect_err("refused");
+        assert!(
+            told.starts_with("config.a\u{fffd}[2J\u{fffd}: "),
+            "{told:?}"
+        );
+    }
 }
