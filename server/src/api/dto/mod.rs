@@ -6,6 +6,7 @@
 pub mod binding;
 pub mod decision;
 pub mod job;
+pub mod plugin;
 pub mod policy;
 pub mod run;
 

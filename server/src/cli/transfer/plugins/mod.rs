@@ -16,7 +16,7 @@ use serde_json::json;
 use super::document::{ModeDoc, PluginDoc, ReleaseDoc};
 use super::report::Outcome;
 use crate::api::candidate::{CandidateDto, UseDto};
-use crate::api::plugins::PluginDto;
+use crate::api::dto::plugin::PluginDto;
 use crate::cli::client::{Client, query, segment};
 use crate::cli::table;
 use crate::document;
