@@ -10,7 +10,7 @@ use std::process::Output;
 use reqwest::Method;
 use reqwest::header::{ETAG, HeaderValue};
 use sandclock_testkit::languages::with_toolchains;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::author::{command, empty, json_of, out, refused};
 use crate::fleet::PATIENCE;
@@ -153,6 +153,7 @@ fn python_from_an_empty_folder_to_cases_that_hold() {
     ];
     let whole = place.join("timeout");
     let (mut imports, mut checks) = (String::new(), String::new());
+    let mut members = Map::new();
     for (hook, class) in hooks {
         made(&place, "python", hook);
         let from = place.join(hook);
@@ -161,11 +162,16 @@ fn python_from_an_empty_folder_to_cases_that_hold() {
             whole.join(format!("{hook}_hook.py")),
         )
         .unwrap();
+        let schema = fs::read_to_string(from.join("config.schema.json")).unwrap();
+        let mut schema: Value = serde_json::from_str(&schema).unwrap();
+        members.append(schema["properties"].as_object_mut().unwrap());
         imports += &format!("import {hook}_hook\nfrom {hook}_hook import {class}\n");
         checks += &format!("        {hook}_hook.Lifecycle().validate_config()\n");
     }
     let source = format!("{imports}class Lifecycle:\n    def validate_config(self):\n{checks}");
     fs::write(whole.join("plugin.py"), source).unwrap();
+    let schema = json!({ "type": "object", "properties": members, "additionalProperties": false });
+    fs::write(whole.join("config.schema.json"), schema.to_string()).unwrap();
     let world = "    include timeout-plugin;\n    include configured;";
     edit(
         &whole.join("wit/world.wit"),

@@ -33,6 +33,8 @@ fn panics() -> PathBuf {
     let place = empty("fragile");
     let folder = new_from_template(&place, "fragile", "timeout");
     fs::write(folder.join("src/lib.rs"), PANICS).unwrap();
+    // What is configured is another thing now.
+    fs::remove_file(folder.join("config.schema.json")).unwrap();
     build_again(&place, "fragile");
     folder.join("fragile.wasm")
 }
