@@ -43,8 +43,8 @@ pub(in crate::cli) enum FleetCommand {
         /// Keep it without letting it serve
         #[arg(long)]
         no_serve: bool,
-        /// From now on the plugin is in this mode
-        #[arg(long, value_parser = MODES)]
+        /// What becomes of its answers: monitor or enforce
+        #[arg(long, value_parser = MODES, hide_possible_values = true)]
         mode: Option<String>,
     },
     /// Have a plugin asked and recorded without anything following from it
