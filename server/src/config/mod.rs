@@ -23,16 +23,18 @@ mod kinds;
 mod labels;
 mod load;
 mod plugins;
+mod secret;
 mod stores;
 
 pub use alerts::{
     AlertSection, EmailTarget, EmailTls, LogTarget, NatsTarget, PolicySection, SlackTarget, Target,
-    WebhookTarget, secret, signing_key,
+    WebhookTarget, signing_key,
 };
 pub use environment::Environment;
 pub use go::GoFile;
 pub use go_api::GoApiSection;
 pub use plugins::{GrantSection, HttpSection, PluginSection, SecretSection};
+pub use secret::secret;
 pub use stores::{
     CoordinationSection, EtcdSection, EtcdTls, GoSection, MongodbSection, RunLogSection,
 };

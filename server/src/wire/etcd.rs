@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use sandclock_core::error::WithSources;
 use sandclock_core::go::GoDefaults;
 use sandclock_core::{BackendError, ErrorKind};
 
-use crate::config::{Config, EtcdSection, EtcdTls};
+use crate::config::{Config, EtcdSection, EtcdTls, secret};
 
 pub(super) async fn etcd(
     section: &EtcdSection,
@@ -99,19 +99,11 @@ fn own_address() -> anyhow::Result<Ipv4Addr> {
 }
 
 fn login(section: &EtcdSection) -> anyhow::Result<Option<Login>> {
-    let from_file = |path: &PathBuf| {
-        let text = fs::read_to_string(path)
-            .with_context(|| format!("coordination.password_file {}", path.display()))?;
-        anyhow::Ok(text.trim().to_owned())
-    };
-    let password = match (&section.password, &section.password_file) {
-        (Some(_), Some(_)) => {
-            bail!("coordination.password and coordination.password_file are both set: keep one")
-        }
-        (Some(password), None) => Some(password.clone()),
-        (None, Some(path)) => Some(from_file(path)?),
-        (None, None) => None,
-    };
+    let (given, file) = (section.password.as_ref(), section.password_file.as_ref());
+    if given.is_some() && file.is_some() {
+        bail!("coordination.password and coordination.password_file are both set: keep one")
+    }
+    let password = secret("coordination.password", given, file)?;
     match (section.user.clone(), password) {
         (Some(user), Some(password)) => Ok(Some(Login { user, password })),
         (None, None) => Ok(None),

@@ -1,11 +1,8 @@
 //! `[alerts]`: where alerts can go, and how.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use sandclock_core::alerting::TargetPolicy;
 use serde::{Deserialize, Deserializer};
 
@@ -153,25 +150,5 @@ impl Target {
             Self::Nats(nats) => nats.timeout_s,
         };
         Duration::from_secs(seconds)
-    }
-}
-
-/// A secret that is given in the configuration, or in a file that it names; white space around it is not part of it.
-///
-/// # Errors
-/// Names the file that cannot be read, never the secret.
-pub fn secret(
-    field: &str,
-    given: Option<&String>,
-    file: Option<&PathBuf>,
-) -> anyhow::Result<Option<String>> {
-    let read = |path: &Path| {
-        let text =
-            fs::read_to_string(path).with_context(|| format!("{field}_file {}", path.display()))?;
-        anyhow::Ok(text.trim().to_owned())
-    };
-    match file {
-        Some(path) => read(path).map(Some),
-        None => Ok(given.cloned()),
     }
 }
