@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, params_from_iter};
 use sandclock_core::backend::{
     DoneRecord, Fence, OutputChunk, Page, PageToken, Result, RunFilter, RunHeader, RunQuery,
     RunRecord, RunSink,
@@ -139,7 +139,20 @@ fn list(db: &Connection, filter: &RunFilter, before: u64, limit: u32) -> DbResul
     values.push((i64::from(limit) + 1).into());
     let sql = format!("SELECT place, body FROM runs WHERE {condition} ORDER BY place DESC LIMIT ?");
     let mut select = db.prepare_cached(&sql)?;
-    let mut rows = select.query(params_from_iter(values))?;
+    page_of(select.query(params_from_iter(values))?, limit, |row| {
+        let body = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+        // One that cannot be read stops no list.
+        Ok(stored::decode(body).ok())
+    })
+}
+
+/// Up to `limit` rows, whose first columns are their places; one more than that tells that there is a next page. Rows of which
+/// `read` makes nothing are passed over.
+pub(crate) fn page_of<T>(
+    mut rows: Rows<'_>,
+    limit: u32,
+    read: impl Fn(&Row<'_>) -> DbResult<Option<T>>,
+) -> DbResult<Page<T>> {
     let mut page = Page {
         items: Vec::new(),
         next: None,
@@ -153,9 +166,7 @@ fn list(db: &Connection, filter: &RunFilter, before: u64, limit: u32) -> DbResul
         }
         seen += 1;
         last = row.get(0)?;
-        let body = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-        // One that cannot be read stops no list.
-        page.items.extend(stored::decode(body).ok());
+        page.items.extend(read(row)?);
     }
     Ok(page)
 }

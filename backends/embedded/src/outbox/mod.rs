@@ -21,7 +21,7 @@ use sandclock_core::time::Timestamp;
 use sandclock_core::{BackendError, ErrorKind};
 
 use crate::error::{DbError, DbResult};
-use crate::runs::place_of;
+use crate::runs::{page_of, place_of};
 use crate::store::Store;
 use crate::txn::Txn;
 
@@ -192,24 +192,10 @@ fn list(
     let mut select = db.prepare_cached(&sql)?;
     let state = state.map(AlertState::as_str);
     // One more than asked for tells whether there is a next page.
-    let mut rows = select.query((before, state, i64::from(limit) + 1))?;
-    let mut page = Page {
-        items: Vec::new(),
-        next: None,
-    };
-    let mut seen = 0;
-    let mut last: u64 = 0;
-    while let Some(row) = rows.next()? {
-        if seen == limit {
-            page.next = Some(PageToken(last.to_string()));
-            break;
-        }
-        seen += 1;
-        last = row.get(0)?;
-        page.items
-            .extend(readable(alert(row))?.map(|(_, alert)| alert));
-    }
-    Ok(page)
+    let rows = select.query((before, state, i64::from(limit) + 1))?;
+    page_of(rows, limit, |row| {
+        Ok(readable(alert(row))?.map(|(_, alert)| alert))
+    })
 }
 
 #[async_trait]
