@@ -12,7 +12,7 @@ use std::path::Path;
 
 use sandclock_core::backend::plugins::MAX_MODULE_BYTES;
 use wit_component::{ComponentEncoder, LibraryInfo, StringEncoding};
-use wit_parser::Resolve;
+use wit_parser::{Resolve, WorldId};
 
 use crate::install::InstallError;
 
@@ -52,17 +52,26 @@ pub fn componentize(bytes: &[u8], world: Option<&str>) -> Result<Vec<u8>, Instal
     // The layer field of the preamble tells modules (0) and components (1) apart.
     match bytes.get(..8) {
         Some([0, b'a', b's', b'm', _, _, 1, 0]) => Ok(bytes.to_vec()),
-        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => encode(&described(bytes, world)?),
+        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => {
+            let of_contract = |module: &mut Vec<u8>| {
+                let world = world.ok_or(InstallError::NoContract)?;
+                embed_of_contract(module, world)
+            };
+            encode(&described(bytes, of_contract)?)
+        }
         _ => Err(malformed("it is not a wasm binary")),
     }
 }
 
-/// The module with metadata.
-fn described(module: &[u8], world: Option<&str>) -> Result<Vec<u8>, InstallError> {
+/// The module with metadata: its own, or what `embed` gives it.
+fn described(
+    module: &[u8],
+    embed: impl FnOnce(&mut Vec<u8>) -> Result<(), InstallError>,
+) -> Result<Vec<u8>, InstallError> {
     let (stripped, _) = wit_component::metadata::decode(module).map_err(malformed)?;
     let mut module = module.to_vec();
     if stripped.is_none() {
-        embed(&mut module, world.ok_or(InstallError::NoContract)?)?;
+        embed(&mut module)?;
     }
     Ok(module)
 }
@@ -73,20 +82,15 @@ fn described(module: &[u8], world: Option<&str>) -> Result<Vec<u8>, InstallError
 /// # Errors
 /// [`InstallError::Malformed`] if the package, the world or the module is none.
 pub fn describe(module: &[u8], wit: &Path, world: &str) -> Result<Vec<u8>, InstallError> {
-    let (stripped, _) = wit_component::metadata::decode(module).map_err(malformed)?;
-    let mut module = module.to_vec();
-    if stripped.is_none() {
+    described(module, |module| {
         let mut resolve = Resolve::default();
         let (package, _) = resolve.push_path(wit).map_err(malformed)?;
         let world = resolve.select_world(&[package], Some(world));
-        let world = world.map_err(malformed)?;
-        wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
-            .map_err(malformed)?;
-    }
-    Ok(module)
+        embed(module, &resolve, world.map_err(malformed)?)
+    })
 }
 
-fn embed(module: &mut Vec<u8>, world: &str) -> Result<(), InstallError> {
+fn embed_of_contract(module: &mut Vec<u8>, world: &str) -> Result<(), InstallError> {
     let mut resolve = Resolve::default();
     let package = resolve
         .push_str("plugin.wit", CONTRACT)
@@ -96,7 +100,11 @@ fn embed(module: &mut Vec<u8>, world: &str) -> Result<(), InstallError> {
         .map_err(|_| InstallError::World {
             world: world.to_owned(),
         })?;
-    wit_component::embed_component_metadata(module, &resolve, id, StringEncoding::UTF8)
+    embed(module, &resolve, id)
+}
+
+fn embed(module: &mut Vec<u8>, resolve: &Resolve, world: WorldId) -> Result<(), InstallError> {
+    wit_component::embed_component_metadata(module, resolve, world, StringEncoding::UTF8)
         .map_err(malformed)
 }
 
@@ -108,7 +116,7 @@ fn encode(module: &[u8]) -> Result<Vec<u8>, InstallError> {
     // The name in passing costs a module a few milliseconds and gives it nothing that it does not import.
     if memchr::memmem::find(module, WASI.as_bytes()).is_some() {
         let mut adapter = ADAPTER.to_vec();
-        embed(&mut adapter, ADAPTER_WORLD)?;
+        embed_of_contract(&mut adapter, ADAPTER_WORLD)?;
         // As a library it may have a memory of its own, which what is called an adapter may not.
         let info = LibraryInfo {
             instantiate_after_shims: false,
