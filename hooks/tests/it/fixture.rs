@@ -7,7 +7,7 @@ use bytes::Bytes;
 use sandclock_core::backend::{DoneRecord, Pinned, Version};
 use sandclock_core::job::{HookBinding, Job, JobName};
 use sandclock_core::policy::Streak;
-use sandclock_core::ports::{Channel, Hooks, RunPolicy};
+use sandclock_core::ports::{Channel, History, Hooks, RunPolicy};
 use sandclock_core::run::{HookNote, Outcome, RunContext, RunId, RunKey, RunState};
 use sandclock_core::time::{SimClock, Timestamp};
 use sandclock_hooks::{Artifact, FailurePolicy, HooksConfig, KnownSecrets, PluginHost};
@@ -76,6 +76,19 @@ pub(crate) fn run_with(bindings: &[(&str, Value)]) -> RunContext {
     }
 }
 
+/// What a job took before, of which one in fifty failed.
+pub(crate) fn fifty_runs() -> History {
+    History {
+        known: true,
+        runs: 50,
+        failures: 1,
+        p50_ms: 1_000,
+        p95_ms: 6_000,
+        p99_ms: 7_000,
+        max_ms: 8_000,
+    }
+}
+
 /// How the run ended.
 pub(crate) fn ended(run: &RunContext, state: RunState) -> DoneRecord {
     let streak_before = Streak::default();
@@ -97,8 +110,7 @@ pub(crate) fn ended(run: &RunContext, state: RunState) -> DoneRecord {
 }
 
 pub(crate) async fn limits(host: &PluginHost, run: &RunContext) -> RunPolicy {
-    host.before_run(run, &sandclock_core::ports::History::default(), None)
-        .await
+    host.before_run(run, &History::default(), None).await
 }
 
 /// What comes out of the redaction of `pieces`.

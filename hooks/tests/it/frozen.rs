@@ -8,13 +8,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use sandclock_core::backend::memory::MemoryStore;
-use sandclock_core::ports::{History, Hooks, HttpAnswer, HttpAsk, HttpTargets};
+use sandclock_core::ports::{Hooks, HttpAnswer, HttpAsk, HttpTargets};
 use sandclock_core::run::{RunKey, RunState};
 use sandclock_hooks::{Artifact, Effects, Grant, Grants, KnownSecrets, Manifest, PluginHost};
 use serde_json::json;
 use tokio::runtime::Handle;
 
-use crate::fixture::{NOW, artifact, config, ended, redacted, run_with};
+use crate::fixture::{NOW, artifact, config, ended, fifty_runs, redacted, run_with};
 
 /// An artifact that will never be built again.
 fn frozen(name: &str) -> Artifact {
@@ -55,16 +55,7 @@ async fn host_of(name: &str) -> PluginHost {
 async fn a_limit_is_decided() {
     let host = host_of("timeout-ladder").await;
     let run = run_with(&[("timeout-ladder", json!({ "floor_ms": 1000, "factor": 2.0 }))]);
-    let past = History {
-        known: true,
-        runs: 50,
-        failures: 1,
-        p50_ms: 1_000,
-        p95_ms: 6_000,
-        p99_ms: 7_000,
-        max_ms: 8_000,
-    };
-    let policy = host.before_run(&run, &past, None).await;
+    let policy = host.before_run(&run, &fifty_runs(), None).await;
     assert_eq!(policy.limit, Some(Duration::from_secs(12)), "{policy:?}");
 }
 

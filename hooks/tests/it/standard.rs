@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sandclock_core::policy::Streak;
-use sandclock_core::ports::{History, Hooks};
+use sandclock_core::ports::Hooks;
 use sandclock_core::run::RunState;
 use sandclock_hooks::{Hook, KnownSecrets, PluginHost};
 use serde_json::json;
 
-use crate::fixture::{Dice, artifact, cut, ended, host, redacted, run_with};
+use crate::fixture::{Dice, artifact, cut, ended, fifty_runs, host, redacted, run_with};
 
 const NAMES: [&str; 3] = ["timeout-ladder", "redact-secrets", "webhook-alert"];
 
@@ -45,16 +45,7 @@ async fn a_limit_follows_the_history() {
     let host = standard(&KnownSecrets::new()).await;
     let config = json!({ "floor_ms": 1000, "factor": 2.0, "quantile": "p95", "min_runs": 5 });
     let run = run_with(&[("timeout-ladder", config)]);
-    let history = History {
-        known: true,
-        runs: 50,
-        failures: 1,
-        p50_ms: 1_000,
-        p95_ms: 6_000,
-        p99_ms: 7_000,
-        max_ms: 8_000,
-    };
-    let policy = host.before_run(&run, &history, None).await;
+    let policy = host.before_run(&run, &fifty_runs(), None).await;
     assert_eq!(policy.limit, Some(Duration::from_secs(12)), "{policy:?}");
     assert!(
         policy
