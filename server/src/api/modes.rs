@@ -35,11 +35,10 @@ pub async fn set(
 ) -> Result<StatusCode, Problem> {
     let asked: ModeBody = body(&bytes)?;
     change(&api, &name, parse(&asked.mode)?).await?;
-    api.rollout.follow().await;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Keeps the mode of a plugin of which a release was pushed.
+/// Keeps the mode of a plugin of which a release was pushed; it holds here at once.
 ///
 /// # Errors
 /// `NotFound`, with what to do, for one of which none was.
@@ -50,5 +49,7 @@ pub async fn change(api: &Api, name: &str, mode: PluginMode) -> Result<(), Probl
             "no release of plugin {name} was pushed: push one, which then has a mode"
         )),
         _ => error.into(),
-    })
+    })?;
+    api.rollout.follow().await;
+    Ok(())
 }

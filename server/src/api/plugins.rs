@@ -114,9 +114,6 @@ pub async fn push(
     if mode == Some(PluginMode::Enforce) {
         modes::change(&api, &name, PluginMode::Enforce).await?;
     }
-    if mode.is_some() {
-        api.rollout.follow().await;
-    }
     Ok(Json(dto(&api, info, Some(&find(&api, &name).await?))))
 }
 
