@@ -17,7 +17,7 @@ use crate::calls::EndOf;
 use crate::failure::{Failure, FailureCode};
 use crate::instance::Scope;
 use crate::plugin::Plugin;
-use crate::redaction::PluginStage;
+use crate::redaction::{Fed, Feed, PluginStage};
 
 /// Questions that may wait. Beyond them calls are kept without a shadow's answer, and monitored plugins are not asked.
 const WAITING: usize = 256;
@@ -28,8 +28,6 @@ const AT_ONCE: usize = 4;
 const ENDS_AT_ONCE: usize = 2;
 /// Streams that are shown at once.
 const STREAMS: usize = 16;
-/// Pieces of a stream that may wait.
-const PIECES: usize = 16;
 
 /// Something for a shadow.
 #[derive(Debug)]
@@ -69,22 +67,18 @@ impl Drop for Open {
 #[derive(Debug)]
 struct Stream {
     shadow: Arc<Plugin>,
-    stage: PluginStage,
-    pieces: mpsc::Receiver<Bytes>,
+    fed: Fed,
     /// What the plugin that decides did to it, at its end.
     decided: oneshot::Receiver<Call>,
     _open: Open,
 }
 
 impl Stream {
-    async fn follow(mut self, journal: Journal) {
-        while let Some(piece) = self.pieces.recv().await {
-            self.stage.push(piece).await;
-        }
-        self.stage.finish().await;
+    async fn follow(self, journal: Journal) {
+        let stage = self.fed.follow().await;
         // Whoever shows the stream has given up, or the plugin was never asked.
         let Ok(call) = self.decided.await else { return };
-        journal.write(&call, Some((&self.shadow, self.stage.hidden())));
+        journal.write(&call, Some((&self.shadow, stage.hidden())));
     }
 }
 
@@ -92,28 +86,21 @@ impl Stream {
 #[derive(Debug)]
 pub(crate) struct Shown {
     shadow: Arc<Plugin>,
-    /// `None` once it has not kept up.
-    pieces: Option<mpsc::Sender<Bytes>>,
+    feed: Feed,
     decided: oneshot::Sender<Call>,
 }
 
 impl Shown {
     pub(crate) fn push(&mut self, piece: &Bytes) {
-        let sent = self
-            .pieces
-            .as_ref()
-            .map(|pieces| pieces.try_send(piece.clone()));
-        if let Some(Err(_)) = sent {
-            self.pieces = None;
-        }
+        self.feed.push(piece);
     }
 
     /// The stream has ended, and this came of it.
     pub(crate) fn end(self, call: Option<Call>, journal: &Journal) {
         let Some(call) = call else { return };
-        let unsent = match self.pieces {
-            Some(_) => self.decided.send(call).err(),
-            None => Some(call),
+        let unsent = match self.feed.is_behind() {
+            true => Some(call),
+            false => self.decided.send(call).err(),
         };
         if let Some(call) = unsent {
             let said = json!({ "error": "overloaded" });
@@ -168,19 +155,19 @@ impl Shadows {
     }
 
     pub(super) fn show(&self, shadow: Arc<Plugin>, stage: PluginStage) -> Shown {
-        let (pieces, shown) = mpsc::channel(PIECES);
+        let (feed, fed) = Feed::new(stage);
         let (decided, told) = oneshot::channel();
         let stream = Stream {
             shadow: Arc::clone(&shadow),
-            stage,
-            pieces: shown,
+            fed,
             decided: told,
             _open: Open::new(&self.opened),
         };
-        let taken = self.work.try_send(Work::Stream(stream));
+        // One that is not taken is dropped, and counts as one that did not keep up.
+        let _ = self.work.try_send(Work::Stream(stream));
         Shown {
             shadow,
-            pieces: taken.is_ok().then_some(pieces),
+            feed,
             decided,
         }
     }

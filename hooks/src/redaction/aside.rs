@@ -8,16 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sandclock_core::run::HookNote;
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use super::PluginStage;
+use super::{Feed, PluginStage};
 use crate::monitored::noted;
 use crate::plugin::Hook;
-
-/// Pieces of the stream that may wait for it.
-const PIECES: usize = 16;
 
 /// How long the end of a run's output waits for what they have to say of the last pieces, all of them together.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
@@ -26,56 +22,44 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Aside {
     who: (String, Option<String>),
-    /// `None` once it has not kept up, or the stream has ended.
-    pieces: Option<mpsc::Sender<Bytes>>,
+    feed: Feed,
     /// The one that shows it the stream; it ends with this.
     following: JoinSet<PluginStage>,
     /// Once it is done.
     stage: Option<PluginStage>,
-    is_behind: bool,
+    /// It has not come to the end in time.
+    is_late: bool,
 }
 
 impl Aside {
     /// From now on the plugin is shown a stream.
-    pub(crate) fn new(mut stage: PluginStage) -> Self {
-        let (pieces, mut shown) = mpsc::channel(PIECES);
+    pub(crate) fn new(stage: PluginStage) -> Self {
         let who = stage.who();
+        let (feed, fed) = Feed::new(stage);
         let mut following = JoinSet::new();
-        following.spawn(async move {
-            while let Some(piece) = shown.recv().await {
-                stage.push(piece).await;
-            }
-            stage.finish().await;
-            stage
-        });
+        following.spawn(fed.follow());
         Self {
             who,
-            pieces: Some(pieces),
+            feed,
             following,
             stage: None,
-            is_behind: false,
+            is_late: false,
         }
     }
 
     /// Shows it a piece, if there is room.
     pub(super) fn push(&mut self, piece: &Bytes) {
-        let Some(pieces) = self.pieces.as_ref().filter(|_| !piece.is_empty()) else {
-            return;
-        };
-        if pieces.try_send(piece.clone()).is_err() {
-            self.pieces = None;
-            self.is_behind = true;
-        }
+        self.feed.push(piece);
     }
 
     /// The stream has ended.
     pub(super) fn close(&mut self) {
-        self.pieces = None;
+        self.feed.close();
     }
 
     /// Hears what it has to say of a stream that has ended, not later than `until`; if it has not kept up, now.
     pub(super) async fn settle(&mut self, until: Instant) {
-        let ended = match self.is_behind {
+        let ended = match self.feed.is_behind() {
             true => self.following.try_join_next(),
             false => timeout_at(until, self.following.join_next())
                 .await
@@ -85,14 +69,18 @@ impl Aside {
             Some(Ok(stage)) => self.stage = Some(stage),
             None | Some(Err(_)) => {
                 self.following.abort_all();
-                self.is_behind = true;
+                self.is_late = true;
             }
         }
     }
 
+    fn has_missed_some(&self) -> bool {
+        self.feed.is_behind() || self.is_late
+    }
+
     /// The stage, if it has seen the whole stream.
     pub(super) fn done(&self) -> Option<&PluginStage> {
-        self.stage.as_ref().filter(|_| !self.is_behind)
+        self.stage.as_ref().filter(|_| !self.has_missed_some())
     }
 
     /// What it would have done to the stream; nothing if it was never asked.
@@ -100,7 +88,7 @@ impl Aside {
         const BEHIND: &str = "it did not keep up, and was not shown all of the output";
         let note = match &self.stage {
             Some(stage) => stage.note(),
-            None => self.is_behind.then(|| HookNote {
+            None => self.has_missed_some().then(|| HookNote {
                 plugin: self.who.0.clone(),
                 version: self.who.1.clone(),
                 hook: Hook::OutputRedaction.as_str().to_owned(),
@@ -111,7 +99,7 @@ impl Aside {
             }),
         };
         note.map(|note| {
-            let behind = self.is_behind.then_some(BEHIND);
+            let behind = self.has_missed_some().then_some(BEHIND);
             let said = Some(note.decision.as_str()).filter(|said| !said.is_empty());
             let parts: Vec<_> = said.into_iter().chain(behind).collect();
             HookNote {

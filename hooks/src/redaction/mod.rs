@@ -8,6 +8,7 @@
 //! together by removing what stood between. Nothing leaves a stage before it is decided (S14).
 
 mod aside;
+mod feed;
 mod stage;
 mod tally;
 mod verdict;
@@ -19,6 +20,7 @@ use sandclock_core::run::HookNote;
 use tokio::time::Instant;
 
 pub(crate) use self::aside::Aside;
+pub(crate) use self::feed::{Fed, Feed};
 pub(crate) use self::stage::{PluginStage, Stream};
 use crate::mutants::{Mutant, Mutation};
 use crate::recording::{Call, Journal, Shown};
