@@ -63,6 +63,7 @@ pub struct Delivery {
     /// Targets for which an alert is dealt with that leads others.
     leading: Mutex<BTreeSet<String>>,
     unrecorded: Unrecorded,
+    #[cfg(debug_assertions)]
     mutant: Option<Fault>,
 }
 
@@ -91,6 +92,7 @@ impl Delivery {
             in_hand: AtomicUsize::new(0),
             leading: Mutex::default(),
             unrecorded: Unrecorded::default(),
+            #[cfg(debug_assertions)]
             mutant: None,
         })
     }
