@@ -87,6 +87,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     calls: usize,
+    /// The thread sleeps until there is a call.
+    idle: bool,
     stopped: bool,
 }
 
@@ -114,7 +116,8 @@ impl Ticker {
     pub(crate) fn running(&self) -> Ticking {
         let mut state = self.shared.state();
         state.calls += 1;
-        if state.calls == 1 {
+        if state.idle {
+            state.idle = false;
             self.shared.wake.notify_one();
         }
         Ticking {
@@ -146,6 +149,7 @@ fn tick(engine: &EngineWeak, shared: &Shared) {
     let mut state = shared.state();
     while !state.stopped {
         if state.calls == 0 {
+            state.idle = true;
             state = shared
                 .wake
                 .wait(state)
