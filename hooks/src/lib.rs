@@ -14,6 +14,7 @@
 //! | `calls`, `timeout`, `redaction`, `alerts`, `monitored` | the three hooks, and whose answers do not count |
 //! | `subject`, `recording` | what calls are about, and what is kept of them |
 //! | `failure`, `counters`, `breaker` | how calls fail, how often, and when that is too often |
+//! | `text`, `joined` | what may be shown, and bytes behind one another |
 //! | `workbench` | the host as authors try their plugins on it |
 
 mod alerts;
@@ -32,6 +33,7 @@ mod failure;
 mod host;
 mod install;
 mod instance;
+mod joined;
 pub mod limits;
 mod log;
 pub mod manifest;

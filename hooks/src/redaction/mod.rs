@@ -14,7 +14,7 @@ mod tally;
 mod verdict;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use sandclock_core::ports::{Redacted, Redactor};
 use sandclock_core::run::HookNote;
 use tokio::time::Instant;
@@ -22,6 +22,7 @@ use tokio::time::Instant;
 pub(crate) use self::aside::Aside;
 pub(crate) use self::feed::{Fed, Feed};
 pub(crate) use self::stage::{PluginStage, Stream};
+use crate::joined::joined;
 use crate::mutants::{Mutant, Mutation};
 use crate::recording::{Call, Journal, Shown};
 use crate::secrets::{KnownSecrets, Masker};
@@ -167,18 +168,15 @@ impl Redactor for StreamRedactor {
     async fn finish(&mut self) -> Redacted {
         let mut bytes = self.before.finish();
         for stage in &mut self.stages {
-            let mut out = BytesMut::from(stage.push(bytes).await);
-            out.extend_from_slice(&stage.station.finish().await);
-            bytes = out.freeze();
+            bytes = joined([stage.push(bytes).await, stage.station.finish().await]);
         }
-        let mut out = BytesMut::from(self.mask_again(bytes));
-        out.extend_from_slice(&self.after.finish());
+        let out = joined([self.mask_again(bytes), self.after.finish()]);
         let until = Instant::now() + aside::PATIENCE;
         for staged in &mut self.stages {
             staged.station.settle(until).await;
             staged.keep(&self.journal);
         }
-        Redacted::vouch(out.freeze())
+        Redacted::vouch(out)
     }
 
     fn notes(&self) -> Vec<HookNote> {

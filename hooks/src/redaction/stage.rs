@@ -13,7 +13,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use sandclock_core::ports::Channel;
 use sandclock_core::run::HookNote;
 use serde_json::Value;
@@ -26,6 +26,7 @@ use crate::breaker::{Breaker, BreakerRule, GivenUp};
 use crate::failure::{Failure, FailureCode};
 use crate::host::output_redaction::{Flush, Verdict};
 use crate::instance::{Instance, Scope};
+use crate::joined::joined;
 use crate::limits::{REPLACEMENT_BYTES, WINDOW_BYTES};
 use crate::mutants::{Mutant, Mutation};
 use crate::plugin::{Hook, OnRedactionFailure, Plugin, not_installed};
@@ -53,7 +54,7 @@ pub(crate) struct PluginStage {
     /// `None` if it is not installed; then all is withheld.
     plugin: Option<Arc<Plugin>>,
     stream: Arc<Stream>,
-    window: BytesMut,
+    window: Bytes,
     /// How much of the window the plugin has seen.
     seen: usize,
     carry: Vec<u8>,
@@ -101,7 +102,7 @@ impl PluginStage {
             version: plugin.as_ref().and_then(|plugin| plugin.version.clone()),
             plugin,
             stream,
-            window: BytesMut::new(),
+            window: Bytes::new(),
             seen: 0,
             carry: Vec::new(),
             instance: None,
@@ -134,7 +135,7 @@ impl PluginStage {
 
     /// Takes more of the stream and returns what is decided.
     pub(crate) async fn push(&mut self, mut piece: Bytes) -> Bytes {
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         while !piece.is_empty() {
             if self.unasked.is_some() {
                 self.go_on_unasked(&mut piece, &mut out);
@@ -142,19 +143,19 @@ impl PluginStage {
             }
             let room = WINDOW_BYTES - self.window.len();
             let fresh = piece.split_to(room.min(piece.len()));
-            self.window.extend_from_slice(&fresh);
+            self.window = joined([std::mem::take(&mut self.window), fresh]);
             self.decide(Flush::More, &mut out).await;
             if self.window.len() == WINDOW_BYTES {
                 self.decide(Flush::Full, &mut out).await;
             }
         }
         self.released(&out);
-        out.freeze()
+        joined(out)
     }
 
     /// Decides the rest of the stream.
     pub(crate) async fn finish(&mut self) -> Bytes {
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         if self.unasked.is_none() && !self.window.is_empty() {
             self.decide(Flush::Last, &mut out).await;
         }
@@ -164,7 +165,7 @@ impl PluginStage {
         self.instance = None;
         self.keep = None;
         self.given_up = None;
-        out.freeze()
+        joined(out)
     }
 
     /// What it decided about the stream; nothing if it was never asked.
@@ -199,7 +200,7 @@ impl PluginStage {
     }
 
     /// Asks the plugin about the window, at most twice, and does what it says.
-    async fn decide(&mut self, flush: Flush, out: &mut BytesMut) {
+    async fn decide(&mut self, flush: Flush, out: &mut Vec<Bytes>) {
         let Some(plugin) = self.plugin.clone() else {
             return;
         };
@@ -223,7 +224,7 @@ impl PluginStage {
     async fn scan(&mut self, plugin: &Arc<Plugin>, flush: Flush) -> Result<Verdict, Failure> {
         let limits = plugin.limits;
         let stream = Arc::clone(&self.stream);
-        let window = self.window.clone().freeze();
+        let window = self.window.clone();
         let fresh_from = u32::try_from(self.seen).unwrap_or(u32::MAX);
         let carry = self.carry.clone();
         let instance = self.instance.take();
@@ -249,8 +250,8 @@ impl PluginStage {
         Ok(verdict)
     }
 
-    fn obey(&mut self, plugin: &Plugin, verdict: Verdict, out: &mut BytesMut) {
-        out.extend_from_slice(&verdict::apply(&verdict, &self.window));
+    fn obey(&mut self, plugin: &Plugin, verdict: Verdict, out: &mut Vec<Bytes>) {
+        out.push(verdict::apply(&verdict, &self.window));
         let offset = self.offset;
         self.window.advance(verdict.consumed as usize);
         self.offset += u64::from(verdict.consumed);
@@ -271,8 +272,8 @@ impl PluginStage {
     }
 
     /// The failure policy. What the plugin wanted to remember stays: at worst it hides too much.
-    fn give_up(&mut self, plugin: &Plugin, failure: Failure, out: &mut BytesMut) {
-        let window = self.window.split();
+    fn give_up(&mut self, plugin: &Plugin, failure: Failure, out: &mut Vec<Bytes>) {
+        let window = std::mem::take(&mut self.window);
         self.offset += len_of(&window);
         self.seen = 0;
         self.tally.failures += 1;
@@ -287,7 +288,7 @@ impl PluginStage {
             bytes: 0,
             line_ended: false,
         };
-        unasked.take(&window, out);
+        unasked.take(window, out);
         self.mark(&unasked, out);
         unasked.bytes = 0;
         if until.is_none() {
@@ -302,7 +303,7 @@ impl PluginStage {
 
     /// Withholds (or releases) the part of `piece` that the plugin is not asked about, and lets it be
     /// asked from there on if it is time.
-    fn go_on_unasked(&mut self, piece: &mut Bytes, out: &mut BytesMut) {
+    fn go_on_unasked(&mut self, piece: &mut Bytes, out: &mut Vec<Bytes>) {
         let Some(mut unasked) = self.unasked.take() else {
             return;
         };
@@ -317,7 +318,7 @@ impl PluginStage {
         let resume = line_end.filter(|_| over);
         let passed = piece.split_to(resume.unwrap_or(piece.len()));
         self.offset += len_of(&passed);
-        unasked.take(&passed, out);
+        unasked.take(passed, out);
         match resume {
             Some(_) => self.mark(&unasked, out),
             None => self.unasked = Some(unasked),
@@ -325,7 +326,7 @@ impl PluginStage {
     }
 
     /// Says on a line of its own how much is missing here.
-    fn mark(&mut self, unasked: &Unasked, out: &mut BytesMut) {
+    fn mark(&mut self, unasked: &Unasked, out: &mut Vec<Bytes>) {
         let Unasked { code, bytes, .. } = unasked;
         if *bytes == 0 {
             return;
@@ -335,31 +336,30 @@ impl PluginStage {
             plugin.counters.count_withheld(*bytes);
         }
         self.released(out);
-        if !self.at_line_start {
-            out.extend_from_slice(b"\n");
-        }
+        let line_end = if self.at_line_start { "" } else { "\n" };
         let (name, code) = (&self.name, code.as_str());
-        let marker = format!("[output withheld: redactor {name} {code}, {bytes} bytes]\n");
-        out.extend_from_slice(marker.as_bytes());
+        let marker =
+            format!("{line_end}[output withheld: redactor {name} {code}, {bytes} bytes]\n");
+        out.push(marker.into());
         self.at_line_start = true;
     }
 
-    fn released(&mut self, out: &[u8]) {
-        if let Some(last) = out.last() {
+    fn released(&mut self, out: &[Bytes]) {
+        if let Some(last) = out.iter().rev().find_map(|part| part.last()) {
             self.at_line_start = *last == b'\n';
         }
     }
 }
 
 impl Unasked {
-    fn take(&mut self, bytes: &[u8], out: &mut BytesMut) {
-        if self.release {
-            out.extend_from_slice(bytes);
-        } else {
-            self.bytes += bytes.len();
-        }
+    fn take(&mut self, bytes: Bytes, out: &mut Vec<Bytes>) {
         if let Some(last) = bytes.last() {
             self.line_ended = *last == b'\n';
+        }
+        if self.release {
+            out.push(bytes);
+        } else {
+            self.bytes += bytes.len();
         }
     }
 }

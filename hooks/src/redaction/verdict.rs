@@ -68,8 +68,11 @@ pub(super) fn check(verdict: &Verdict, len: usize, flush: Flush) -> Result<(), F
 }
 
 /// The consumed part of the window with its edits made; `verdict` has passed [`check`].
-pub(super) fn apply(verdict: &Verdict, window: &[u8]) -> Bytes {
+pub(super) fn apply(verdict: &Verdict, window: &Bytes) -> Bytes {
     let consumed = verdict.consumed as usize;
+    if verdict.edits.is_empty() {
+        return window.slice(..consumed);
+    }
     let mut out = BytesMut::with_capacity(consumed);
     let mut at = 0;
     for edit in &verdict.edits {

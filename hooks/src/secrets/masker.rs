@@ -8,6 +8,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::KnownSecrets;
+use crate::joined::joined;
 use crate::mutants::Mutant;
 
 /// The mask of one stream.
@@ -61,7 +62,7 @@ impl Masker {
     fn step(&mut self, piece: Bytes, last: bool) -> Bytes {
         let wanted = self.secrets.wanted();
         let held = std::mem::take(&mut self.held);
-        let window = joined(held.bytes, piece);
+        let window = joined([held.bytes, piece]);
         if wanted.is_empty() {
             return window.slice(held.hidden.min(window.len())..);
         }
@@ -93,20 +94,6 @@ impl Masker {
             hidden: at.saturating_sub(decided),
             bytes: window.slice(decided..),
         };
-        joined(out.freeze(), rest)
+        joined([out.freeze(), rest])
     }
-}
-
-/// Both, one after the other; without a copy if one is empty.
-pub(super) fn joined(head: Bytes, tail: Bytes) -> Bytes {
-    if head.is_empty() {
-        return tail;
-    }
-    if tail.is_empty() {
-        return head;
-    }
-    let mut both = BytesMut::with_capacity(head.len() + tail.len());
-    both.extend_from_slice(&head);
-    both.extend_from_slice(&tail);
-    both.freeze()
 }

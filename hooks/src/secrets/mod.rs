@@ -25,6 +25,7 @@ use bytes::Bytes;
 
 pub use self::masker::Masker;
 use self::wanted::Wanted;
+use crate::joined::joined;
 use crate::mutants::{Mutant, Mutation};
 
 /// The shortest value that can be masked, in bytes: shorter ones occur everywhere by chance, so
@@ -180,7 +181,7 @@ impl KnownSecrets {
         let mut masker = self.masker();
         let head = masker.push(Bytes::copy_from_slice(bytes));
         let tail = masker.finish();
-        masker::joined(head, tail)
+        joined([head, tail])
     }
 
     /// What is searched for now.
