@@ -26,10 +26,11 @@ mod kept;
 mod plugins;
 mod refused;
 mod shadows;
+mod standard;
 
 use self::bindings::Bindings;
 use self::plugins::Plugins;
-pub use self::plugins::standard_module;
+pub use self::standard::module as standard_module;
 
 /// How often the stores are asked.
 const POLL: Duration = Duration::from_secs(2);

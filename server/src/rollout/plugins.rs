@@ -8,29 +8,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
-use sandclock_core::backend::{ModuleDigest, PluginMode, PluginStore, Result, StoredPlugin};
+use sandclock_core::backend::{PluginMode, PluginStore, Result, StoredPlugin};
 use sandclock_core::error::WithSources;
 use sandclock_hooks::{Artifact, PluginHost};
 
 use super::kept::{Kept, Last, Served};
 use super::refused::Refused;
 use super::shadows::Shadows;
-
-/// The plugins that come with the program, by name.
-const STANDARD: [(&str, &[u8]); 3] = [
-    (
-        "redact-secrets",
-        include_bytes!("../../../examples/plugins/artifacts/redact-secrets.wasm"),
-    ),
-    (
-        "timeout-ladder",
-        include_bytes!("../../../examples/plugins/artifacts/timeout-ladder.wasm"),
-    ),
-    (
-        "webhook-alert",
-        include_bytes!("../../../examples/plugins/artifacts/webhook-alert.wasm"),
-    ),
-];
+use super::standard;
 
 /// Keeps this process's plugins as the store has them.
 #[derive(Debug)]
@@ -75,19 +60,6 @@ fn monitored(plugins: &[StoredPlugin]) -> BTreeSet<String> {
     plugins.map(|plugin| plugin.name.clone()).collect()
 }
 
-/// The bytes of a standard plugin, if they have this digest.
-pub fn standard_module(name: &str, digest: &ModuleDigest) -> Option<Vec<u8>> {
-    let module = standard(name)?.bytes;
-    (ModuleDigest::of(&module) == *digest).then_some(module)
-}
-
-/// A standard plugin as an artifact.
-fn standard(name: &str) -> Option<Artifact> {
-    let (name, bytes) = STANDARD.into_iter().find(|(known, _)| *known == name)?;
-    let version = Some(crate::VERSION.to_owned());
-    Some(Artifact::new(name, version, bytes.to_vec()))
-}
-
 impl Plugins {
     /// With nothing installed yet. `folder` is for what shall be there at the next start.
     pub(super) fn new(store: Arc<dyn PluginStore>, host: Arc<PluginHost>, folder: PathBuf) -> Self {
@@ -105,10 +77,9 @@ impl Plugins {
     /// # Errors
     /// If one does not load.
     pub(super) async fn begin(&self) -> anyhow::Result<()> {
-        for artifact in STANDARD.iter().filter_map(|(name, _)| standard(name)) {
-            let name = artifact.name.clone();
-            let installed = self.host.install_own(artifact).await;
-            installed.with_context(|| format!("plugin {name}"))?;
+        for artifact in standard::all()? {
+            let installed = self.host.install_own(artifact.clone()).await;
+            installed.with_context(|| format!("plugin {}", artifact.name))?;
         }
         Ok(())
     }
@@ -259,7 +230,7 @@ impl Plugins {
 
     /// No release of the plugin serves any more.
     async fn retire(&self, name: &str) {
-        match standard(name) {
+        match standard::named(name).cloned() {
             None => {
                 self.host.remove(name);
                 tracing::info!(plugin = name, "the plugin serves no more");

@@ -76,6 +76,22 @@ async fn a_wrong_member_is_refused_before_anybody_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_standard_plugin_says_how_it_is_configured() {
+    let product = Product::start(&["--no-examples"]);
+    let listed = told(&product.cli(&["plugin", "ls", "timeout-ladder"]));
+    let line = "factor      a number, more than 0 and at most 1000; 3.0 if absent. Multiplies the quantile.";
+    assert!(listed.contains(line), "{listed}");
+    let plugin = product.get("/plugins/timeout-ladder").await;
+    assert_eq!(plugin["version"], env!("CARGO_PKG_VERSION"));
+    let wrong = json!([{ "plugin": "timeout-ladder", "config": { "factor": 0 } }]);
+    let job = json!({ "command": "true", "hooks": wrong });
+    let told = refused(&product, "/jobs/a", &job).await;
+    let expected =
+        "config.factor: 0 is not accepted: has to be a number, more than 0 and at most 1000";
+    assert!(told.contains(expected), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_project_says_in_one_place_how_it_is_configured() {
     let home = TempDir::new().unwrap();
     let product = Product::start(&["--no-examples"]);

@@ -16,12 +16,15 @@ const MAX_WORD_BYTES: usize = 1024;
 static ALL_SHAPES: Prebuilt = include!(concat!(env!("OUT_DIR"), "/shapes.rs"));
 static ASSIGNMENTS: Prebuilt = include!(concat!(env!("OUT_DIR"), "/assignment.rs"));
 
+/// What can be configured.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     /// Hidden wherever they occur, as `[redacted:word]`.
+    #[cfg_attr(test, schemars(inner(length(max = MAX_WORD_BYTES))))]
     words: Vec<String>,
-    /// Name and pattern of further rules.
+    /// Further rules: a name, which the label shows, and a pattern.
     regexes: BTreeMap<String, String>,
     /// Shapes to leave visible, by name; `all` for every one.
     disable: Vec<String>,

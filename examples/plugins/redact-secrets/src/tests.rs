@@ -76,6 +76,11 @@ fn pem(kind: &str, lines: usize, newline: &str) -> String {
 }
 
 #[test]
+fn the_schema_says_what_the_settings_do() {
+    mock::check_schema::<crate::settings::Settings>().unwrap();
+}
+
+#[test]
 fn each_shape_is_hidden_for_every_chunking() {
     for (name, secret) in examples() {
         let output = hidden(json!({}), &format!("x={secret}\nok\n"));

@@ -10,6 +10,7 @@ use core::time::Duration;
 
 use sandclock_plugin_sdk::alert::FAILURES;
 use sandclock_plugin_sdk::prelude::*;
+use serde::Deserialize;
 
 /// Where the ids are kept, one on each line, in the order in which the runs failed.
 const KEY: &str = "failed";
@@ -45,19 +46,34 @@ impl Lifecycle for Storm {
 
 register!(run_end = Storm, lifecycle = Storm);
 
+/// What can be configured.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 struct Settings {
+    /// A target that the operator has set up.
     target: String,
+    /// How many failures are a storm.
+    #[cfg_attr(test, schemars(range(min = 2, max = 500)))]
     failures: usize,
+    /// Seconds between two failures after which a storm is over.
+    #[cfg_attr(test, schemars(range(min = 1)))]
     within_s: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            target: "default".to_owned(),
+            failures: 5,
+            within_s: 600,
+        }
+    }
 }
 
 impl Settings {
     fn read() -> Result<Self> {
-        let settings = Self {
-            target: config::get_or("target", "default".to_owned())?,
-            failures: config::get_or("failures", 5)?,
-            within_s: config::get_or("within_s", 600)?,
-        };
+        let settings: Self = config::all()?;
         if !(2..=500).contains(&settings.failures) {
             return Err(config::invalid("failures", "from 2 to 500"));
         }

@@ -18,6 +18,11 @@ fn ended(host: &mock::Host, run: &str, state: &str) -> Vec<Delivery> {
 }
 
 #[test]
+fn the_schema_says_what_the_settings_do() {
+    mock::check_schema::<Settings>().unwrap();
+}
+
+#[test]
 fn the_third_failure_tells_and_no_other() {
     let host = host();
     for (run, state, told) in [

@@ -5,23 +5,35 @@ use core::fmt;
 use sandclock_plugin_sdk::prelude::*;
 use serde::Deserialize;
 
+/// What can be configured.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// The limit is never shorter, unless the job declares so.
+    /// No limit is shorter, unless the job declares it so.
+    #[cfg_attr(test, schemars(range(min = 1)))]
     pub(crate) floor_ms: u32,
-    /// Nor longer.
+    /// No limit is longer.
+    #[cfg_attr(test, schemars(range(min = 1)))]
     pub(crate) ceiling_ms: u32,
     /// Multiplies the quantile.
+    #[cfg_attr(test, schemars(range(max = 1000), extend("exclusiveMinimum" = 0)))]
     pub(crate) factor: f64,
+    /// Which of the durations that successful runs took.
     pub(crate) quantile: Quantile,
     /// Successful runs below which history says nothing.
+    #[cfg_attr(test, schemars(range(min = 1, max = 100)))]
     pub(crate) min_runs: u32,
-    /// The part of the limit after which the run is reported as slow.
+    /// The part of the limit after which the run is reported as slow; null for never.
+    #[cfg_attr(
+        test,
+        schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))
+    )]
     pub(crate) warn_at: Option<f64>,
-    /// Time between SIGTERM and SIGKILL; absent keeps the job's.
+    /// Milliseconds between SIGTERM and SIGKILL; null for the job's.
     pub(crate) grace_ms: Option<u32>,
-    /// For a young job that declares no limit.
+    /// The limit of a young job that declares none.
+    #[cfg_attr(test, schemars(range(min = 1)))]
     pub(crate) default_ms: Option<u32>,
 }
 
@@ -41,6 +53,7 @@ impl Default for Settings {
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Quantile {
     P50,

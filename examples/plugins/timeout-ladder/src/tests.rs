@@ -21,6 +21,11 @@ fn refusal(config: serde_json::Value) -> String {
 }
 
 #[test]
+fn the_schema_says_what_the_settings_do() {
+    mock::check_schema::<Settings>().unwrap();
+}
+
+#[test]
 fn history_sets_the_limit() {
     let past = history(20, 40_000, 100_000, 120_000, 180_000);
     let decision = decide(json!({ "factor": 2 }), None, past).unwrap();

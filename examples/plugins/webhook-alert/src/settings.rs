@@ -9,25 +9,30 @@ use serde_json::{Value, json};
 
 use crate::template::{Body, Template};
 
-/// What a person can configure, as it is written.
+/// What can be configured.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
-struct Written {
+pub(crate) struct Written {
     /// A target that the operator has set up.
+    #[cfg_attr(test, schemars(length(min = 1)))]
     target: String,
     /// Ends that count as failures.
+    #[cfg_attr(test, schemars(length(min = 1), extend("items" = { "type": "string", "enum": FAILURES })))]
     states: Vec<String>,
     /// After the first failure every nth is told as well; 0 for none.
     every: u32,
     /// Whether to tell of the first success after failures.
     recovery: bool,
+    /// What the body is, such as `text/plain`.
     content_type: String,
     /// A text, or a JSON document whose texts are templates.
     body: Value,
     /// Another body for a recovery.
     recovery_body: Option<Value>,
+    /// Headers by name; what they say are templates, too.
     headers: BTreeMap<String, String>,
-    /// How much of the output's end a `{{tail}}` shows.
+    /// Bytes of the output's end that a `{{tail}}` shows, at most 16384.
     tail_bytes: usize,
 }
 

@@ -56,6 +56,11 @@ fn story(config: Value, states: &[&str]) -> Vec<String> {
 }
 
 #[test]
+fn the_schema_says_what_the_settings_do() {
+    mock::check_schema::<crate::settings::Written>().unwrap();
+}
+
+#[test]
 fn first_failure_every_nth_and_recovery_are_told() {
     let states = [
         "succeeded",
