@@ -11,6 +11,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use sandclock_core::backend::plugins::MAX_MODULE_BYTES;
+use wasmparser::Parser;
 use wit_component::{ComponentEncoder, LibraryInfo, StringEncoding};
 use wit_parser::{Resolve, WorldId};
 
@@ -68,6 +69,10 @@ fn described(
     module: &[u8],
     embed: impl FnOnce(&mut Vec<u8>) -> Result<(), InstallError>,
 ) -> Result<Vec<u8>, InstallError> {
+    // What decodes metadata relies on whole sections.
+    for payload in Parser::new(0).parse_all(module) {
+        payload.map_err(malformed)?;
+    }
     let (stripped, _) = wit_component::metadata::decode(module).map_err(malformed)?;
     let mut module = module.to_vec();
     if stripped.is_none() {

@@ -20,13 +20,21 @@ pub(crate) fn presentable(secrets: &KnownSecrets, text: &str, max: usize) -> Str
 /// Whether a reader sees every character of `text` where it stands: no control characters, and none
 /// that hide or turn around what is near them.
 pub(crate) fn is_plain(text: &str) -> bool {
-    let deceptive = |char: char| {
-        matches!(
+    !text.chars().any(acts)
+}
+
+/// `text` with a sign in the place of each character that [`is_plain`] objects to.
+pub(crate) fn plain(text: &str) -> String {
+    let shown = text.chars();
+    shown
+        .map(|char| if acts(char) { '\u{fffd}' } else { char })
+        .collect()
+}
+
+fn acts(char: char) -> bool {
+    char.is_control()
+        || matches!(
             char,
             '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
         )
-    };
-    !text
-        .chars()
-        .any(|char| char.is_control() || deceptive(char))
 }

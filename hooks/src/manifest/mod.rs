@@ -17,6 +17,7 @@ use crate::install::InstallError;
 use crate::limits::HookLimits;
 use crate::plugin::Hook;
 use crate::schema::ConfigSchema;
+use crate::text;
 
 /// A plugin's manifest. The members are those of `plugin.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,7 +161,7 @@ impl Manifest {
     pub fn embed(&self, module: &[u8]) -> Result<Vec<u8>, InstallError> {
         let mut artifact = componentize(module, None)?;
         if section::find(&artifact).map_err(refused)?.is_some() {
-            return Err(refused("the module has one already".to_owned()));
+            return Err(refused("the module has one already"));
         }
         let mut whole = self.clone();
         whole
@@ -230,6 +231,9 @@ impl Manifest {
     }
 }
 
-fn refused(why: String) -> InstallError {
-    InstallError::Manifest { why }
+/// A refusal in whose words nothing of the manifest acts.
+fn refused(why: impl AsRef<str>) -> InstallError {
+    InstallError::Manifest {
+        why: text::plain(why.as_ref()),
+    }
 }

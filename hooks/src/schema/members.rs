@@ -190,14 +190,9 @@ fn counted(schema: &Value, min: &str, max: &str, of: &str) -> String {
 /// On one line, without characters that act, and not too long.
 pub(super) fn plain(words: &str) -> String {
     let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    let shown = line.chars().take(MAX_CHARS);
-    let mut shown: String = shown
-        .map(|char| match text::is_plain(char.encode_utf8(&mut [0; 4])) {
-            true => char,
-            false => '\u{fffd}',
-        })
-        .collect();
-    if shown.len() < line.len() && line.chars().count() > MAX_CHARS {
+    let cut = line.char_indices().nth(MAX_CHARS).map(|(end, _)| end);
+    let mut shown = text::plain(line.get(..cut.unwrap_or(line.len())).unwrap_or_default());
+    if cut.is_some() {
         shown.push('…');
     }
     shown

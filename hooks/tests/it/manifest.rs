@@ -1,5 +1,8 @@
 //! What a plugin says of itself: it travels with the artifact, lowers limits, and is refused where it is not so.
 
+use std::fs;
+use std::path::Path;
+
 use sandclock_hooks::{
     Artifact, FailureCode, Hook, HookLimits, InstallError, KnownSecrets, Manifest, Outline,
 };
@@ -203,4 +206,30 @@ fn an_outline_names_what_goes_in_and_out() {
         "{outline:?}"
     );
     assert!(Outline::of(b"no").is_err());
+}
+
+#[test]
+fn a_part_of_a_module_is_no_plugin() {
+    let artifacts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/plugins/artifacts");
+    for name in ["timeout-ladder", "redact-secrets", "webhook-alert"] {
+        let whole = fs::read(artifacts.join(name).with_extension("wasm")).expect("an artifact");
+        for len in (0..whole.len()).step_by(whole.len() / 40) {
+            assert!(Outline::of(&whole[..len]).is_err(), "{name}, {len} bytes");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_one_line_whatever_a_manifest_says() {
+    let forged = r#"{ "plugin": { "name": "p", "version": "1", "a\nforged": 1 } }"#;
+    let bytes = with_section(
+        Guest::harmless().build(),
+        "sandclock:manifest",
+        forged.as_bytes(),
+    );
+    let told = refusal(artifact("p", bytes)).await;
+    assert!(
+        told.contains("a\u{fffd}forged") && !told.contains('\n'),
+        "{told}"
+    );
 }
