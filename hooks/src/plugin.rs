@@ -248,8 +248,16 @@ impl Plugin {
             false => lane,
         };
         let outcome = threads.call(lane, wall, move || work(&plugin)).await;
-        let outcome = outcome.flatten().map_err(|failure| self.failed(failure));
+        let outcome = outcome
+            .flatten()
+            .map_err(|failure| self.presentable(failure));
         let code = outcome.as_ref().err().map(|failure| failure.code);
+        // That a configuration is wrong is an answer, which whoever asked gets.
+        if let Err(failure) = &outcome
+            && (hook, failure.code) != (Hook::Lifecycle, FailureCode::PluginError)
+        {
+            self.failed(failure);
+        }
         self.counters.count(hook, code, started.elapsed());
         outcome
     }
@@ -297,11 +305,14 @@ impl Plugin {
         all
     }
 
-    fn failed(&self, failure: Failure) -> Failure {
-        let failure = Failure {
+    fn presentable(&self, failure: Failure) -> Failure {
+        Failure {
             code: failure.code,
             text: text::presentable(&self.runtime.secrets, &failure.text, TEXT_BYTES),
-        };
+        }
+    }
+
+    fn failed(&self, failure: &Failure) {
         let (plugin, code) = (&*self.name, failure.code.as_str());
         tracing::warn!(plugin, code, "plugin call failed: {}", failure.text);
         let mut last = self
@@ -309,7 +320,6 @@ impl Plugin {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         *last = Some(failure.clone());
-        failure
     }
 
     pub(crate) fn last_failure(&self) -> Option<Failure> {
