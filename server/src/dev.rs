@@ -53,6 +53,7 @@ async fn run(
     )
     .await?
     .with_spool(config, &folders.data)?;
+    let delivery = parts.delivery(config)?;
     let worker = parts.worker(config, environment, secrets, spawner).await?;
     let listener = roles::listen(config.listen, roles::LISTEN).await?;
     let jobs = &*parts.stores.coordination.jobs;
@@ -62,7 +63,6 @@ async fn run(
     }
     let signals = Signals::new()?;
     let tokens = roles::tokens(&listener, folders)?;
-    let delivery = parts.delivery(config)?;
     let router = api::router(parts.api(config, Some(worker.handle()), tokens));
     let running = Running {
         signals,

@@ -39,6 +39,7 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
         let secrets = log(&environment);
         let stores = wire::open_stores(&config, &folders.data).await?;
         let parts = Parts::new(stores, (&environment, secrets), &config, &folders.data).await?;
+        let delivery = parts.delivery(&config)?;
         let listener = listen(config.listen, LISTEN).await?;
         let signals = Signals::new()?;
         let tokens = tokens(&listener, &folders)?;
@@ -54,7 +55,7 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
             front: Some((listener, router)),
             worker: None,
             chores: Some(parts.chores()),
-            delivery: Some(parts.delivery(&config)?),
+            delivery: Some(delivery),
             spool: None,
             rollout: Arc::clone(&parts.rollout),
             recorder: parts.recorder.clone(),

@@ -19,6 +19,7 @@ mod checked;
 mod environment;
 mod go;
 mod go_api;
+mod header;
 mod kinds;
 mod labels;
 mod load;
@@ -33,6 +34,7 @@ pub use alerts::{
 pub use environment::Environment;
 pub use go::GoFile;
 pub use go_api::GoApiSection;
+pub use header::header_name;
 pub use plugins::{GrantSection, HttpSection, PluginSection, SecretSection};
 pub use secret::secret;
 pub use stores::{

@@ -9,6 +9,7 @@ use sandclock_hooks::{BreakerRules, Grant, Grants, PublicKey, Trust};
 use serde::Deserialize;
 
 use super::breakers::{self, BreakerSection};
+use super::header_name;
 use crate::document::FieldError;
 use crate::egress::{HttpTarget, Template};
 
@@ -210,8 +211,8 @@ impl HttpSection {
         let mut headers = BTreeMap::new();
         for (header, value) in &self.headers {
             let field = field(&format!("headers.{header}"));
-            if reqwest::header::HeaderName::try_from(header.as_str()).is_err() {
-                return Err(FieldError::new(field, header, "the name of an HTTP header"));
+            if let Err(accepted) = header_name(header) {
+                return Err(FieldError::new(field, header, accepted));
             }
             // A value may be a credential all the same, so it is not shown.
             let refused =

@@ -177,6 +177,46 @@ fn failed_start(data: &Path, listen: &str, words: &[&str]) {
     }
 }
 
+/// The token is shown once: a start that comes to nothing must not use it up.
+#[test]
+fn a_configuration_that_cannot_be_used_makes_no_token() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path();
+    let config = data.join("config.toml");
+    let webhook = "[alerts.targets.ops]\ntype = \"webhook\"\nurl = \"http://127.0.0.1:1/\"\n";
+    for (wrong, words) in [
+        (
+            "secret_file = \"/nope\"",
+            ["alerts.targets.ops.secret_file", "/nope"],
+        ),
+        (
+            "headers = { \"Content-Length\" = \"1\" }",
+            [
+                "alerts.targets.ops.headers.Content-Length",
+                "sets this one by itself",
+            ],
+        ),
+    ] {
+        std::fs::write(&config, format!("{webhook}{wrong}\n")).unwrap();
+        #[expect(clippy::disallowed_methods, reason = "started as a user does")]
+        let mut command = Command::new(PROGRAM);
+        let command = command.args(["dev", "--listen", "127.0.0.1:0", "--config"]);
+        let command = command.arg(&config).arg("--data").arg(data);
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = command.env("HOME", data).output().unwrap();
+        let said = String::from_utf8_lossy(&stderr);
+        assert!(!status.success(), "{said}");
+        for word in words {
+            assert!(said.contains(word), "no {word:?} in: {said}");
+        }
+        assert_eq!(String::from_utf8_lossy(&stdout), "");
+        assert!(!data.join("tokens.json").exists());
+    }
+}
+
 #[test]
 fn a_start_that_fails_says_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

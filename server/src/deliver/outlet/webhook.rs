@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response};
 
 use super::Refusal;
-use crate::config::{WebhookTarget, secret, signing_key};
+use crate::config::{WebhookTarget, header_name, secret, signing_key};
 use crate::deliver::attempt::Now;
 use crate::deliver::message::Message;
 use crate::deliver::sign::SigningKey;
@@ -83,7 +83,7 @@ impl Webhook {
 }
 
 fn header(name: &str, value: &str) -> anyhow::Result<(HeaderName, HeaderValue)> {
-    let name = HeaderName::try_from(name).with_context(|| format!("{name:?} is no header"))?;
+    let name = header_name(name).map_err(|accepted| anyhow!("{name:?}, has to be {accepted}"))?;
     let value = HeaderValue::try_from(value)
         .with_context(|| format!("the value of {name} cannot stand in a header"))?;
     Ok((name, value))
