@@ -18,7 +18,12 @@ const GAP: u16 = 2;
 /// Prints rows under a header, one line each. A terminal gets what fits its width, with an ellipsis where
 /// something is cut; a pipe or a file gets everything. The first column is what people copy, so it is cut last.
 pub(super) fn print(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
-    say(&laid_out(header, rows));
+    say(&laid_out(header, rows, Some(1)));
+}
+
+/// The same for texts that people read to their end: on a terminal a cell goes on in further lines.
+pub(super) fn print_whole(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+    say(&laid_out(header, rows, None));
 }
 
 /// The same with some rows to look at, which a terminal shows in red.
@@ -26,7 +31,7 @@ pub(super) fn print_marked(header: &[&str], rows: impl IntoIterator<Item = (Vec<
     let (rows, marked): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
     let terminal = std::io::stdout().is_terminal();
     let marked = std::iter::once(false).chain(marked);
-    for (line, marked) in laid_out(header, rows).lines().zip(marked) {
+    for (line, marked) in laid_out(header, rows, Some(1)).lines().zip(marked) {
         if marked && terminal {
             let line = harmless::line(line, true);
             out::write(format!("\x1b[31m{line}\x1b[0m\n").as_bytes());
@@ -36,8 +41,12 @@ pub(super) fn print_marked(header: &[&str], rows: impl IntoIterator<Item = (Vec<
     }
 }
 
-/// One line for the header and for each row.
-fn laid_out(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+/// One line for the header, and for each row up to `lines`.
+fn laid_out(
+    header: &[&str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+    lines: Option<usize>,
+) -> String {
     let one_line = |cell: String| cell.replace(|c: char| c.is_control(), " ");
     let rows: Vec<Vec<_>> = rows
         .into_iter()
@@ -58,7 +67,9 @@ fn laid_out(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Str
             .set_width(width)
             .set_content_arrangement(ContentArrangement::Dynamic);
         for row in table.row_iter_mut() {
-            row.max_height(1);
+            if let Some(lines) = lines {
+                row.max_height(lines);
+            }
         }
         let kept = fit(&content, width);
         for (column, kept) in table.column_iter_mut().zip(kept) {

@@ -217,7 +217,7 @@ fn refused_hooks() -> Vec<(Value, &'static str, &'static str)> {
         (
             json!({ "command": "true", "hooks": [{ "plugin": "timeout-ladder", "config": { "flor_ms": 1 } }] }),
             "hooks[0].config.flor_ms",
-            "hooks[0].config.flor_ms: 1 is not accepted: unknown field `flor_ms`, expected one of `floor_ms`, ",
+            "hooks[0].config.flor_ms: 1 is not accepted: unknown, has to be one of ceiling_ms, default_ms, factor, floor_ms, ",
         ),
         (
             json!({ "command": "true", "hooks": [
@@ -225,7 +225,7 @@ fn refused_hooks() -> Vec<(Value, &'static str, &'static str)> {
                 { "plugin": "timeout-ladder", "config": { "floor_ms": "x" } },
             ] }),
             "hooks[1].config.floor_ms",
-            "hooks[1].config.floor_ms: \"x\" is not accepted: invalid type: string \"x\", expected u32",
+            "hooks[1].config.floor_ms: \"x\" is not accepted: has to be an integer, at least 1",
         ),
     ]
 }

@@ -81,6 +81,12 @@ async fn a_standard_plugin_says_how_it_is_configured() {
     let listed = told(&product.cli(&["plugin", "ls", "timeout-ladder"]));
     let line = "factor      a number, more than 0 and at most 1000; 3.0 if absent. Multiplies the quantile.";
     assert!(listed.contains(line), "{listed}");
+    let shown = product.on_a_terminal(&["plugin", "ls", "timeout-ladder"]);
+    assert!(
+        shown.lines().all(|line| line.chars().count() <= 80),
+        "{shown}"
+    );
+    assert!(!shown.contains('…'), "{shown}");
     let plugin = product.get("/plugins/timeout-ladder").await;
     assert_eq!(plugin["version"], env!("CARGO_PKG_VERSION"));
     let wrong = json!([{ "plugin": "timeout-ladder", "config": { "factor": 0 } }]);
