@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sandclock_core::backend::{DocKind, Precondition};
 use sandclock_core::binding::{self, Binding, StoredBinding, bound_to};
-use sandclock_core::job::Job;
+use sandclock_core::job::{HookBinding, Job};
 use sandclock_core::{BackendError, ErrorKind};
 use serde::{Deserialize, Serialize};
 
@@ -29,29 +29,46 @@ pub struct BindingView {
     /// Why it cannot be read; the last readable one holds where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
+    /// What it names that is not there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 impl BindingView {
     /// Leaves the document of what may be a view.
     pub(crate) fn leave_document(view: &mut serde_json::Value) {
         if let Some(members) = view.as_object_mut() {
-            for filled_in in ["version", "broken"] {
+            for filled_in in ["version", "broken", "warnings"] {
                 members.remove(filled_in);
             }
         }
     }
 
-    fn of(stored: &StoredBinding) -> Self {
+    fn of(api: &Api, stored: &StoredBinding) -> Self {
         let (binding, broken) = match &stored.binding {
             Ok(binding) => (BindingDto::from_core(binding), None),
             Err(error) => (BindingDto::named(&stored.name), Some(error.reason())),
         };
+        let hook = stored.binding.as_ref().ok().map(|binding| &binding.hook);
         Self {
             binding,
             version: stored.version.0,
             broken,
+            warnings: hook.map_or_else(Vec::new, |hook| warnings(api, &stored.name, hook)),
         }
     }
+}
+
+fn warnings(api: &Api, name: &str, hook: &HookBinding) -> Vec<String> {
+    let absent = !api.plugins.has(&hook.plugin);
+    let absent = absent.then(|| {
+        format!(
+            "binding {name}: plugin {} is not in service here, so that all output of these jobs is withheld",
+            hook.plugin
+        )
+    });
+    let target = hooks::warning(api, hook, &format!("binding {name}: "));
+    absent.into_iter().chain(target).collect()
 }
 
 /// A plugin that a job has by a binding.
@@ -78,14 +95,15 @@ pub fn of(api: &Api, job: &Job) -> Vec<BoundDto> {
 /// `GET /bindings`: in the order in which they are asked.
 pub async fn list(State(api): State<Api>) -> Result<Json<ListDto<BindingView>>, Problem> {
     let stored = binding::list(&*api.coordination.docs).await?;
-    let items = stored.iter().map(BindingView::of).collect();
+    let items = stored.iter();
+    let items = items.map(|stored| BindingView::of(&api, stored)).collect();
     Ok(Json(ListDto::new(items, None)))
 }
 
 /// `GET /bindings/{name}`
 pub async fn get(State(api): State<Api>, Id(name): Id) -> Result<Response, Problem> {
     let stored = find(&api, &name).await?.ok_or_else(|| no_binding(&name))?;
-    Ok(shown(StatusCode::OK, &stored))
+    Ok(shown(&api, StatusCode::OK, &stored))
 }
 
 /// `PUT /bindings/{name}`: creates or replaces. Takes what `GET` shows, too.
@@ -110,7 +128,7 @@ pub async fn put(
         version: put.version,
         binding: Ok(binding),
     };
-    Ok(shown(status, &stored))
+    Ok(shown(&api, status, &stored))
 }
 
 /// `POST /bindings:validate`: whether a PUT of this document would be accepted now. Answers the document with every
@@ -194,7 +212,7 @@ fn no_binding(name: &str) -> Problem {
     Problem::not_found(format!("there is no binding {name}"))
 }
 
-fn shown(status: StatusCode, stored: &StoredBinding) -> Response {
-    let view = BindingView::of(stored);
+fn shown(api: &Api, status: StatusCode, stored: &StoredBinding) -> Response {
+    let view = BindingView::of(api, stored);
     (status, [(header::ETAG, etag(stored.version))], Json(view)).into_response()
 }

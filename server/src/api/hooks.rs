@@ -56,21 +56,23 @@ pub async fn check_one(
     checked.map_err(|error| refusal(place, hook, &error).into())
 }
 
-/// What bindings name that is not there. By convention `target` of a plugin's configuration is where its alerts go;
-/// the operator may yet add it, so that it is no reason to refuse the job.
+/// What a job's plugins are told to use that is not there.
 pub fn warnings(api: &Api, job: &Job) -> Vec<String> {
-    let absent = |(at, hook): (usize, &HookBinding)| {
-        let target = hook.config.get("target")?.as_str()?;
-        let known = &api.alert_targets;
-        (!known.contains(target)).then(|| {
-            let known: Vec<_> = known.iter().map(String::as_str).collect();
-            let known = known.join(", ");
-            format!(
-                "hooks[{at}].config.target: no alert target is called {target:?}; there are {known}"
-            )
-        })
-    };
-    job.hooks.iter().enumerate().filter_map(absent).collect()
+    let hooks = job.hooks.iter().enumerate();
+    let warnings = hooks.filter_map(|(at, hook)| warning(api, hook, &format!("hooks[{at}].")));
+    warnings.collect()
+}
+
+/// What this one is told to use that is not there. By convention `target` of a plugin's configuration is where its alerts go;
+/// the operator may yet add it, so that it is no reason to refuse anything.
+pub fn warning(api: &Api, hook: &HookBinding, place: &str) -> Option<String> {
+    let target = hook.config.get("target")?.as_str()?;
+    let known = &api.alert_targets;
+    (!known.contains(target)).then(|| {
+        let known: Vec<_> = known.iter().map(String::as_str).collect();
+        let known = known.join(", ");
+        format!("{place}config.target: no alert target is called {target:?}; there are {known}")
+    })
 }
 
 /// Why a plugin is not bound, about the hook whose path `place` is, with a dot at its end unless it is empty.

@@ -26,6 +26,7 @@ pub mod recordings;
 pub mod runs;
 pub mod schedule;
 pub mod stream;
+pub mod uses;
 pub mod workers;
 
 use std::collections::BTreeSet;

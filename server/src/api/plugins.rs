@@ -21,7 +21,9 @@ use super::dto::run::ListDto;
 use super::input::{Id, Module, Query};
 use super::modes;
 use super::problem::Problem;
+use super::uses;
 use crate::document::FieldError;
+use crate::rollout::is_standard;
 
 /// The query of `PUT /plugins/{name}`.
 #[derive(Debug, Deserialize)]
@@ -33,6 +35,8 @@ pub struct PushQuery {
     mode: Option<String>,
     /// The version that it takes over from, empty for none: if another serves, it does not begin to.
     over: Option<String>,
+    /// It serves although a use of the plugin loses by it.
+    force: Option<bool>,
 }
 
 /// The query of `DELETE /plugins/{name}`.
@@ -40,38 +44,49 @@ pub struct PushQuery {
 #[serde(deny_unknown_fields)]
 pub struct RemoveQuery {
     version: Option<String>,
+    /// It goes although it is used.
+    force: Option<bool>,
 }
 
 /// `GET /plugins`: those of this server and those of the fleet that are not in service here, by name.
 pub async fn list(State(api): State<Api>) -> Result<Json<ListDto<PluginDto>>, Problem> {
-    let mut stored: BTreeMap<_, _> = (api.records.plugins.list().await?.into_iter())
-        .map(|plugin| (plugin.name.clone(), plugin))
-        .collect();
-    let installed = api.plugins.list().into_iter();
-    let mut items: Vec<_> = installed
-        .map(|info| {
-            let stored = stored.remove(&info.name);
-            dto(&api, info, stored.as_ref())
-        })
-        .collect();
-    let others = stored.values();
-    items.extend(others.map(|plugin| not_here(&api, plugin)));
-    items.sort_by(|a, b| a.name.cmp(&b.name));
+    let items = described(&api, |_| true).await?;
     Ok(Json(ListDto::new(items, None)))
 }
 
 /// `GET /plugins/{name}`: one of them.
-pub async fn get(state: State<Api>, Id(name): Id) -> Result<Json<PluginDto>, Problem> {
-    let Json(all) = list(state).await?;
-    let found = all.items.into_iter().find(|plugin| plugin.name == name);
+pub async fn get(State(api): State<Api>, Id(name): Id) -> Result<Json<PluginDto>, Problem> {
+    let found = described(&api, |other| other == name).await?.pop();
     found
         .map(Json)
         .ok_or_else(|| Problem::not_found(format!("there is no plugin {name}")))
 }
 
+/// Those of this server and of the fleet that are asked for, by name.
+async fn described(api: &Api, wanted: impl Fn(&str) -> bool) -> Result<Vec<PluginDto>, Problem> {
+    let stored = api.records.plugins.list().await?.into_iter();
+    let mut stored: BTreeMap<_, _> = stored
+        .filter(|plugin| wanted(&plugin.name))
+        .map(|plugin| (plugin.name.clone(), plugin))
+        .collect();
+    let installed = api.plugins.list().into_iter();
+    let mut items: Vec<_> = installed
+        .filter(|info| wanted(&info.name))
+        .map(|info| {
+            let stored = stored.remove(&info.name);
+            dto(api, info, stored.as_ref())
+        })
+        .collect();
+    let others = stored.values();
+    items.extend(others.map(|plugin| not_here(api, plugin)));
+    items.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(items)
+}
+
 /// `PUT /plugins/{name}?version=V`: keeps a module as a release, and lets it serve unless `serve=false`; with
 /// `over=V` only in the place of that version, and with `mode=M` the plugin is in that mode from then on. What the module's
-/// manifest says of name and version must be the same; the version need not be given then.
+/// manifest says of name and version must be the same; the version need not be given then. One that would serve those who
+/// use the plugin worse than what does is refused, unless `force=true`.
 pub async fn push(
     State(api): State<Api>,
     Extension(who): Extension<TokenInfo>,
@@ -84,8 +99,8 @@ pub async fn push(
     }
     let mode = query.mode.as_deref().map(modes::parse).transpose()?;
     let artifact = Artifact::new(name.clone(), query.version, module.to_vec());
-    let checked = api.plugins.check(artifact).await;
-    let info = checked.map_err(|error| refusal("(the body)", &name, &error))?;
+    let may_touch = query.serve != Some(false) && query.force != Some(true);
+    let info = checked(&api, artifact, may_touch).await?;
     let version = info.version.clone().ok_or_else(|| {
         let accepted = "it must be given: the module has no manifest that names one";
         FieldError::new("version", "nothing", accepted)
@@ -117,6 +132,29 @@ pub async fn push(
     Ok(Json(dto(&api, info, Some(&find(&api, &name).await?))))
 }
 
+/// What a module is, which was tried. If it is to serve, it has the hooks that its uses need, and accepts what they say.
+async fn checked(api: &Api, artifact: Artifact, serves: bool) -> Result<PluginInfo, Problem> {
+    let name = artifact.name.clone();
+    let uses = match serves {
+        true => uses::of(api, &name).await?,
+        false => Vec::new(),
+    };
+    let distinct = uses::distinct(&uses);
+    let configs = distinct.iter().map(|used| &used.hook.config);
+    let checked = api.plugins.check_with(artifact, configs).await;
+    let (info, refused) = checked.map_err(|error| refusal("(the body)", &name, &error))?;
+    let installed = api.plugins.list().into_iter();
+    let mut installed = installed.filter(|old| old.name == name);
+    let lost = installed.find_map(|old| uses::lost_hook(&old, &info, &uses));
+    let refused = refused.and_then(|(at, error)| Some(uses::refusal(distinct.get(at)?, &error)));
+    match lost.or(refused) {
+        Some(why) => Err(Problem::conflict(format!(
+            "the release may not serve: {why}"
+        ))),
+        None => Ok(info),
+    }
+}
+
 /// `POST /plugins/{name}/rollback`: lets serve again what served before.
 pub async fn roll_back(State(api): State<Api>, Id(name): Id) -> Result<StatusCode, Problem> {
     let plugin = find(&api, &name).await?;
@@ -129,7 +167,7 @@ pub async fn roll_back(State(api): State<Api>, Id(name): Id) -> Result<StatusCod
 }
 
 /// `DELETE /plugins/{name}`: takes it out of service and forgets its releases and what it has kept; with `version`, that release, which must
-/// not serve.
+/// not serve. One that is used stays, unless a standard plugin takes its place or `force=true`.
 pub async fn remove(
     State(api): State<Api>,
     Id(name): Id,
@@ -161,6 +199,15 @@ pub async fn remove(
             api.records.kv.clear(&name).await?;
         }
         return Ok(StatusCode::NO_CONTENT);
+    }
+    if query.force != Some(true) && !is_standard(&name) {
+        let uses = uses::of(&api, &name).await?;
+        if !uses.is_empty() {
+            let by = uses::named(&uses);
+            return Err(Problem::conflict(format!(
+                "plugin {name} is used by {by}, whose output would be withheld without it: unbind it first, or remove it with force=true (--force)"
+            )));
+        }
     }
     if plugin.serving.is_some() {
         serve(&api, &name, plugin.serving.as_deref(), None).await?;

@@ -30,7 +30,7 @@ mod standard;
 
 use self::bindings::Bindings;
 use self::plugins::Plugins;
-pub use self::standard::module as standard_module;
+pub use self::standard::{is_standard, module as standard_module};
 
 /// How often the stores are asked.
 const POLL: Duration = Duration::from_secs(2);

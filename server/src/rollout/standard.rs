@@ -79,6 +79,11 @@ pub(super) fn named(name: &str) -> Option<&'static Artifact> {
     artifacts.find(|artifact| artifact.name == name)
 }
 
+/// Whether a standard plugin serves under this name where no other does.
+pub fn is_standard(name: &str) -> bool {
+    named(name).is_some()
+}
+
 /// The bytes of a standard plugin, if they have this digest.
 pub fn module(name: &str, digest: &ModuleDigest) -> Option<Vec<u8>> {
     let bytes = &named(name)?.bytes;

@@ -91,6 +91,8 @@ mod transfer;
 #[cfg(test)]
 mod transfer_plugins;
 #[cfg(test)]
+mod used;
+#[cfg(test)]
 mod watching;
 #[cfg(test)]
 mod weaknesses;

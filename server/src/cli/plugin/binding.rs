@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::client::{Client, segment};
 use crate::cli::reach::Refused;
+use crate::cli::schedule;
 use crate::cli::table::{self, rows, text};
 use crate::cli::{Output, Told};
 use crate::document;
@@ -100,6 +101,7 @@ pub(super) async fn bind(args: &BindArgs, client: &Client, output: Output) -> an
     table::either(output, &saved, |saved| {
         let plugin = text(saved, "plugin");
         table::say(&format!("bound {plugin} to {jobs} jobs as {name}"));
+        schedule::warnings(saved);
     });
     Ok(())
 }
@@ -145,6 +147,9 @@ pub(super) async fn list(client: &Client, output: Output) -> anyhow::Result<()> 
         };
         let header = ["BINDING", "PLUGIN", "JOBS", "ORDER", "REQUIRED", "CONFIG"];
         rows(bindings, &header, row);
+        for binding in bindings["items"].as_array().into_iter().flatten() {
+            schedule::warnings(binding);
+        }
     });
     Ok(())
 }

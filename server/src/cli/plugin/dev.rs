@@ -16,7 +16,7 @@ use tokio::signal::ctrl_c;
 use tokio::time::sleep;
 
 use super::project::{self, CASES, Project};
-use super::{build, fleet, test};
+use super::{build, fleet, push, test};
 use crate::cli::Output;
 use crate::cli::client::Client;
 use crate::cli::table;
@@ -107,7 +107,7 @@ async fn round(
         return Ok(version);
     }
     let artifact = project::artifact(&file)?;
-    fleet::push(&artifact, (true, None), client, output).await?;
+    push::artifact(&artifact, &push::How::default(), client, output).await?;
     // Nobody goes back to a build that lies between two saves.
     if let Some(before) = before
         && let Err(error) = fleet::forget(&artifact.name, before, client).await

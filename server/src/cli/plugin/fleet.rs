@@ -1,22 +1,20 @@
 //! What serves, and how releases come to the fleet.
 
-use std::path::PathBuf;
-
 use clap::Subcommand;
 use reqwest::Method;
 use sandclock_core::backend::PluginMode;
-use sandclock_hooks::Artifact;
 use serde_json::{Value, json};
 
 use super::binding::{self, BindArgs};
+use super::config;
+use super::push::{self, PushArgs};
 use super::replay::{self, DiffArgs};
-use super::{config, project};
+use crate::cli::Output;
 use crate::cli::client::{Client, query, segment};
 use crate::cli::table::{self, age, rows, text};
-use crate::cli::{Output, Told};
 
 /// What may become of a plugin's answers.
-const MODES: [&str; 2] = [PluginMode::Monitor.as_str(), PluginMode::Enforce.as_str()];
+pub(super) const MODES: [&str; 2] = [PluginMode::Monitor.as_str(), PluginMode::Enforce.as_str()];
 
 /// What to do with plugins.
 #[derive(Debug, Subcommand)]
@@ -31,22 +29,7 @@ pub(in crate::cli) enum FleetCommand {
     /// It is tried before it is kept, and serves everywhere within seconds.
     ///
     /// The release before it serves until then.
-    Push {
-        /// The file, as sandclock plugin build makes it; any wasm component
-        file: PathBuf,
-        /// What people call it, never given twice [default: the manifest's]
-        #[arg(long)]
-        version: Option<String>,
-        /// Its name [default: the manifest's, or the file's without its ending]
-        #[arg(long)]
-        name: Option<String>,
-        /// Keep it without letting it serve
-        #[arg(long)]
-        no_serve: bool,
-        /// What becomes of its answers: monitor or enforce
-        #[arg(long, value_parser = MODES, hide_possible_values = true)]
-        mode: Option<String>,
-    },
+    Push(PushArgs),
     /// Have a plugin asked and recorded without anything following from it
     ///
     /// sandclock run explain shows what it would have done; enforce ends it.
@@ -97,6 +80,9 @@ pub(in crate::cli) enum FleetCommand {
         /// Forget this release only, which must not serve
         #[arg(long)]
         version: Option<String>,
+        /// Remove it although jobs or bindings use it
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -111,25 +97,7 @@ pub(super) async fn main(
 ) -> anyhow::Result<()> {
     match command {
         FleetCommand::Ls { name } => list(client, name.as_deref(), output).await,
-        FleetCommand::Push {
-            file,
-            version,
-            name,
-            no_serve,
-            mode,
-        } => {
-            let artifact = project::artifact(&file)?;
-            let name = name.unwrap_or(artifact.name);
-            let told = || {
-                Told(format!(
-                    "{} has no manifest that names a version: say --version",
-                    file.display()
-                ))
-            };
-            let version = version.or(artifact.version).ok_or_else(told)?;
-            let artifact = Artifact::new(name, Some(version), artifact.bytes);
-            push(&artifact, (!no_serve, mode), client, output).await
-        }
+        FleetCommand::Push(args) => push::file(&args, client, output).await,
         FleetCommand::Bind(args) => binding::bind(&args, client, output).await,
         FleetCommand::Unbind { name } => binding::unbind(&name, client, output).await,
         FleetCommand::Bindings => binding::list(client, output).await,
@@ -164,8 +132,13 @@ pub(super) async fn main(
             Ok(())
         }
         FleetCommand::Diff(args) => replay::diff(&args, client, output).await,
-        FleetCommand::Rm { name, version } => {
-            let members = query(&[("version", version.clone())]);
+        FleetCommand::Rm {
+            name,
+            version,
+            force,
+        } => {
+            let force = force.then(|| "true".to_owned());
+            let members = query(&[("version", version.clone()), ("force", force)]);
             let path = format!("/plugins/{}{members}", segment(&name));
             client.call(Method::DELETE, &path, None).await?;
             say(output, &name, version.as_deref(), "removed");
@@ -174,41 +147,17 @@ pub(super) async fn main(
     }
 }
 
-/// Gives the fleet an artifact that has a version, to serve or not, in a mode if one is said.
-///
-/// # Errors
-/// If the server refuses it or does not answer.
-pub(super) async fn push(
-    artifact: &Artifact,
-    (serves, mode): (bool, Option<String>),
-    client: &Client,
-    output: Output,
-) -> anyhow::Result<()> {
-    let Artifact { name, version, .. } = artifact;
-    let serve = (!serves).then(|| "false".to_owned());
-    let members = [
-        ("version", version.clone()),
-        ("serve", serve),
-        ("mode", mode),
-    ];
-    let path = format!("/plugins/{}{}", segment(name), query(&members));
-    client.put_bytes(&path, artifact.bytes.clone()).await?;
-    let outcome = if serves { "serving" } else { "kept" };
-    say(output, name, version.as_deref(), outcome);
-    Ok(())
-}
-
 /// Takes a release that does not serve from the fleet.
 ///
 /// # Errors
-/// As [`push`].
+/// As [`push::artifact`].
 pub(super) async fn forget(name: &str, version: &str, client: &Client) -> anyhow::Result<()> {
     let members = query(&[("version", Some(version.to_owned()))]);
     let path = format!("/plugins/{}{members}", segment(name));
     client.call(Method::DELETE, &path, None).await.map(drop)
 }
 
-fn say(output: Output, name: &str, version: Option<&str>, outcome: &str) {
+pub(super) fn say(output: Output, name: &str, version: Option<&str>, outcome: &str) {
     let done = json!({ "plugin": name, "version": version, "outcome": outcome });
     table::either(output, &done, |_| match version {
         Some(version) => table::say(&format!("{outcome} {name} {version}")),
@@ -224,6 +173,7 @@ async fn list(client: &Client, name: Option<&str>, output: Output) -> anyhow::Re
     };
     let plugin = client.get(&format!("/plugins/{}", segment(name))).await?;
     table::either(output, &plugin, |plugin| {
+        print_state(plugin);
         print_releases(plugin);
         print_members(plugin);
     });
@@ -261,6 +211,8 @@ fn print_state(plugin: &Value) {
             table::say(&format!("{name:<10} {value}"));
         }
     };
+    line("what", text(plugin, "description"));
+    line("version", text(plugin, "version"));
     line("mode", text(plugin, "mode"));
     line("hooks", listed(plugin, "hooks"));
     line("asks for", listed(plugin, "requested"));
@@ -273,8 +225,11 @@ fn print_state(plugin: &Value) {
     line("not called", open.join(", "));
 }
 
+/// All that were pushed; of a standard plugin that nobody has replaced there are none.
 fn print_releases(plugin: &Value) {
-    print_state(plugin);
+    if plugin["releases"].as_array().is_none_or(Vec::is_empty) {
+        return;
+    }
     let row = |release: &Value| {
         let is = |member: &str| plugin[member] == release["version"];
         let state = match (is("serving"), is("shadow"), is("before")) {
@@ -300,7 +255,7 @@ fn print_members(plugin: &Value) {
     let rows = config::rows(&plugin["config_members"]);
     if !rows.is_empty() {
         let rows = rows.into_iter().map(|(name, text)| vec![name, text]);
-        table::print(&["CONFIG", "WHAT IT MAY BE"], rows);
+        table::print_whole(&["CONFIG", "WHAT IT MAY BE"], rows);
     }
 }
 

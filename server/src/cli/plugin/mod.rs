@@ -13,6 +13,7 @@ mod go;
 mod javascript;
 mod new;
 mod project;
+mod push;
 mod python;
 mod replay;
 mod rust;

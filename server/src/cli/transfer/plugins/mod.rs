@@ -282,7 +282,12 @@ impl Plan {
         let release = self.plugin.release(version);
         let module = release.and_then(|release| modules.get(&release.sha256));
         let module = STANDARD.decode(module.map_or("", String::as_str))?;
-        let members = [("version", Some(version.to_owned())), how];
+        // What uses it was asked already, as far as it comes along.
+        let members = [
+            ("version", Some(version.to_owned())),
+            how,
+            ("force", Some("true".to_owned())),
+        ];
         let path = format!("/plugins/{}{}", segment(self.name()), query(&members));
         let pushed = client.put_bytes(&path, module).await.map(drop);
         pushed.with_context(|| format!("release {version}"))
