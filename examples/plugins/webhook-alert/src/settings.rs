@@ -7,7 +7,22 @@ use sandclock_plugin_sdk::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::template::{Body, Template};
+use crate::template::{self, Body, Template};
+
+/// Headers that the host takes from nobody but the target.
+const CREDENTIALS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
+/// Headers that the host takes from nobody.
+const OF_THE_MESSAGE: [&str; 7] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "transfer-encoding",
+    "upgrade",
+];
+/// What a header may hold.
+pub(crate) const MAX_HEADER_BYTES: usize = 1024;
 
 /// What can be configured.
 #[derive(Debug, Deserialize)]
@@ -134,9 +149,18 @@ fn header((name, value): (String, String)) -> Result<(String, Template)> {
         let why = "has to be the name of a header: letters, digits and \"-\"";
         return Err(config::invalid(member, why));
     }
-    let credentials = ["authorization", "proxy-authorization", "cookie"];
-    if credentials.contains(&name.to_ascii_lowercase().as_str()) {
+    let lower = name.to_ascii_lowercase();
+    if CREDENTIALS.contains(&lower.as_str()) {
         let why = "credentials belong to the target, which keeps them secret";
+        return Err(config::invalid(member, why));
+    }
+    if OF_THE_MESSAGE.contains(&lower.as_str()) {
+        let why =
+            "is set by whoever sends: leave it out, and use content_type for what the body is";
+        return Err(config::invalid(member, why));
+    }
+    if value.len() > MAX_HEADER_BYTES || !value.chars().all(template::is_for_headers) {
+        let why = format!("has to be at most {MAX_HEADER_BYTES} printable ASCII characters");
         return Err(config::invalid(member, why));
     }
     let value = Template::parse(&value).map_err(|error| config::invalid(member, error))?;

@@ -7,6 +7,8 @@
 use sandclock_plugin_sdk::prelude::*;
 use serde_json::Value;
 
+use crate::settings::MAX_HEADER_BYTES;
+
 /// What happened, seen from the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
@@ -180,15 +182,23 @@ impl Template {
         parts.collect()
     }
 
-    /// For a header: one line of what headers may hold.
+    /// For a header: one line of what headers may hold, and as much.
     pub(crate) fn render_line(&self, facts: &Facts<'_>) -> String {
-        self.render(facts, |value| {
+        let mut line = self.render(facts, |value| {
             value
                 .chars()
-                .map(|c| if (' '..='~').contains(&c) { c } else { '?' })
+                .map(|c| if is_for_headers(c) { c } else { '?' })
                 .collect()
-        })
+        });
+        // It is ASCII, so that no character is cut.
+        line.truncate(MAX_HEADER_BYTES);
+        line
     }
+}
+
+/// What a header may hold.
+pub(crate) fn is_for_headers(c: char) -> bool {
+    (' '..='~').contains(&c)
 }
 
 /// What is sent.

@@ -178,6 +178,17 @@ fn output_cannot_change_the_shape_of_a_message() {
 }
 
 #[test]
+fn a_header_is_cut_to_what_one_may_hold() {
+    let config = json!({ "headers": { "X-Cause": "{{cause}}" } });
+    let long = End {
+        cause: "x".repeat(5000),
+        ..end("failed", None, 1)
+    };
+    let sent = deliveries(&config, long);
+    assert_eq!(sent[0].headers[0].1.len(), 1024);
+}
+
+#[test]
 fn headers_hold_one_line_of_plain_text() {
     let config = json!({ "headers": { "X-Cause": "{{cause}}", "X-Fixed": "1" } });
     let sent = deliveries(
@@ -262,6 +273,16 @@ fn a_wrong_setting_is_refused_with_what_is_accepted() {
             json!({ "headers": { "a b": "x" } }),
             "headers.a b",
             "the name of a header",
+        ),
+        (
+            json!({ "headers": { "Content-Length": "3" } }),
+            "headers.Content-Length",
+            "set by whoever sends",
+        ),
+        (
+            json!({ "headers": { "X": "a\nb: c" } }),
+            "headers.X",
+            "1024 printable ASCII characters",
         ),
         (json!({ "evry": 2 }), "evry", "`every`"),
         (
