@@ -211,6 +211,10 @@ fn policies_of_alerts_that_cannot_be_meant_are_refused() {
             "alerts.targets.a.policy.escalate[0].to: \"b\" is not accepted: another target: c",
         ),
         (
+            "[alerts.targets.a]\ntype = \"log\"\n[alerts.targets.a.policy]\nescalate = [{ after = 2, to = \"b\" }]\n",
+            "alerts.targets.a.policy.escalate[0].to: \"b\" is not accepted: another target, of which there is none yet",
+        ),
+        (
             "[alerts.targets.a]\ntype = \"log\"\n[alerts.targets.a.policy.quiet]\nfrom = \"7:00\"\nto = \"8:00\"\n",
             "line 4: alerts.targets.a.policy.quiet.from: \"7:00\" is not accepted: a time of the day",
         ),

@@ -38,6 +38,8 @@ struct State {
     monitored: Option<BTreeSet<String>>,
     /// What is remembered on disk, as far as this process has written it.
     remembered: Option<Last>,
+    /// The last try to write it failed, which is said once.
+    is_unkept: bool,
 }
 
 impl State {
@@ -158,19 +160,25 @@ impl Plugins {
         gone.cloned().collect()
     }
 
-    /// For the next start. If it cannot be written, that start needs the store.
+    /// For the next start. If it cannot be written, that start needs the store; it is tried with each look.
     fn remember(&self, last: Last) {
         if self.state().remembered.as_ref() == Some(&last) {
             return;
         }
-        if let Err(error) = self.kept.remember(&last) {
-            let error = format!("{error:#}");
-            tracing::warn!(
-                error,
-                "what the fleet serves is not kept for the next start"
-            );
+        let kept = self.kept.remember(&last);
+        let mut state = self.state();
+        let was_told = std::mem::replace(&mut state.is_unkept, kept.is_err());
+        match kept {
+            Ok(()) => state.remembered = Some(last),
+            Err(_) if was_told => {}
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::warn!(
+                    error,
+                    "what the fleet serves is not kept for the next start"
+                );
+            }
         }
-        self.state().remembered = Some(last);
     }
 
     /// # Errors

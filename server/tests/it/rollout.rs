@@ -283,3 +283,20 @@ async fn a_worker_starts_without_the_plugin_store() {
     })
     .await;
 }
+
+/// A full disk, say, at the moment of the change: what is remembered for the next start is not left as it was for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_remembered_is_once_it_can_be() {
+    let product = Product::start(&["--no-examples"]);
+    let serving = product.data().join("plugins/serving.json");
+    // A folder in its place cannot be replaced by a file.
+    let _ = std::fs::remove_file(&serving);
+    std::fs::create_dir_all(serving.join("in the way")).unwrap();
+    push(&product, "redact-secrets", "1.0.0");
+    std::fs::remove_dir_all(&serving).unwrap();
+    wait_for("it is remembered", PATIENCE, async || {
+        let written = std::fs::read_to_string(&serving).unwrap_or_default();
+        written.contains("hide")
+    })
+    .await;
+}

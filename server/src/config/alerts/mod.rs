@@ -53,7 +53,10 @@ impl AlertSection {
                 if to == name || !self.targets.contains_key(to) {
                     let known = self.targets.keys().filter(|known| *known != name);
                     let known: Vec<_> = known.map(String::as_str).collect();
-                    let accepted = format!("another target: {}", known.join(", "));
+                    let accepted = match known.is_empty() {
+                        true => "another target, of which there is none yet".to_owned(),
+                        false => format!("another target: {}", known.join(", ")),
+                    };
                     let member = field(&format!("policy.{member}"));
                     return Err(FieldError::new(member, format!("{to:?}"), accepted));
                 }
