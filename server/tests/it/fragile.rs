@@ -128,6 +128,8 @@ async fn a_plugin_that_keeps_failing_is_left_alone_for_a_while() {
     // A job with another configuration is not concerned.
     assert_eq!(decided(&product, "b").await, "keeps what holds");
 
+    // The other plugin has no such member.
+    put_job(&product, "b", &json!({})).await;
     let artifacts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/plugins/artifacts");
     push(&product, &artifacts.join("timeout-ladder.wasm"), "0.2.0");
     assert_eq!(gauge(&product).await, 0);
