@@ -24,6 +24,7 @@ use sandclock_core::backend::{Coordination, Records, SessionId};
 use sandclock_core::job::JobName;
 
 pub mod adopt;
+pub mod alert_lists;
 pub mod broken;
 pub mod decide;
 pub mod definitions;
@@ -301,6 +302,11 @@ macro_rules! records_cases {
                 prune_is_bounded_and_spares_what_runs
                 a_history_counts_what_ended_by_itself
             }
+            alert_lists: {
+                a_list_is_newest_first
+                alerts_of_a_run_are_found
+                alerts_of_a_job_are_found
+            }
             outbox: {
                 an_alert_is_put_once
                 alerts_fold_into_one_that_is_pending
@@ -311,13 +317,10 @@ macro_rules! records_cases {
                 an_alert_is_given_up
                 a_late_answer_changes_nothing
                 a_person_can_retry_and_acknowledge
-                a_list_is_newest_first
                 an_alert_waits_and_says_why
                 an_alert_is_moved_or_unwanted
                 a_message_is_closed_once
                 sends_keep_a_pace
-                alerts_of_a_run_are_found
-                alerts_of_a_job_are_found
             }
             plugins: {
                 a_pushed_module_comes_back

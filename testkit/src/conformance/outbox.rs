@@ -4,20 +4,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sandclock_core::ErrorKind;
-use sandclock_core::backend::{
-    Alert, AlertKind, AlertState, ClaimEnd, ClaimedAlert, Later, PageToken,
-};
+use sandclock_core::backend::{Alert, AlertKind, AlertState, ClaimEnd, ClaimedAlert, Later};
 use sandclock_core::ports::AlertDraft;
-use sandclock_core::run::{RunId, RunKey};
+use sandclock_core::run::RunId;
 
 use super::RecordsEnv;
 use super::events::within;
 use super::scene::{at, name, tick};
 
-const LEASE: Duration = Duration::from_secs(600);
+pub(super) const LEASE: Duration = Duration::from_secs(600);
 const SHORT: Duration = Duration::from_millis(500);
 
-fn alert(index: u32) -> Alert {
+pub(super) fn alert(index: u32) -> Alert {
     let run = RunId::of(&name("reports"), &tick(60));
     let draft = AlertDraft {
         plugin: "webhook-alert".to_owned(),
@@ -41,7 +39,7 @@ fn keyed(index: u32, key: &str, target: &str) -> Alert {
     alert
 }
 
-async fn put(env: &RecordsEnv, alerts: &[Alert]) {
+pub(super) async fn put(env: &RecordsEnv, alerts: &[Alert]) {
     env.outbox.put(alerts).await.expect("put");
 }
 
@@ -49,7 +47,7 @@ async fn claim(env: &RecordsEnv, max: u32, lease: Duration) -> Vec<ClaimedAlert>
     env.outbox.claim(max, lease).await.expect("claim")
 }
 
-async fn claim_one(env: &RecordsEnv, lease: Duration) -> ClaimedAlert {
+pub(super) async fn claim_one(env: &RecordsEnv, lease: Duration) -> ClaimedAlert {
     let mut claimed = claim(env, 1, lease).await;
     assert_eq!(claimed.len(), 1, "one is due");
     claimed.remove(0)
@@ -90,7 +88,7 @@ async fn failed(env: &RecordsEnv, claimed: &ClaimedAlert, again: Option<Duration
     end(env, claimed, ClaimEnd::Failed { error, again }).await
 }
 
-async fn delivered(env: &RecordsEnv, claimed: &ClaimedAlert) -> bool {
+pub(super) async fn delivered(env: &RecordsEnv, claimed: &ClaimedAlert) -> bool {
     end(env, claimed, ClaimEnd::Delivered).await
 }
 
@@ -251,31 +249,6 @@ pub async fn a_person_can_retry_and_acknowledge(env: &RecordsEnv) {
     assert_eq!(absent.expect_err("absent").kind, ErrorKind::NotFound);
 }
 
-/// A list is newest first, of one state if asked, and read in pages.
-pub async fn a_list_is_newest_first(env: &RecordsEnv) {
-    let alerts: Vec<_> = (0..7).map(alert).collect();
-    put(env, &alerts).await;
-    let mut seen = Vec::new();
-    let mut token: Option<PageToken> = None;
-    loop {
-        let page = env
-            .outbox
-            .list(None, token.as_ref(), 3)
-            .await
-            .expect("list");
-        assert!(page.items.len() <= 3);
-        seen.extend(page.items.into_iter().map(|alert| alert.draft.index));
-        token = page.next;
-        if token.is_none() {
-            break;
-        }
-    }
-    assert_eq!(seen, [6, 5, 4, 3, 2, 1, 0]);
-    let foreign = PageToken("not one of ours".to_owned());
-    let refused = env.outbox.list(None, Some(&foreign), 3).await;
-    assert_eq!(refused.expect_err("foreign").kind, ErrorKind::InvalidConfig);
-}
-
 /// An alert that waits says why and until when, and no try is counted.
 pub async fn an_alert_waits_and_says_why(env: &RecordsEnv) {
     put(env, &[alert(0)]).await;
@@ -386,40 +359,4 @@ pub async fn sends_keep_a_pace(env: &RecordsEnv) {
         }
     };
     within("a place", free).await;
-}
-
-/// The alerts of a run are found, whatever has become of them.
-pub async fn alerts_of_a_run_are_found(env: &RecordsEnv) {
-    let (first, second, other) = (alert(0), alert(1), alert(2));
-    assert!(first.run == second.run && other.run == first.run);
-    let other = Alert {
-        run: RunId::of(&name("billing"), &RunKey::Tick(at(0))),
-        ..other
-    };
-    put(env, &[first.clone(), other, second]).await;
-    let claimed = claim_one(env, LEASE).await;
-    assert!(delivered(env, &claimed).await);
-    let found = env.outbox.of_run(&first.run).await.expect("of_run");
-    let indices: Vec<_> = found.iter().map(|alert| alert.draft.index).collect();
-    assert_eq!(indices, [0, 1]);
-}
-
-/// The alerts of a job since an instant are found, whatever has become of them.
-pub async fn alerts_of_a_job_are_found(env: &RecordsEnv) {
-    let mut other = alert(4);
-    other.job = name("billing");
-    put(env, &[alert(0), alert(1), alert(2), other]).await;
-    let claimed = claim_one(env, LEASE).await;
-    assert!(delivered(env, &claimed).await);
-    let of_job = async |after: i64, limit| {
-        let found = env.outbox.of_job(&name("reports"), at(after), limit).await;
-        let found = found.expect("of_job");
-        found
-            .iter()
-            .map(|alert| alert.draft.index)
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(of_job(-1, 9).await, [2, 1, 0]);
-    assert_eq!(of_job(0, 9).await, [2, 1]);
-    assert_eq!(of_job(-1, 2).await, [2, 1]);
 }
