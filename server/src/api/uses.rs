@@ -28,10 +28,12 @@ pub struct Use {
 /// # Errors
 /// If the fleet's documents cannot be read.
 pub async fn of(api: &Api, plugin: &str) -> Result<Vec<Use>, Problem> {
+    let is_meant = |hook: &HookBinding| hook.plugin == plugin;
     let bindings = binding::list(&*api.coordination.docs).await?;
     let bindings = bindings
         .into_iter()
-        .filter_map(|stored| stored.binding.ok());
+        .filter_map(|stored| stored.binding.ok())
+        .filter(|binding| is_meant(&binding.hook));
     let mut uses: Vec<_> = bindings
         .map(|binding| Use {
             by: format!("binding {}", binding.name),
@@ -41,13 +43,13 @@ pub async fn of(api: &Api, plugin: &str) -> Result<Vec<Use>, Problem> {
         .collect();
     for stored in api.coordination.jobs.snapshot().await?.jobs {
         let hooks = stored.job.hooks.iter().enumerate();
-        uses.extend(hooks.map(|(at, hook)| Use {
+        let meant = hooks.filter(|(_, hook)| is_meant(hook));
+        uses.extend(meant.map(|(at, hook)| Use {
             by: format!("job {}", stored.job.name),
             place: format!("hooks[{at}]."),
             hook: hook.clone(),
         }));
     }
-    uses.retain(|used| used.hook.plugin == plugin);
     Ok(uses)
 }
 
