@@ -3,18 +3,27 @@
 //! It needs no token because it holds nothing: no data, no script. The headers forbid what it does not
 //! use, so that nothing can be smuggled in.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::http::header;
 use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 
 use crate::api::Api;
+use crate::api::openapi::Served;
 
-/// The routes of the console.
-pub fn router() -> Router<Api> {
+/// The routes of the console. The page of the API's document is one of its files: it says what is public.
+pub fn router(document: &Arc<Served>) -> Router<Api> {
+    let page = document.page();
     Router::new()
         .route("/", get(index))
         .route("/console.css", get(style))
+        .route("/api/docs", get(async move || with_policy(Html(page))))
+}
+
+fn with_policy(page: impl IntoResponse) -> impl IntoResponse {
+    ([(header::CONTENT_SECURITY_POLICY, POLICY)], page)
 }
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; \
@@ -22,13 +31,10 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base
 
 async fn index() -> impl IntoResponse {
     let page = include_str!("../console/index.html").replace("{version}", crate::VERSION);
-    ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(page))
+    with_policy(Html(page))
 }
 
 async fn style() -> impl IntoResponse {
-    let kind = (header::CONTENT_TYPE, "text/css; charset=utf-8");
-    (
-        [kind, (header::CONTENT_SECURITY_POLICY, POLICY)],
-        include_str!("../console/console.css"),
-    )
+    let kind = [(header::CONTENT_TYPE, "text/css; charset=utf-8")];
+    with_policy((kind, include_str!("../console/console.css")))
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 /// What came of one recorded call.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct ReplayedCall {
     /// The run that it was about.
     pub run: String,
@@ -39,7 +39,7 @@ pub struct ReplayedCall {
 }
 
 /// What came of all of them.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, utoipa::ToSchema)]
 pub struct ReplayReport {
     /// How many answers were the same to the last byte.
     pub same: usize,

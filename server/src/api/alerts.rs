@@ -13,15 +13,27 @@ use super::problem::Problem;
 use crate::document::FieldError;
 
 /// The query of `GET /alerts`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct AlertsQuery {
+    /// In this state.
     state: Option<String>,
+    /// How many at most, from 1 to 1000; default 100.
     limit: Option<u32>,
+    /// What `next` of the page before says.
     cursor: Option<String>,
 }
 
-/// `GET /alerts`, newest first.
+/// The alerts, newest first.
+#[utoipa::path(
+    get,
+    path = "/alerts",
+    operation_id = "alert.list",
+    tag = "alerts",
+    params(AlertsQuery),
+    responses((status = 200, description = "The alerts", body = ListDto<AlertDto>)),
+)]
 pub async fn list(
     State(api): State<Api>,
     Query(query): Query<AlertsQuery>,
@@ -46,12 +58,28 @@ pub async fn list(
     Ok(Json(ListDto::new(items, next)))
 }
 
-/// `POST /alerts/{id}/retry`: sends it (again) now.
+/// Sends an alert (again) now.
+#[utoipa::path(
+    post,
+    path = "/alerts/{id}/retry",
+    operation_id = "alert.retry",
+    tag = "alerts",
+    params(("id" = String, Path, description = "The alert")),
+    responses((status = 204, description = "It is about to be sent")),
+)]
 pub async fn retry(State(api): State<Api>, Id(id): Id) -> Result<StatusCode, Problem> {
     set(&api, id, AlertState::Pending).await
 }
 
-/// `POST /alerts/{id}/ack`: a person has seen it.
+/// Says that a person has seen an alert.
+#[utoipa::path(
+    post,
+    path = "/alerts/{id}/ack",
+    operation_id = "alert.ack",
+    tag = "alerts",
+    params(("id" = String, Path, description = "The alert")),
+    responses((status = 204, description = "It is acknowledged")),
+)]
 pub async fn acknowledge(State(api): State<Api>, Id(id): Id) -> Result<StatusCode, Problem> {
     set(&api, id, AlertState::Acknowledged).await
 }

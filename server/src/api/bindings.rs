@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sandclock_core::backend::{DocKind, Precondition};
 use sandclock_core::binding::{self, Binding, StoredBinding, bound_to};
@@ -14,12 +14,12 @@ use super::Api;
 use super::dto::binding::BindingDto;
 use super::dto::run::ListDto;
 use super::hooks::{self, ValidateQuery};
-use super::input::{Body, Expected, Id, Query, Unmet, etag, expected};
+use super::input::{Body, Conditions, Expected, Id, Query, Unmet, etag};
 use super::problem::Problem;
 use crate::document::{self, FieldError};
 
 /// A binding as it is shown.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct BindingView {
     /// The document, as `PUT` takes it; of one that cannot be read only the name.
     #[serde(flatten)]
@@ -72,7 +72,8 @@ fn warnings(api: &Api, name: &str, hook: &HookBinding) -> Vec<String> {
 }
 
 /// A plugin that a job has by a binding.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = BoundPlugin)]
 pub struct BoundDto {
     /// The binding.
     pub binding: String,
@@ -92,7 +93,14 @@ pub fn of(api: &Api, job: &Job) -> Vec<BoundDto> {
         .collect()
 }
 
-/// `GET /bindings`: in the order in which they are asked.
+/// The bindings, in the order in which they are asked.
+#[utoipa::path(
+    get,
+    path = "/bindings",
+    operation_id = "binding.list",
+    tag = "bindings",
+    responses((status = 200, description = "The bindings", body = ListDto<BindingView>)),
+)]
 pub async fn list(State(api): State<Api>) -> Result<Json<ListDto<BindingView>>, Problem> {
     let stored = binding::list(&*api.coordination.docs).await?;
     let items = stored.iter();
@@ -100,22 +108,40 @@ pub async fn list(State(api): State<Api>) -> Result<Json<ListDto<BindingView>>, 
     Ok(Json(ListDto::new(items, None)))
 }
 
-/// `GET /bindings/{name}`
+/// One binding.
+#[utoipa::path(
+    get,
+    path = "/bindings/{name}",
+    operation_id = "binding.get",
+    tag = "bindings",
+    params(("name" = String, Path, description = "The binding")),
+    responses((status = 200, description = "The binding", body = BindingView, headers(("ETag" = String, description = "Its version, for If-Match")))),
+)]
 pub async fn get(State(api): State<Api>, Id(name): Id) -> Result<Response, Problem> {
     let stored = find(&api, &name).await?.ok_or_else(|| no_binding(&name))?;
     Ok(shown(&api, StatusCode::OK, &stored))
 }
 
-/// `PUT /bindings/{name}`: creates or replaces. Takes what `GET` shows, too.
+/// Creates or replaces a binding. Takes what `GET` shows, too.
+#[utoipa::path(
+    put,
+    path = "/bindings/{name}",
+    operation_id = "binding.put",
+    tag = "bindings",
+    params(("name" = String, Path, description = "The binding"), Conditions),
+    request_body = BindingDto,
+    responses((status = 200, description = "It was replaced", body = BindingView, headers(("ETag" = String, description = "Its version, for If-Match"))),
+        (status = 201, description = "It was created", body = BindingView, headers(("ETag" = String, description = "Its version, for If-Match")))),
+)]
 pub async fn put(
     State(api): State<Api>,
     Id(name): Id,
-    headers: HeaderMap,
+    Conditions(expected): Conditions,
     Body(body): Body,
 ) -> Result<Response, Problem> {
     let binding = checked(&api, Some(&name), &body, &ValidateQuery::default()).await?;
     let old = find(&api, &name).await?;
-    let pre = precondition(&name, expected(&headers)?, old.as_ref())?;
+    let pre = precondition(&name, expected, old.as_ref())?;
     let put = binding::put(&*api.coordination.docs, &binding, pre).await;
     let put = put.map_err(|error| refusal(&name, error))?;
     api.rollout.follow().await;
@@ -131,8 +157,18 @@ pub async fn put(
     Ok(shown(&api, status, &stored))
 }
 
-/// `POST /bindings:validate`: whether a PUT of this document would be accepted now. Answers the document with every
-/// default written out, and writes nothing.
+/// Whether a PUT of this document would be accepted now.
+///
+/// Answers the document with every default written out, and writes nothing.
+#[utoipa::path(
+    post,
+    path = "/bindings:validate",
+    operation_id = "binding.validate",
+    tag = "bindings",
+    params(ValidateQuery),
+    request_body = BindingDto,
+    responses((status = 200, description = "It would be accepted", body = BindingDto)),
+)]
 pub async fn validate(
     State(api): State<Api>,
     Query(query): Query<ValidateQuery>,
@@ -159,14 +195,22 @@ async fn checked(
     Ok(binding)
 }
 
-/// `DELETE /bindings/{name}`
+/// Deletes a binding.
+#[utoipa::path(
+    delete,
+    path = "/bindings/{name}",
+    operation_id = "binding.delete",
+    tag = "bindings",
+    params(("name" = String, Path, description = "The binding"), Conditions),
+    responses((status = 204, description = "It is gone")),
+)]
 pub async fn delete(
     State(api): State<Api>,
     Id(name): Id,
-    headers: HeaderMap,
+    Conditions(expected): Conditions,
 ) -> Result<StatusCode, Problem> {
     let old = find(&api, &name).await?;
-    let pre = precondition(&name, expected(&headers)?, old.as_ref())?;
+    let pre = precondition(&name, expected, old.as_ref())?;
     if old.is_none() {
         return Err(no_binding(&name));
     }

@@ -30,7 +30,8 @@ const CHECK_TIME: Duration = Duration::from_secs(180);
 static CHECKS: Semaphore = Semaphore::const_new(1);
 
 /// The body of `POST /plugins:validate`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = PluginCandidate)]
 #[serde(deny_unknown_fields)]
 pub struct CandidateDto {
     /// The plugin.
@@ -45,7 +46,8 @@ pub struct CandidateDto {
 }
 
 /// How a job or a binding would use it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = PluginUse)]
 #[serde(deny_unknown_fields)]
 pub struct UseDto {
     /// What the paths of its members begin with in refusals: `jobs[3].hooks[0].`.
@@ -55,15 +57,23 @@ pub struct UseDto {
 }
 
 /// What was found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = PluginVerdict)]
 pub struct ValidDto {
     sha256: String,
     signed_by: Option<String>,
     hooks: Vec<&'static str>,
 }
 
-/// `POST /plugins:validate`: whether a PUT of this release would be accepted now, and whether it would accept these
-/// configurations.
+/// Whether a PUT of this release would be accepted now, and whether it would accept these configurations.
+#[utoipa::path(
+    post,
+    path = "/plugins:validate",
+    operation_id = "plugin.validate",
+    tag = "plugins",
+    request_body = CandidateDto,
+    responses((status = 200, description = "It would be accepted", body = ValidDto)),
+)]
 pub async fn validate(
     State(api): State<Api>,
     Candidate(text): Candidate,

@@ -22,7 +22,15 @@ use super::input::{MAX_LIMIT, Run};
 use super::lookup::find;
 use super::problem::Problem;
 
-/// `GET /runs/{id}/hooks`: in the order in which they were asked.
+/// What a run's plugins decided, in the order in which they were asked.
+#[utoipa::path(
+    get,
+    path = "/runs/{id}/hooks",
+    operation_id = "run.hooks",
+    tag = "runs",
+    params(Run),
+    responses((status = 200, description = "The decisions", body = ListDto<DecisionDto>)),
+)]
 pub async fn of_run(
     State(api): State<Api>,
     Run(id): Run,

@@ -13,8 +13,9 @@ use super::problem::Problem;
 use crate::document::FieldError;
 
 /// The query of a validation that is part of a larger one.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ValidateQuery {
     /// Names of plugins with commas between them: they are about to come, and are asked by [`super::candidate`].
     coming: Option<String>,

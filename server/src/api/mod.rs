@@ -19,6 +19,7 @@ pub mod jobs;
 pub mod lookup;
 pub mod metrics;
 pub mod modes;
+pub mod openapi;
 pub mod operate;
 pub mod plugins;
 pub mod problem;
@@ -32,13 +33,15 @@ pub mod workers;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::get;
+use axum::{Extension, Router};
 use sandclock_core::backend::{Coordination, Records};
 use sandclock_core::fleet::WorkerHandle;
 use sandclock_core::time::Clock;
 use sandclock_hooks::PluginHost;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use self::auth::{Role, Tokens};
 use self::problem::Problem;
@@ -51,7 +54,8 @@ use crate::spool::Spool;
 /// The largest request body in bytes.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// The job of the empty name, which nobody can create and others may have left behind.
+/// The job of the empty name, which nobody can create and others may have left behind. The document has no words for it: a
+/// parameter of a path is not empty.
 const NAMELESS: &str = "/jobs/";
 
 /// What the handlers share.
@@ -105,81 +109,89 @@ fn probes(api: &Api) -> Router<Api> {
         .route("/readyz", get(health::ready))
 }
 
+/// What anybody with a token sees.
+fn of_viewers() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(openapi::document))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::get))
+        .routes(routes!(jobs::next))
+        .route(NAMELESS, get(jobs::get))
+        .routes(routes!(schedule::preview))
+        .routes(routes!(runs::list))
+        .routes(routes!(runs::get))
+        .routes(routes!(runs::output))
+        .routes(routes!(stream::follow))
+        .routes(routes!(decisions::of_run))
+        .routes(routes!(recordings::of_run))
+        .routes(routes!(workers::list))
+        .routes(routes!(plugins::list))
+        .routes(routes!(plugins::get))
+        .routes(routes!(recordings::of_plugin))
+        .routes(routes!(recordings::module))
+        .routes(routes!(bindings::list))
+        .routes(routes!(bindings::get))
+        .routes(routes!(alerts::list))
+}
+
+/// What operators do to runs, alerts and workers.
+fn of_operators() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(operate::run))
+        .routes(routes!(operate::kill_job))
+        .routes(routes!(operate::kill_run))
+        .routes(routes!(workers::drain))
+        .routes(routes!(alerts::retry))
+        .routes(routes!(alerts::acknowledge))
+}
+
+/// What changes jobs.
+fn of_editors() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(jobs::put, jobs::patch, jobs::delete))
+        .route(NAMELESS, axum::routing::delete(jobs::delete))
+        .routes(routes!(jobs::validate))
+        .routes(routes!(jobs::enable))
+        .routes(routes!(jobs::disable))
+}
+
 /// What changes plugins, and which jobs have them.
-fn policies() -> Router<Api> {
-    Router::new()
-        .route(
-            "/plugins/{id}",
-            axum::routing::put(plugins::push).delete(plugins::remove),
-        )
-        .route("/plugins:validate", post(candidate::validate))
-        .route("/plugins/{id}/rollback", post(plugins::roll_back))
-        .route("/plugins/{id}/mode", axum::routing::put(modes::set))
-        .route("/plugins/{id}/replay", post(recordings::replay_last))
-        .route(
-            "/plugins/{id}/shadow",
-            axum::routing::put(recordings::set_shadow).delete(recordings::end_shadow),
-        )
-        .route("/bindings:validate", post(bindings::validate))
-        .route(
-            "/bindings/{id}",
-            axum::routing::put(bindings::put).delete(bindings::delete),
-        )
+fn of_admins() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(plugins::push, plugins::remove))
+        .routes(routes!(plugins::roll_back))
+        .routes(routes!(modes::set))
+        .routes(routes!(candidate::validate))
+        .routes(routes!(recordings::replay_last))
+        .routes(routes!(recordings::set_shadow, recordings::end_shadow))
+        .routes(routes!(bindings::put, bindings::delete))
+        .routes(routes!(bindings::validate))
 }
 
 /// All routes.
 pub fn router(api: Api) -> Router {
-    let role = |role: Role| from_fn_with_state((api.clone(), role), auth::require);
-    let viewer = Router::new()
-        .route("/jobs", get(jobs::list))
-        .route("/jobs/{name}", get(jobs::get))
-        .route(NAMELESS, get(jobs::get))
-        .route("/jobs/{name}/next", get(jobs::next))
-        .route("/schedule/preview", get(schedule::preview))
-        .route("/runs", get(runs::list))
-        .route("/runs/{id}", get(runs::get))
-        .route("/runs/{id}/hooks", get(decisions::of_run))
-        .route("/runs/{id}/recordings", get(recordings::of_run))
-        .route("/runs/{id}/output", get(runs::output))
-        .route("/runs/{id}/stream", get(stream::follow))
-        .route("/workers", get(workers::list))
-        .route("/plugins", get(plugins::list))
-        .route("/plugins/{id}", get(plugins::get))
-        .route("/plugins/{id}/recordings", get(recordings::of_plugin))
-        .route("/plugins/{id}/modules/{sha256}", get(recordings::module))
-        .route("/bindings", get(bindings::list))
-        .route("/bindings/{id}", get(bindings::get))
-        .route("/alerts", get(alerts::list))
-        .route_layer(role(Role::Viewer));
-    let operator = Router::new()
-        .route("/jobs/{name}/run", post(operate::run))
-        .route("/jobs/{name}/kill", post(operate::kill_job))
-        .route("/runs/{id}/kill", post(operate::kill_run))
-        .route("/workers/{id}/drain", post(workers::drain))
-        .route("/alerts/{id}/retry", post(alerts::retry))
-        .route("/alerts/{id}/ack", post(alerts::acknowledge))
-        .route_layer(role(Role::Operator));
-    let editor = Router::new()
-        .route(
-            "/jobs/{name}",
-            axum::routing::put(jobs::put)
-                .patch(jobs::patch)
-                .delete(jobs::delete),
-        )
-        .route(NAMELESS, axum::routing::delete(jobs::delete))
-        .route("/jobs:validate", post(jobs::validate))
-        .route("/jobs/{name}/enable", post(jobs::enable))
-        .route("/jobs/{name}/disable", post(jobs::disable))
-        .route_layer(role(Role::Editor));
-    let admin = policies().route_layer(role(Role::Admin));
-    let v1 = viewer.merge(operator).merge(editor).merge(admin);
+    let documented = [
+        (Role::Viewer, of_viewers()),
+        (Role::Operator, of_operators()),
+        (Role::Editor, of_editors()),
+        (Role::Admin, of_admins()),
+    ];
+    let documented = documented
+        .into_iter()
+        .fold(openapi::router(), |all, (role, routes)| {
+            let guard = from_fn_with_state((api.clone(), role), auth::require);
+            all.merge(openapi::with_role(role, routes).route_layer(guard))
+        });
+    let (v1, document) = OpenApiRouter::new()
+        .nest("/api/v1", documented)
+        .split_for_parts();
+    let document = openapi::finish(document);
     let go = api.go.clone().map(|master| go::router(api.clone(), master));
-    Router::new()
-        .nest("/api/v1", v1)
+    v1.layer(Extension(Arc::clone(&document)))
         .merge(go.unwrap_or_default())
         .fallback(auth::unknown_route)
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .merge(probes(&api))
-        .merge(crate::console::router())
+        .merge(crate::console::router(&document))
         .with_state(api)
 }

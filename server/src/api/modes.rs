@@ -12,9 +12,11 @@ use super::problem::Problem;
 use crate::document::FieldError;
 
 /// The body of `PUT /plugins/{name}/mode`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(as = PluginModeChange)]
 #[serde(deny_unknown_fields)]
 pub struct ModeBody {
+    /// `enforce` or `monitor`.
     mode: String,
 }
 
@@ -27,7 +29,16 @@ pub fn parse(text: &str) -> Result<PluginMode, FieldError> {
     PluginMode::parse(text).ok_or_else(refused)
 }
 
-/// `PUT /plugins/{name}/mode`: says what becomes of its answers, here at once and elsewhere soon.
+/// Says what becomes of a plugin's answers, here at once and elsewhere soon.
+#[utoipa::path(
+    put,
+    path = "/plugins/{name}/mode",
+    operation_id = "plugin.mode",
+    tag = "plugins",
+    params(("name" = String, Path, description = "The plugin")),
+    request_body = ModeBody,
+    responses((status = 204, description = "It is in that mode")),
+)]
 pub async fn set(
     State(api): State<Api>,
     Id(name): Id,

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use sandclock_core::backend::{Kill, Request, Triggered, kills};
 use sandclock_core::job::JobName;
@@ -13,14 +13,15 @@ use serde::{Deserialize, Serialize};
 use super::Api;
 use super::auth::TokenInfo;
 use super::dto::run::ListDto;
-use super::input::{Body, Name, Run, optional_body};
+use super::input::{Body, Name, RequestKey, Run, optional_body};
 use super::lookup::find;
 use super::problem::Problem;
 use super::{broken, jobs};
 use crate::document::FieldError;
 
 /// The body of `POST /jobs/{name}/run`; may be empty.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize, utoipa::ToSchema)]
+#[schema(as = RunRequest)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunBody {
     /// `wait` (default) or `reject`.
@@ -28,7 +29,7 @@ pub struct RunBody {
 }
 
 /// What happens if the job admits one run at a time and one is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum IfBusy {
     /// The run starts afterwards.
@@ -38,22 +39,32 @@ pub enum IfBusy {
 }
 
 /// The answer: which run it is.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct Started {
     /// The run's id.
     pub run: String,
 }
 
-/// `POST /jobs/{name}/run`. With `Idempotency-Key`, the same key is the same run for 24 hours.
+/// Runs a job now.
+///
+/// With `Idempotency-Key`, the same key is the same run for 24 hours.
+#[utoipa::path(
+    post,
+    path = "/jobs/{name}/run",
+    operation_id = "job.run",
+    tag = "jobs",
+    params(Name, RequestKey),
+    request_body = Option<RunBody>,
+    responses((status = 202, description = "The run, which may have to wait", body = Started)),
+)]
 pub async fn run(
     State(api): State<Api>,
     Extension(who): Extension<TokenInfo>,
     Name(name): Name,
-    headers: HeaderMap,
+    RequestKey(id): RequestKey,
     Body(body): Body,
 ) -> Result<Response, Problem> {
     let body: RunBody = optional_body(&body)?;
-    let id = request_id(&headers)?;
     let request = Request {
         id,
         by: who.name,
@@ -73,29 +84,9 @@ pub async fn run(
     }
 }
 
-/// A key as given, hashed so that it fits a store's key; a random id without one.
-fn request_id(headers: &HeaderMap) -> Result<String, FieldError> {
-    let Some(value) = headers.get("idempotency-key") else {
-        return Ok(crate::random::token_hex(16));
-    };
-    let text = value.to_str().unwrap_or_default();
-    if text.is_empty() || text.len() > 255 {
-        let accepted = "1 to 255 visible ASCII characters";
-        return Err(FieldError::new(
-            "Idempotency-Key",
-            format!("{value:?}"),
-            accepted,
-        ));
-    }
-    use sha2::Digest as _;
-    Ok(sandclock_core::run::hex(
-        &sha2::Sha256::digest(text.as_bytes()),
-        16,
-    ))
-}
-
 /// The body of a kill; may be empty.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize, utoipa::ToSchema)]
+#[schema(as = KillRequest)]
 #[serde(deny_unknown_fields, default)]
 pub struct KillBody {
     /// For the record.
@@ -111,7 +102,16 @@ fn reason(body: &Bytes) -> Result<String, FieldError> {
     Ok(why)
 }
 
-/// `POST /runs/{id}/kill`. The acknowledgement is the run's terminal state.
+/// Kills a run. The acknowledgement is its terminal state.
+#[utoipa::path(
+    post,
+    path = "/runs/{id}/kill",
+    operation_id = "run.kill",
+    tag = "runs",
+    params(Run),
+    request_body = Option<KillBody>,
+    responses((status = 202, description = "It is asked to end")),
+)]
 pub async fn kill_run(
     State(api): State<Api>,
     Extension(who): Extension<TokenInfo>,
@@ -134,7 +134,16 @@ pub async fn kill_run(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// `POST /jobs/{name}/kill`: every run of the job that is open or waits, whether the job can be read or not.
+/// Kills every run of a job that is open or waits, whether the job can be read or not.
+#[utoipa::path(
+    post,
+    path = "/jobs/{name}/kill",
+    operation_id = "job.kill",
+    tag = "jobs",
+    params(Name),
+    request_body = Option<KillBody>,
+    responses((status = 202, description = "The runs that are killed", body = ListDto<Started>)),
+)]
 pub async fn kill_job(
     State(api): State<Api>,
     Extension(who): Extension<TokenInfo>,

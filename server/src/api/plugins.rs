@@ -26,12 +26,15 @@ use crate::document::FieldError;
 use crate::rollout::is_standard;
 
 /// The query of `PUT /plugins/{name}`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct PushQuery {
     /// What people call the release; by default what the module's manifest says.
     version: Option<String>,
+    /// Whether it begins to serve; default true.
     serve: Option<bool>,
+    /// `enforce` or `monitor`.
     mode: Option<String>,
     /// The version that it takes over from, empty for none: if another serves, it does not begin to.
     over: Option<String>,
@@ -40,21 +43,38 @@ pub struct PushQuery {
 }
 
 /// The query of `DELETE /plugins/{name}`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct RemoveQuery {
+    /// That release only.
     version: Option<String>,
     /// It goes although it is used.
     force: Option<bool>,
 }
 
-/// `GET /plugins`: those of this server and those of the fleet that are not in service here, by name.
+/// The plugins of this server, and those of the fleet that are not in service here, by name.
+#[utoipa::path(
+    get,
+    path = "/plugins",
+    operation_id = "plugin.list",
+    tag = "plugins",
+    responses((status = 200, description = "The plugins", body = ListDto<PluginDto>)),
+)]
 pub async fn list(State(api): State<Api>) -> Result<Json<ListDto<PluginDto>>, Problem> {
     let items = described(&api, |_| true).await?;
     Ok(Json(ListDto::new(items, None)))
 }
 
-/// `GET /plugins/{name}`: one of them.
+/// One plugin.
+#[utoipa::path(
+    get,
+    path = "/plugins/{name}",
+    operation_id = "plugin.get",
+    tag = "plugins",
+    params(("name" = String, Path, description = "The plugin")),
+    responses((status = 200, description = "The plugin", body = PluginDto)),
+)]
 pub async fn get(State(api): State<Api>, Id(name): Id) -> Result<Json<PluginDto>, Problem> {
     let found = described(&api, |other| other == name).await?.pop();
     found
@@ -83,10 +103,20 @@ async fn described(api: &Api, wanted: impl Fn(&str) -> bool) -> Result<Vec<Plugi
     Ok(items)
 }
 
-/// `PUT /plugins/{name}?version=V`: keeps a module as a release, and lets it serve unless `serve=false`; with
-/// `over=V` only in the place of that version, and with `mode=M` the plugin is in that mode from then on. What the module's
+/// Keeps a module as a release, and lets it serve unless `serve=false`.
+///
+/// With `over=V` only in the place of that version, and with `mode=M` the plugin is in that mode from then on. What the module's
 /// manifest says of name and version must be the same; the version need not be given then. One that would serve those who
 /// use the plugin worse than what does is refused, unless `force=true`.
+#[utoipa::path(
+    put,
+    path = "/plugins/{name}",
+    operation_id = "plugin.push",
+    tag = "plugins",
+    params(("name" = String, Path, description = "The plugin"), PushQuery),
+    request_body(content = Vec<u8>, content_type = "application/wasm"),
+    responses((status = 200, description = "The plugin", body = PluginDto)),
+)]
 pub async fn push(
     State(api): State<Api>,
     Extension(who): Extension<TokenInfo>,
@@ -155,7 +185,15 @@ async fn checked(api: &Api, artifact: Artifact, serves: bool) -> Result<PluginIn
     }
 }
 
-/// `POST /plugins/{name}/rollback`: lets serve again what served before.
+/// Lets serve again what served before.
+#[utoipa::path(
+    post,
+    path = "/plugins/{name}/rollback",
+    operation_id = "plugin.rollback",
+    tag = "plugins",
+    params(("name" = String, Path, description = "The plugin")),
+    responses((status = 204, description = "It serves")),
+)]
 pub async fn roll_back(State(api): State<Api>, Id(name): Id) -> Result<StatusCode, Problem> {
     let plugin = find(&api, &name).await?;
     let Some(before) = plugin.before else {
@@ -166,8 +204,18 @@ pub async fn roll_back(State(api): State<Api>, Id(name): Id) -> Result<StatusCod
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `DELETE /plugins/{name}`: takes it out of service and forgets its releases and what it has kept; with `version`, that release, which must
-/// not serve. One that is used stays, unless a standard plugin takes its place or `force=true`.
+/// Takes a plugin out of service and forgets its releases and what it has kept.
+///
+/// With `version`, that release, which must not serve. A plugin that is used stays, unless a standard plugin takes its place or
+/// `force=true`.
+#[utoipa::path(
+    delete,
+    path = "/plugins/{name}",
+    operation_id = "plugin.remove",
+    tag = "plugins",
+    params(("name" = String, Path, description = "The plugin"), RemoveQuery),
+    responses((status = 204, description = "It is gone")),
+)]
 pub async fn remove(
     State(api): State<Api>,
     Id(name): Id,

@@ -13,6 +13,7 @@ use sandclock_core::error::WithSources;
 use sandclock_core::job::Unfit;
 use sandclock_core::{BackendError, ErrorKind};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::document::FieldError;
 
@@ -21,19 +22,28 @@ use crate::document::FieldError;
 pub struct Problem(Box<Document>);
 
 /// The members of RFC 9457, and ours about a field.
-#[derive(Debug, Serialize)]
-struct Document {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Document {
+    /// What kind of refusal it is; stable.
     #[serde(rename = "type")]
     kind: &'static str,
+    /// The same in words.
     title: &'static str,
+    /// The status of the answer.
     status: u16,
+    /// What is wrong with this request, and what to do.
     detail: String,
+    /// The field at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
+    /// What stands there, shortened.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
+    /// What would be accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     accepted: Option<String>,
+    /// What the server's log calls it.
     instance: String,
 }
 

@@ -48,29 +48,43 @@ fn checked(limit: u32) -> Result<u32, FieldError> {
 }
 
 /// The query of `GET /plugins/{name}/recordings`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct RecordingsQuery {
+    /// How many at most, from 1 to 200; default 100.
     limit: Option<u32>,
 }
 
 /// The query of `POST /plugins/{name}/replay`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ReplayQuery {
     /// The release to ask; by default each question is asked of what answered it.
     version: Option<String>,
+    /// How many at most, from 1 to 200; default 100.
     limit: Option<u32>,
 }
 
 /// The query of `PUT /plugins/{name}/shadow`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ShadowQuery {
+    /// The release.
     version: String,
 }
 
-/// `GET /runs/{id}/recordings`: what its plugins were asked and said.
+/// What a run's plugins were asked and said, as it is recorded for replays.
+#[utoipa::path(
+    get,
+    path = "/runs/{id}/recordings",
+    operation_id = "run.recordings",
+    tag = "runs",
+    params(Run),
+    responses((status = 200, description = "The recorded calls", body = ListDto<Object>)),
+)]
 pub async fn of_run(State(api): State<Api>, Run(id): Run) -> Result<Json<ListDto<Value>>, Problem> {
     let found = api.records.recordings.of_run(&id).await?;
     if found.is_empty() {
@@ -79,7 +93,15 @@ pub async fn of_run(State(api): State<Api>, Run(id): Run) -> Result<Json<ListDto
     Ok(Json(ListDto::new(documents(&found), None)))
 }
 
-/// `GET /plugins/{name}/recordings`: what it was asked and said last, newest first.
+/// What a plugin was asked and said last, newest first.
+#[utoipa::path(
+    get,
+    path = "/plugins/{name}/recordings",
+    operation_id = "plugin.recordings",
+    tag = "plugins",
+    params(("name" = String, Path, description = "The plugin"), RecordingsQuery),
+    responses((status = 200, description = "The recorded calls", body = ListDto<Object>)),
+)]
 pub async fn of_plugin(
     State(api): State<Api>,
     Id(name): Id,
@@ -98,7 +120,15 @@ fn documents(recordings: &[Recording]) -> Vec<Value> {
         .collect()
 }
 
-/// `GET /plugins/{name}/modules/{sha256}`: the artifact of this digest, of a release or of this server's own plugins.
+/// The artifact of this digest, of a release or of this server's own plugins.
+#[utoipa::path(
+    get,
+    path = "/plugins/{name}/modules/{sha256}",
+    operation_id = "plugin.module",
+    tag = "plugins",
+    params(("name" = String, Path, description = "The plugin"), ("sha256" = String, Path, description = "64 lowercase hexadecimal digits")),
+    responses((status = 200, description = "The file", body = Vec<u8>, content_type = "application/wasm")),
+)]
 pub async fn module(
     State(api): State<Api>,
     Path((name, sha256)): Path<(String, String)>,
@@ -133,7 +163,15 @@ async fn artifact(
     Ok(Some(Artifact::new(name, version, module.to_vec())))
 }
 
-/// `POST /plugins/{name}/replay?version=V&limit=N`: asks the plugin's last questions again.
+/// Asks a plugin's last questions again.
+#[utoipa::path(
+    post,
+    path = "/plugins/{name}/replay",
+    operation_id = "plugin.replay",
+    tag = "plugins",
+    params(("name" = String, Path, description = "The plugin"), ReplayQuery),
+    responses((status = 200, description = "What came of each", body = ReplayReport)),
+)]
 pub async fn replay_last(
     State(api): State<Api>,
     Id(name): Id,
@@ -181,7 +219,15 @@ impl Artifacts for OfServer<'_> {
     }
 }
 
-/// `PUT /plugins/{name}/shadow?version=V`: asks this release beside the one that serves. It decides nothing.
+/// Asks this release beside the one that serves. It decides nothing.
+#[utoipa::path(
+    put,
+    path = "/plugins/{name}/shadow",
+    operation_id = "plugin.shadow",
+    tag = "plugins",
+    params(("name" = String, Path, description = "The plugin"), ShadowQuery),
+    responses((status = 204, description = "It is asked")),
+)]
 pub async fn set_shadow(
     State(api): State<Api>,
     Id(name): Id,
@@ -190,7 +236,15 @@ pub async fn set_shadow(
     change_shadow(&api, &name, Some(&query.version)).await
 }
 
-/// `DELETE /plugins/{name}/shadow`
+/// Asks no release beside the one that serves.
+#[utoipa::path(
+    delete,
+    path = "/plugins/{name}/shadow",
+    operation_id = "plugin.unshadow",
+    tag = "plugins",
+    params(("name" = String, Path, description = "The plugin")),
+    responses((status = 204, description = "None is asked")),
+)]
 pub async fn end_shadow(State(api): State<Api>, Id(name): Id) -> Result<StatusCode, Problem> {
     change_shadow(&api, &name, None).await
 }

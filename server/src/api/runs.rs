@@ -23,15 +23,21 @@ use crate::exec::Transcript;
 pub const READ_BYTES: u32 = 256 << 10;
 
 /// The query of `GET /runs`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct RunsQuery {
+    /// Of this job.
     job: Option<String>,
     /// One state, or several with commas.
     state: Option<String>,
+    /// Due or asked for from this instant on, RFC 3339.
     since: Option<String>,
+    /// And before this one.
     until: Option<String>,
+    /// How many at most, from 1 to 1000; default 100.
     limit: Option<u32>,
+    /// What `next` of the page before says.
     cursor: Option<String>,
 }
 
@@ -61,7 +67,17 @@ impl RunsQuery {
     }
 }
 
-/// `GET /runs`, newest first. While the coordination store is away, those that have ended, and `incomplete`.
+/// The runs, newest first.
+///
+/// While the coordination store is away, those that have ended, and `incomplete`.
+#[utoipa::path(
+    get,
+    path = "/runs",
+    operation_id = "run.list",
+    tag = "runs",
+    params(RunsQuery),
+    responses((status = 200, description = "The runs", body = ListDto<RunDto>)),
+)]
 pub async fn list(
     State(api): State<Api>,
     Query(query): Query<RunsQuery>,
@@ -79,8 +95,17 @@ pub async fn list(
     Ok(Json(list))
 }
 
-/// `GET /runs/{id}`. While the coordination store is away, a run that has not ended as the run log knew it last, and
-/// `incomplete`.
+/// One run.
+///
+/// While the coordination store is away, a run that has not ended as the run log knew it last, and `incomplete`.
+#[utoipa::path(
+    get,
+    path = "/runs/{id}",
+    operation_id = "run.get",
+    tag = "runs",
+    params(Run),
+    responses((status = 200, description = "The run", body = RunDto)),
+)]
 pub async fn get(State(api): State<Api>, Run(id): Run) -> Result<Json<RunDto>, Problem> {
     let (run, whole) = lookup::look(&api, &id).await?;
     let mut run = RunDto::from_core(run);
@@ -92,7 +117,16 @@ pub async fn get(State(api): State<Api>, Run(id): Run) -> Result<Json<RunDto>, P
     Ok(Json(run))
 }
 
-/// `GET /runs/{id}/output`: text, whole or a range of bytes (RFC 9110, one range).
+/// What a run printed: text, whole or a range of bytes (RFC 9110, one range).
+#[utoipa::path(
+    get,
+    path = "/runs/{id}/output",
+    operation_id = "run.output",
+    tag = "runs",
+    params(Run, ("Range" = Option<String>, Header, description = "`bytes=` and one range")),
+    responses((status = 200, description = "All of it", body = String, content_type = "text/plain; charset=utf-8"),
+        (status = 206, description = "The range", body = String, content_type = "text/plain; charset=utf-8")),
+)]
 pub async fn output(
     State(api): State<Api>,
     Run(id): Run,

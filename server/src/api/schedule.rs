@@ -17,19 +17,27 @@ use crate::document::FieldError;
 pub const MAX_FIRES: usize = 1000;
 
 /// What is to be previewed.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct PreviewQuery {
+    /// The expression.
     expr: String,
+    /// An IANA name; by default the server's zone for jobs that name none.
     tz: Option<String>,
+    /// How many fire times, from 1 to 1000; default 5.
     n: Option<usize>,
+    /// After this instant, RFC 3339; default now.
     from: Option<String>,
+    /// `native` or `go`; default `native`.
     dialect: Option<String>,
+    /// What becomes of times that the clocks skip or repeat.
     dst: Option<DstDto>,
 }
 
 /// When a schedule fires.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = SchedulePreview)]
 pub struct Preview {
     /// In words.
     pub description: String,
@@ -95,7 +103,15 @@ fn as_asked(error: FieldError) -> FieldError {
     FieldError { field, ..error }
 }
 
-/// `GET /schedule/preview`
+/// When a schedule fires next, what it means, and what is odd about it.
+#[utoipa::path(
+    get,
+    path = "/schedule/preview",
+    operation_id = "schedule.preview",
+    tag = "schedule",
+    params(PreviewQuery),
+    responses((status = 200, description = "The next fire times", body = Preview)),
+)]
 pub async fn preview(
     State(api): State<Api>,
     Query(query): Query<PreviewQuery>,

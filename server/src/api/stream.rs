@@ -32,7 +32,7 @@ use crate::exec::{Part, Transcript};
 const POLL: Duration = Duration::from_millis(300);
 
 /// The data of an `output` event.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct OutputEvent {
     /// From 1.
     pub attempt: u32,
@@ -46,7 +46,7 @@ pub struct OutputEvent {
 }
 
 /// The data of a `cut` event.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CutEvent {
     /// From 1.
     pub attempt: u32,
@@ -54,7 +54,17 @@ pub struct CutEvent {
     pub bytes: u64,
 }
 
-/// `GET /runs/{id}/stream`
+/// What a run prints, from its beginning until it ends, as server-sent events.
+///
+/// `output` with an `OutputEvent`, `cut` with a `CutEvent` where output is not stored, and at last `end` with the run.
+#[utoipa::path(
+    get,
+    path = "/runs/{id}/stream",
+    operation_id = "run.stream",
+    tag = "runs",
+    params(Run),
+    responses((status = 200, description = "The events", body = String, content_type = "text/event-stream")),
+)]
 pub async fn follow(
     State(api): State<Api>,
     Run(id): Run,

@@ -12,7 +12,14 @@ use super::dto::run::{ListDto, WorkerDto};
 use super::input::Id;
 use super::problem::Problem;
 
-/// `GET /workers`
+/// The workers that live.
+#[utoipa::path(
+    get,
+    path = "/workers",
+    operation_id = "worker.list",
+    tag = "workers",
+    responses((status = 200, description = "The workers", body = ListDto<WorkerDto>)),
+)]
 pub async fn list(State(api): State<Api>) -> Result<Json<ListDto<WorkerDto>>, Problem> {
     let mut live = api.coordination.sessions.live().await?;
     let mut items = std::collections::BTreeMap::new();
@@ -30,7 +37,15 @@ pub async fn list(State(api): State<Api>) -> Result<Json<ListDto<WorkerDto>>, Pr
     Ok(Json(ListDto::new(items.into_values().collect(), None)))
 }
 
-/// `POST /workers/{id}/drain`. The acknowledgement is that the worker says `draining` of itself.
+/// Asks a worker to take nothing new. The acknowledgement is that it says `draining` of itself.
+#[utoipa::path(
+    post,
+    path = "/workers/{id}/drain",
+    operation_id = "worker.drain",
+    tag = "workers",
+    params(("id" = String, Path, description = "The worker")),
+    responses((status = 202, description = "It is asked to drain")),
+)]
 pub async fn drain(
     State(api): State<Api>,
     Extension(who): Extension<TokenInfo>,

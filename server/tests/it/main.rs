@@ -51,6 +51,8 @@ mod lives;
 #[cfg(test)]
 mod monitored;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod partial;

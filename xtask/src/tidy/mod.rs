@@ -7,6 +7,7 @@ mod documents;
 mod edges;
 mod invariants;
 mod purity;
+mod routes;
 mod select;
 mod sizes;
 pub(crate) mod tree;
@@ -30,6 +31,7 @@ const RULES: &[(&str, Rule)] = &[
     ("files have one subject", sizes::file_sizes),
     ("core performs no I/O (A1)", purity::core_is_pure),
     ("select! is biased", select::biased),
+    ("routes are documented", routes::documented),
     ("invariants are tested", invariants::cited),
     ("standing documents", documents::present),
 ];

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::document::FieldError;
+use utoipa::ToSchema;
 
 /// A binding as people write it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Binding)]
 #[serde(deny_unknown_fields)]
 pub struct BindingDto {
     /// Its identity. A request may leave it to the route.
@@ -22,6 +24,7 @@ pub struct BindingDto {
     pub plugin: String,
     /// Its configuration for these jobs; default `{}`.
     #[serde(default = "no_config")]
+    #[schema(value_type = Object)]
     pub config: Value,
     /// Bindings are asked from the lowest to the highest; default 0.
     #[serde(default)]
@@ -32,7 +35,8 @@ pub struct BindingDto {
 }
 
 /// Which jobs: all of them, or those that meet every condition.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Selector)]
 #[serde(deny_unknown_fields)]
 pub struct SelectorDto {
     /// All jobs; then there is no condition.

@@ -3,9 +3,11 @@
 use sandclock_core::backend::Alert;
 use sandclock_core::run::HookNote;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What a hook decided.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Decision)]
 #[expect(missing_docs, reason = "the members are those of the note")]
 pub struct DecisionDto {
     pub plugin: String,
@@ -23,7 +25,8 @@ pub struct DecisionDto {
 }
 
 /// An alert that came of a run's end.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = RaisedAlert)]
 #[expect(missing_docs, reason = "the members are those of the alert")]
 pub struct RaisedDto {
     /// None if it is in the alert that `part_of` names and never was one of its own.

@@ -6,9 +6,11 @@ use sandclock_core::backend::Release;
 use sandclock_hooks::schema::Member;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// A plugin.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Plugin)]
 #[expect(
     missing_docs,
     reason = "the members are those of the plugin's information"
@@ -19,8 +21,10 @@ pub struct PluginDto {
     /// What the module's manifest says that it is for.
     pub description: Option<String>,
     /// The JSON Schema of its configuration, if its manifest has one.
+    #[schema(value_type = Option<Object>)]
     pub config_schema: Option<Value>,
     /// The same for people: its members, on a line each.
+    #[schema(value_type = Vec<Object>)]
     pub config_members: Vec<Member>,
     /// The version of the plugin contract.
     pub api: String,
@@ -94,7 +98,8 @@ impl PluginDto {
 }
 
 /// A release.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Release)]
 #[expect(missing_docs, reason = "the members are those of the release")]
 pub struct ReleaseDto {
     pub version: String,

@@ -11,9 +11,11 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{FieldError, as_seconds, seconds};
+use utoipa::ToSchema;
 
 /// `misfire`: what happens to ticks that are more than 30 s late.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Misfire)]
 #[serde(deny_unknown_fields)]
 pub struct MisfireDto {
     /// `skip`, `once` or `all`.
@@ -27,7 +29,7 @@ pub struct MisfireDto {
 }
 
 /// The names of the misfire policies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MisfireName {
     /// Late ticks are missed.
@@ -87,7 +89,8 @@ impl MisfireDto {
 }
 
 /// `retry`: how often, when and where a failed run is tried again.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Retry)]
 #[serde(deny_unknown_fields)]
 pub struct RetryDto {
     /// Retries after the first attempt.
@@ -104,26 +107,36 @@ pub struct RetryDto {
 }
 
 /// `retry.backoff`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Backoff)]
 #[serde(deny_unknown_fields, default)]
 pub struct BackoffDto {
+    /// The first wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     initial_s: Option<f64>,
+    /// What each further wait is multiplied with, from 1 to 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     factor: Option<f64>,
+    /// The longest wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     max_s: Option<f64>,
+    /// How much of a wait is left to chance, from 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     jitter: Option<f64>,
 }
 
 /// `retry.on`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RetryOn)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetryOnDto {
+    /// These exit codes, from 0 to 255.
     exit_codes: Vec<i32>,
+    /// These signals, from 1 to 64.
     signals: Vec<i32>,
+    /// A timeout.
     timeout: bool,
+    /// A lost run.
     lost: bool,
 }
 
@@ -232,7 +245,8 @@ impl BackoffDto {
 }
 
 /// `on_lost`: `"record"`, `"rerun"` (three times at most) or `{"rerun": {"max": n}}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = OnLost)]
 #[serde(untagged)]
 pub enum OnLostDto {
     /// A name.
@@ -242,7 +256,7 @@ pub enum OnLostDto {
 }
 
 /// The names of the policies for lost runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnLostName {
     /// Recorded as lost: at most once.
@@ -252,14 +266,16 @@ pub enum OnLostName {
 }
 
 /// The policy with a bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = BoundedReruns)]
 #[serde(deny_unknown_fields)]
 pub struct BoundedDto {
     rerun: RerunDto,
 }
 
 /// The bound of reruns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Reruns)]
 #[serde(deny_unknown_fields)]
 pub struct RerunDto {
     max: u32,

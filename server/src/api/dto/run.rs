@@ -2,9 +2,11 @@
 
 use sandclock_core::backend::{Alert, RunRecord, SessionId, WorkerInfo};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A part of a list.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = List)]
 pub struct ListDto<T> {
     /// The items.
     pub items: Vec<T>,
@@ -27,7 +29,8 @@ impl<T> ListDto<T> {
 }
 
 /// A run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Run)]
 #[expect(missing_docs, reason = "the members are those of the run record")]
 pub struct RunDto {
     pub id: String,
@@ -55,7 +58,8 @@ pub struct RunDto {
 }
 
 /// A range of ticks.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = TickRange)]
 #[expect(missing_docs, reason = "the members are those of the span")]
 pub struct SpanDto {
     pub first: String,
@@ -97,7 +101,8 @@ impl RunDto {
 }
 
 /// An alert.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Alert)]
 #[expect(missing_docs, reason = "the members are those of the alert")]
 pub struct AlertDto {
     pub id: String,
@@ -153,7 +158,8 @@ impl AlertDto {
 }
 
 /// A worker.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Worker)]
 #[expect(missing_docs, reason = "the members are those of the registration")]
 pub struct WorkerDto {
     /// Of its session: another one after each start.

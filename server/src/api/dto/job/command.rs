@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::JobDto;
 use crate::document::FieldError;
+use utoipa::ToSchema;
 
 /// A member of `secrets`: where the worker finds the value. One of the two is there.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = SecretSource)]
 #[serde(deny_unknown_fields, default)]
 pub struct SecretDto {
     /// The content of this file.
@@ -19,15 +21,20 @@ pub struct SecretDto {
 }
 
 /// `limits`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Limits)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsDto {
+    /// Stored output, in bytes: 4096 to 1 GiB; what is more is cut, with a marker.
     #[serde(skip_serializing_if = "Option::is_none")]
     output_bytes: Option<u64>,
+    /// Address space, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     memory_bytes: Option<u64>,
+    /// Processor time, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     cpu_s: Option<u64>,
+    /// Open descriptors.
     #[serde(skip_serializing_if = "Option::is_none")]
     open_files: Option<u64>,
 }

@@ -19,78 +19,110 @@ use serde::{Deserialize, Serialize};
 pub use self::command::{LimitsDto, SecretDto};
 use super::policy::{MisfireDto, OnLostDto, RetryDto};
 use super::{FieldError, as_seconds, seconds};
+use utoipa::ToSchema;
 
 /// A job document.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Job)]
 #[serde(deny_unknown_fields, default)]
 pub struct JobDto {
     /// May be left out where the route names the job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// For people.
     #[serde(skip_serializing_if = "String::is_empty")]
     description: String,
+    /// Who is to be asked about it.
     #[serde(skip_serializing_if = "String::is_empty")]
     owner: String,
+    /// What bindings and people select it by.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<String, String>,
+    /// Whether it makes ticks; default true.
     #[serde(skip_serializing_if = "Option::is_none")]
     enabled: Option<bool>,
+    /// Cron of 5 or 7 fields, `@daily` and its kin, `@every 90s`, `@at 2027-01-01T00:00:00Z`; without one it runs by request only.
     #[serde(skip_serializing_if = "Option::is_none")]
     schedule: Option<String>,
+    /// Whose rules read the schedule; default `native`.
     #[serde(skip_serializing_if = "Option::is_none")]
     dialect: Option<DialectDto>,
+    /// An IANA name; by default the server's.
     #[serde(skip_serializing_if = "Option::is_none")]
     time_zone: Option<String>,
+    /// What becomes of times that the clocks skip or repeat; default `vixie`.
     #[serde(skip_serializing_if = "Option::is_none")]
     dst: Option<DstDto>,
+    /// No tick before this, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     starts_at: Option<String>,
+    /// No tick from this on, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     ends_at: Option<String>,
+    /// Shell text; either this or `argv`.
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<String>,
+    /// A program and its arguments, run without a shell.
     #[serde(skip_serializing_if = "Option::is_none")]
     argv: Option<Vec<String>>,
+    /// What runs the text; default `/bin/bash -c`.
     #[serde(skip_serializing_if = "Option::is_none")]
     shell: Option<Vec<String>>,
+    /// Variables that the command sees.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     env: BTreeMap<String, String>,
+    /// Variables whose values the worker finds.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     secrets: BTreeMap<String, SecretDto>,
+    /// Where it starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     workdir: Option<String>,
+    /// Whom it runs as.
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
+    /// Three octal digits; default `022`.
     #[serde(skip_serializing_if = "Option::is_none")]
     umask: Option<String>,
+    /// What a run may use.
     #[serde(skip_serializing_if = "Option::is_none")]
     limits: Option<LimitsDto>,
+    /// One text (`combined`, the default), or the two pipes apart.
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<OutputDto>,
+    /// What becomes of processes that a run leaves behind; default `kill`.
     #[serde(skip_serializing_if = "Option::is_none")]
     leftovers: Option<LeftoversDto>,
+    /// What a tick does while a run goes on; default `forbid`.
     #[serde(skip_serializing_if = "Option::is_none")]
     concurrency: Option<ConcurrencyDto>,
+    /// What becomes of ticks that are more than 30 s late.
     #[serde(skip_serializing_if = "Option::is_none")]
     misfire: Option<MisfireDto>,
+    /// The limit of a run; none by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout_s: Option<f64>,
+    /// The time between SIGTERM and SIGKILL; default 10.
     #[serde(skip_serializing_if = "Option::is_none")]
     grace_s: Option<f64>,
+    /// Whether a failed run is tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry: Option<RetryDto>,
+    /// What becomes of a run whose worker is gone; default `record`.
     #[serde(skip_serializing_if = "Option::is_none")]
     on_lost: Option<OnLostDto>,
+    /// How long a run goes on without contact before it is lost; default 30.
     #[serde(skip_serializing_if = "Option::is_none")]
     lost_after_s: Option<f64>,
+    /// Plugins, in the order in which they are asked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     hooks: Vec<HookDto>,
 }
 
 macro_rules! names {
-    ($(#[$doc:meta])* $dto:ident => $core:ty { $($name:ident),+ }) => {
+    ($(#[$doc:meta])* $dto:ident as $shown:ident => $core:ty { $($name:ident),+ }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+        #[schema(as = $shown)]
         #[serde(rename_all = "lowercase")]
         #[expect(missing_docs, reason = "the names are core's")]
         pub enum $dto { $($name),+ }
@@ -110,22 +142,26 @@ macro_rules! names {
 }
 
 names!(/// `dst`
-    DstDto => DstPolicy { Vixie, Skip, Both });
+    DstDto as Dst => DstPolicy { Vixie, Skip, Both });
 names!(/// `dialect`: whose rules read the schedule; shown only where they are not the native ones.
-    DialectDto => Dialect { Native, Go });
+    DialectDto as Dialect => Dialect { Native, Go });
 names!(/// `concurrency`
-    ConcurrencyDto => ConcurrencyPolicy { Forbid, Allow, Replace, Queue });
+    ConcurrencyDto as Concurrency => ConcurrencyPolicy { Forbid, Allow, Replace, Queue });
 names!(/// `output`
-    OutputDto => OutputMode { Combined, Split });
+    OutputDto as Output => OutputMode { Combined, Split });
 names!(/// `leftovers`
-    LeftoversDto => Leftovers { Kill, Keep });
+    LeftoversDto as Leftovers => Leftovers { Kill, Keep });
 
 /// A member of `hooks`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Hook)]
 #[serde(deny_unknown_fields)]
 pub struct HookDto {
+    /// Its name.
     plugin: String,
+    /// What it is told; default `{}`.
     #[serde(default = "empty_object")]
+    #[schema(value_type = Object)]
     config: serde_json::Value,
 }
 
