@@ -9,8 +9,9 @@
 //! - [`stored`]: the bytes of records, for backends that keep bytes.
 //! - [`go`]: what the older Go fleet reads and writes, for backends that share a cluster with it.
 //!
-//! [`job`], [`schedule`], [`policy`], [`binding`], [`alerting`] and [`run`] are the vocabulary.
+//! [`job`], [`schedule`], [`policy`], [`binding`], [`alerting`], [`access`] and [`run`] are the vocabulary.
 
+pub mod access;
 pub mod alerting;
 pub mod backend;
 pub mod binding;

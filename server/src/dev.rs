@@ -62,8 +62,8 @@ async fn run(
         examples::create(jobs, &SystemClock, &config.time_zone(), &secret).await?;
     }
     let signals = Signals::new()?;
-    let tokens = roles::tokens(&listener, folders)?;
-    let router = api::router(parts.api(config, Some(worker.handle()), tokens));
+    roles::greet(&listener, folders, &parts, "--data DIR").await?;
+    let router = api::router(parts.api(config, Some(worker.handle()), parts.gate()));
     let running = Running {
         signals,
         front: Some((listener, router)),

@@ -3,6 +3,7 @@
 //! This crate is the one place where the parts meet: [`wire`] makes a product of backends, hooks and the
 //! fleet, [`api`] and [`cli`] are how people reach it, [`exec`] starts their commands.
 
+pub mod access;
 pub mod api;
 pub mod cli;
 pub mod clock;

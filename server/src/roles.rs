@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +14,9 @@ use anyhow::{Context as _, anyhow, bail};
 use sandclock_hooks::KnownSecrets;
 use tokio::net::TcpListener;
 
-use crate::api::auth::{Role, TokenInfo, Tokens};
+use crate::access;
 use crate::cli::{ServerArgs, say};
+use crate::clock::SystemClock;
 use crate::config::{Config, CoordinationSection, Environment, GoFile};
 use crate::exec::{Spawner, open_files};
 use crate::folders::Folders;
@@ -42,14 +43,14 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
         let delivery = parts.delivery(&config)?;
         let listener = listen(config.listen, LISTEN).await?;
         let signals = Signals::new()?;
-        let tokens = tokens(&listener, &folders)?;
+        greet(&listener, &folders, &parts, "--config FILE").await?;
         if config.go_api.open {
             tracing::warn!(
                 listen = %config.listen,
                 "the routes of the Go master are open: whoever reaches them can have any command run on every worker"
             );
         }
-        let router = api::router(parts.api(&config, None, tokens));
+        let router = api::router(parts.api(&config, None, parts.gate()));
         let running = Running {
             signals,
             front: Some((listener, router)),
@@ -107,22 +108,20 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
             .await?;
         let handle = worker.handle();
         let name = handle.status().name;
-        let watched = match config.worker.listen {
-            Some(address) => {
-                let tokens = known_tokens(&folders, "metrics", Role::Viewer)?;
-                Some((listen(address, "worker.listen").await?, tokens))
-            }
-            None => None,
-        };
+        let watched = door_of_a_worker(&config, &folders, &parts).await?;
         let signals = Signals::new()?;
         say(&format!(
             "Sandclock {} is ready: worker {name}",
             crate::VERSION
         ));
         let front = match watched {
-            Some((listener, tokens)) => {
-                let tokens = tokens_of_a_worker(&listener, tokens)?;
-                let api = parts.api(&config, Some(handle), tokens);
+            Some(listener) => {
+                let url = format!("http://{}", listener.local_addr()?);
+                say(&format!("  health  {url}/readyz"));
+                say(&format!(
+                    "  metrics {url}/metrics (for tokens of the fleet)"
+                ));
+                let api = parts.api(&config, Some(handle), parts.gate());
                 Some((listener, api::router_of_a_worker(api)))
             }
             None => None,
@@ -140,6 +139,20 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
         };
         running.serve().await
     })
+}
+
+/// Where a worker answers those who watch it, if it does; they have tokens of the fleet.
+async fn door_of_a_worker(
+    config: &Config,
+    folders: &Folders,
+    parts: &Parts,
+) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = config.worker.listen else {
+        return Ok(None);
+    };
+    let docs = &*parts.stores.coordination.docs;
+    access::ready(docs, &SystemClock, &folders.data, false).await?;
+    Ok(Some(listen(address, "worker.listen").await?))
 }
 
 /// What a server does not start with.
@@ -224,57 +237,16 @@ pub(crate) async fn listen(address: SocketAddr, how: &str) -> anyhow::Result<Tcp
     })
 }
 
-/// The tokens of this host.
-struct Known {
-    tokens: Tokens,
-    path: PathBuf,
-    /// The only one, if it was made now.
-    first: Option<String>,
-}
-
-/// The tokens of this host; without any, one of this name and role is made.
-fn known_tokens(folders: &Folders, name: &str, role: Role) -> anyhow::Result<Known> {
-    let path = folders.data.join("tokens.json");
-    let mut tokens = Tokens::load(&path)?;
-    let name = name.to_owned();
-    let first = match tokens.is_empty() {
-        true => Some(tokens.create(&path, TokenInfo { name, role })?),
-        false => None,
-    };
-    Ok(Known {
-        tokens,
-        path,
-        first,
-    })
-}
-
-/// The tokens that a worker knows; shows the first one, which can see and do nothing else, and where it is of use.
-fn tokens_of_a_worker(listener: &TcpListener, known: Known) -> anyhow::Result<Tokens> {
-    let Known {
-        tokens,
-        path,
-        first,
-    } = known;
-    let url = format!("http://{}", listener.local_addr()?);
-    say(&format!("  health  {url}/readyz"));
-    say(&format!("  metrics {url}/metrics"));
-    match first {
-        Some(token) => say(&format!(
-            "  token   {token}  (viewer, for metrics; shown this once, stored as a hash in {})",
-            path.display()
-        )),
-        None => say(&format!("  token   one of those in {}", path.display())),
-    }
-    Ok(tokens)
-}
-
-/// The tokens of this host; the first one is made and shown, with where it is of use.
-pub(crate) fn tokens(listener: &TcpListener, folders: &Folders) -> anyhow::Result<Tokens> {
-    let Known {
-        tokens,
-        path,
-        first,
-    } = known_tokens(folders, "admin", Role::Admin)?;
+/// Says that this process is ready, and where; shows the first token, if this start made it. `stores` is how commands
+/// without a server are told where tokens are kept.
+pub(crate) async fn greet(
+    listener: &TcpListener,
+    folders: &Folders,
+    parts: &Parts,
+    stores: &str,
+) -> anyhow::Result<()> {
+    let docs = &*parts.stores.coordination.docs;
+    let first = access::ready(docs, &SystemClock, &folders.data, true).await?;
     let url = format!("http://{}", listener.local_addr()?);
     say(&format!("Sandclock {} is ready: {url}", crate::VERSION));
     say(&format!("  data   {}", folders.data.display()));
@@ -290,12 +262,11 @@ pub(crate) fn tokens(listener: &TcpListener, folders: &Folders) -> anyhow::Resul
             say("  sandclock run ls");
         }
         None => {
-            say("  token  the one that was shown at the first start");
+            say("  token  one that was made before");
             say(&format!(
-                "         (if it is lost: stop, remove {}, start again; every token is replaced by a new one)",
-                path.display()
+                "         (if it is lost: sandclock token create NAME --role admin {stores})"
             ));
         }
     }
-    Ok(tokens)
+    Ok(())
 }

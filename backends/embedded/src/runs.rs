@@ -104,6 +104,13 @@ fn condition(filter: &RunFilter, before: u64) -> DbResult<(String, Vec<Value>)> 
         sql.push_str(" AND job = ?");
         values.push(job.as_str().to_owned().into());
     }
+    if !filter.prefixes.is_empty() {
+        // Not a range of names: runs are walked in order of place, and stay so.
+        let begins = vec!["substr(job, 1, length(?)) = ?"; filter.prefixes.len()];
+        sql.push_str(&format!(" AND ({})", begins.join(" OR ")));
+        let twice = |prefix: &String| [Value::from(prefix.clone()), Value::from(prefix.clone())];
+        values.extend(filter.prefixes.iter().flat_map(twice));
+    }
     match filter.states.as_slice() {
         [] => {}
         [state] if filter.job.is_none() => {

@@ -30,6 +30,14 @@ fn condition(filter: &RunFilter, before: ObjectId) -> Document {
         let job = job.as_str();
         all.push(doc! { "$or": [{ "jobName": job }, { run::JOB: job }] });
     }
+    if !filter.prefixes.is_empty() {
+        let begins = |prefix: &String| {
+            let range = doc! { "$gte": prefix, "$lt": format!("{prefix}{}", char::MAX) };
+            [doc! { "jobName": &range }, doc! { run::JOB: range }]
+        };
+        let any: Vec<_> = filter.prefixes.iter().flat_map(begins).collect();
+        all.push(doc! { "$or": any });
+    }
     if !filter.states.is_empty() {
         let names: Vec<_> = filter.states.iter().map(|state| state.as_str()).collect();
         let mut any = vec![doc! { run::STATE: { "$in": names } }];

@@ -22,16 +22,22 @@ pub const MAX_DOC_BYTES: usize = 128 << 10;
 pub enum DocKind {
     /// A plugin for many jobs.
     Binding,
+    /// A token of the API.
+    Token,
+    /// When a token was used last.
+    TokenUse,
 }
 
 impl DocKind {
     /// Every kind.
-    pub const ALL: [Self; 1] = [Self::Binding];
+    pub const ALL: [Self; 3] = [Self::Binding, Self::Token, Self::TokenUse];
 
     /// What stands for it in stores.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Binding => "binding",
+            Self::Token => "token",
+            Self::TokenUse => "token-use",
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{DoneRecord, Fence, Result, Span};
+use crate::access::covers;
 use crate::job::JobName;
 use crate::ports::{Channel, History, Redacted};
 use crate::run::{HookNote, OutputSummary, RunId, RunKey, RunState};
@@ -205,6 +206,8 @@ impl History {
 pub struct RunFilter {
     /// Of this job.
     pub job: Option<JobName>,
+    /// Of jobs whose names begin with one of these.
+    pub prefixes: Vec<String>,
     /// In one of these states.
     pub states: Vec<RunState>,
     /// Recorded at or after this: by `ended_at`, or `started_at` while it runs.
@@ -214,10 +217,15 @@ pub struct RunFilter {
 }
 
 impl RunFilter {
+    /// Whether a run of this job may be one of these.
+    pub fn wants(&self, job: &JobName) -> bool {
+        self.job.as_ref().is_none_or(|wanted| wanted == job) && covers(&self.prefixes, job)
+    }
+
     /// Whether a run is one of these. One that has not started is after every instant.
     pub fn admits(&self, run: &RunRecord) -> bool {
         let recorded = run.ended_at.or(run.started_at);
-        self.job.as_ref().is_none_or(|job| *job == run.job)
+        self.wants(&run.job)
             && (self.states.is_empty() || self.states.contains(&run.state))
             && self
                 .since

@@ -110,7 +110,7 @@ async fn runs(
         job: Some(done.job.clone()),
         states,
         since,
-        until: None,
+        ..RunFilter::default()
     };
     let list = shared.records.runs.list(&filter, None, limit);
     Ok(in_time(shared, "runs.list", list).await?.items)

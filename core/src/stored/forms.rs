@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::de::Error;
 
+use crate::access::Role;
 use crate::backend::{Generation, Nonce, SessionId, Version};
 use crate::job::JobName;
 use crate::run::{RunId, RunKey};
@@ -164,6 +165,14 @@ simple!(
     "a run id",
     |id| id.to_string(),
     |text| RunId::parse(text)
+);
+simple!(
+    role,
+    Role,
+    String,
+    "a role",
+    |role| role.to_string(),
+    |text| Role::parse(text)
 );
 simple!(
     session,

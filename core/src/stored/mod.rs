@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use crate::binding::Binding;
 use crate::job::{Job, JobName};
 
+mod access;
 mod binding;
 mod fleet;
 mod forms;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::access::{Grant, Role, Token, TokenUse};
 use crate::backend::{
     DoneRecord, Generation, Kill, Mark, Nonce, OpenRecord, OpenState, Pinned, RunRecord, SessionId,
     Span, Version, WaitRecord, WorkerInfo,
@@ -235,6 +236,29 @@ fn binding() -> Binding {
     }
 }
 
+fn token() -> Token {
+    Token {
+        id: "1a2b3c4d".to_owned(),
+        name: "deploys of data".to_owned(),
+        grant: Grant {
+            role: Role::Editor,
+            prefixes: vec!["data/".to_owned()],
+        },
+        hash: "9f86$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".to_owned(),
+        created_at: T,
+        created_by: "ann".to_owned(),
+        expires_at: Some(T.plus(Duration::from_secs(86_400))),
+    }
+}
+
+fn token_use() -> TokenUse {
+    TokenUse {
+        id: "1a2b3c4d".to_owned(),
+        at: T,
+        from: "10.1.2.3".to_owned(),
+    }
+}
+
 fn worker() -> WorkerInfo {
     WorkerInfo {
         name: "w1".to_owned(),
@@ -286,6 +310,8 @@ fn form_1_is_written_and_stays_readable() {
     check(&worker(), include_str!("golden/v1/worker.json"));
     check(&kill(), include_str!("golden/v1/kill.json"));
     check(&binding(), include_str!("golden/v1/binding.json"));
+    check(&token(), include_str!("golden/v1/token.json"));
+    check(&token_use(), include_str!("golden/v1/token-use.json"));
 }
 
 /// Before the first release, what is absent was written as `null` or empty.

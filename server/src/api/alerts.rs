@@ -10,6 +10,7 @@ use super::Api;
 use super::dto::run::{AlertDto, ListDto};
 use super::input::{Id, Paging, Query, unreadable};
 use super::problem::Problem;
+use crate::access::Caller;
 use crate::document::FieldError;
 
 /// The query of `GET /alerts`.
@@ -26,6 +27,8 @@ pub struct AlertsQuery {
 }
 
 /// The alerts, newest first.
+///
+/// A page has fewer where some are of jobs that the token is not for.
 #[utoipa::path(
     get,
     path = "/alerts",
@@ -36,6 +39,7 @@ pub struct AlertsQuery {
 )]
 pub async fn list(
     State(api): State<Api>,
+    caller: Caller,
     Query(query): Query<AlertsQuery>,
 ) -> Result<Json<ListDto<AlertDto>>, Problem> {
     let state = match query.state.as_deref() {
@@ -53,7 +57,9 @@ pub async fn list(
         .list(state, token.as_ref(), paging.limit()?)
         .await
         .map_err(|error| unreadable(paging.cursor(), error))?;
-    let items = page.items.into_iter().map(AlertDto::from_core).collect();
+    let items = page.items.into_iter();
+    let theirs = items.filter(|alert| caller.grant.covers(&alert.job));
+    let items = theirs.map(AlertDto::from_core).collect();
     let next = page.next.map(|token| token.0);
     Ok(Json(ListDto::new(items, next)))
 }

@@ -137,7 +137,7 @@ async fn unlisted(
     // What the log has of a run changes neither its job nor, unless it has its end, its state.
     candidates.retain(|(_, run)| {
         stored.join(run, None).is_some_and(|run| {
-            filter.job.as_ref().is_none_or(|job| *job == run.job)
+            filter.wants(&run.job)
                 && (filter.states.is_empty() || filter.states.contains(&run.state))
         })
     });

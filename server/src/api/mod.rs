@@ -27,6 +27,7 @@ pub mod recordings;
 pub mod runs;
 pub mod schedule;
 pub mod stream;
+pub mod tokens;
 pub mod uses;
 pub mod workers;
 
@@ -43,8 +44,9 @@ use sandclock_hooks::PluginHost;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use self::auth::{Role, Tokens};
+use self::auth::{Needs, Role, Scope};
 use self::problem::Problem;
+use crate::access::Gate;
 use crate::deliver::Figures;
 use crate::leader::Leads;
 use crate::recorder::RecordingQueue;
@@ -78,7 +80,7 @@ pub struct Api {
     /// Wall time.
     pub clock: Arc<dyn Clock>,
     /// Who may do what.
-    pub tokens: Arc<Tokens>,
+    pub gate: Arc<Gate>,
     /// The names of where alerts can go.
     pub alert_targets: BTreeSet<String>,
     /// For jobs and previews that name no zone.
@@ -101,7 +103,11 @@ pub fn router_of_a_worker(api: Api) -> Router {
 
 /// What those ask who watch a process.
 fn probes(api: &Api) -> Router<Api> {
-    let viewer = from_fn_with_state((api.clone(), Role::Viewer), auth::require);
+    let needs = Needs {
+        role: Role::Viewer,
+        scope: Scope::Jobs,
+    };
+    let viewer = from_fn_with_state((api.clone(), needs), auth::require);
     Router::new()
         .route("/metrics", get(metrics::render))
         .route_layer(viewer)
@@ -127,19 +133,29 @@ fn of_viewers() -> OpenApiRouter<Api> {
         .routes(routes!(workers::list))
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::get))
-        .routes(routes!(recordings::of_plugin))
-        .routes(routes!(recordings::module))
         .routes(routes!(bindings::list))
         .routes(routes!(bindings::get))
         .routes(routes!(alerts::list))
 }
 
-/// What operators do to runs, alerts and workers.
+/// What shows parts of many jobs' runs.
+fn of_viewers_of_all() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(recordings::of_plugin))
+        .routes(routes!(recordings::module))
+}
+
+/// What operators do to runs.
 fn of_operators() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(operate::run))
         .routes(routes!(operate::kill_job))
         .routes(routes!(operate::kill_run))
+}
+
+/// What operators do to alerts and workers.
+fn of_operators_of_all() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
         .routes(routes!(workers::drain))
         .routes(routes!(alerts::retry))
         .routes(routes!(alerts::acknowledge))
@@ -155,7 +171,7 @@ fn of_editors() -> OpenApiRouter<Api> {
         .routes(routes!(jobs::disable))
 }
 
-/// What changes plugins, and which jobs have them.
+/// What changes plugins, which jobs have them, and who may do what.
 fn of_admins() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(plugins::push, plugins::remove))
@@ -166,22 +182,28 @@ fn of_admins() -> OpenApiRouter<Api> {
         .routes(routes!(recordings::set_shadow, recordings::end_shadow))
         .routes(routes!(bindings::put, bindings::delete))
         .routes(routes!(bindings::validate))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
 }
 
 /// All routes.
 pub fn router(api: Api) -> Router {
     let documented = [
-        (Role::Viewer, of_viewers()),
-        (Role::Operator, of_operators()),
-        (Role::Editor, of_editors()),
-        (Role::Admin, of_admins()),
+        (Role::Viewer, Scope::Jobs, of_viewers()),
+        (Role::Viewer, Scope::Fleet, of_viewers_of_all()),
+        (Role::Operator, Scope::Jobs, of_operators()),
+        (Role::Operator, Scope::Fleet, of_operators_of_all()),
+        (Role::Editor, Scope::Jobs, of_editors()),
+        (Role::Admin, Scope::Fleet, of_admins()),
     ];
-    let documented = documented
-        .into_iter()
-        .fold(openapi::router(), |all, (role, routes)| {
-            let guard = from_fn_with_state((api.clone(), role), auth::require);
-            all.merge(openapi::with_role(role, routes).route_layer(guard))
-        });
+    let documented =
+        documented
+            .into_iter()
+            .fold(openapi::router(), |all, (role, scope, routes)| {
+                let needs = Needs { role, scope };
+                let guard = from_fn_with_state((api.clone(), needs), auth::require);
+                all.merge(openapi::with_needs(needs, routes).route_layer(guard))
+            });
     let (v1, document) = OpenApiRouter::new()
         .nest("/api/v1", documented)
         .split_for_parts();

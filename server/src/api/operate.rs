@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Extension, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use sandclock_core::backend::{Kill, Request, Triggered, kills};
@@ -11,12 +11,12 @@ use sandclock_core::run::{RunId, RunKey};
 use serde::{Deserialize, Serialize};
 
 use super::Api;
-use super::auth::TokenInfo;
 use super::dto::run::ListDto;
 use super::input::{Body, Name, RequestKey, Run, optional_body};
 use super::lookup::find;
 use super::problem::Problem;
 use super::{broken, jobs};
+use crate::access::Caller;
 use crate::document::FieldError;
 
 /// The body of `POST /jobs/{name}/run`; may be empty.
@@ -59,7 +59,7 @@ pub struct Started {
 )]
 pub async fn run(
     State(api): State<Api>,
-    Extension(who): Extension<TokenInfo>,
+    who: Caller,
     Name(name): Name,
     RequestKey(id): RequestKey,
     Body(body): Body,
@@ -114,7 +114,7 @@ fn reason(body: &Bytes) -> Result<String, FieldError> {
 )]
 pub async fn kill_run(
     State(api): State<Api>,
-    Extension(who): Extension<TokenInfo>,
+    who: Caller,
     Run(id): Run,
     Body(body): Body,
 ) -> Result<StatusCode, Problem> {
@@ -146,7 +146,7 @@ pub async fn kill_run(
 )]
 pub async fn kill_job(
     State(api): State<Api>,
-    Extension(who): Extension<TokenInfo>,
+    who: Caller,
     Name(name): Name,
     Body(body): Body,
 ) -> Result<Response, Problem> {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Extension, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use sandclock_core::backend::plugins::{PLUGIN_NAMES, RELEASE_NAMES, is_release_name};
 use sandclock_core::backend::{ModuleDigest, PluginMode, Release, StoredPlugin};
@@ -15,13 +15,13 @@ use sandclock_hooks::{Artifact, ConfigSchema, InstallError, PluginInfo, PluginSt
 use serde::Deserialize;
 
 use super::Api;
-use super::auth::TokenInfo;
 use super::dto::plugin::{PluginDto, ReleaseDto};
 use super::dto::run::ListDto;
 use super::input::{Id, Module, Query};
 use super::modes;
 use super::problem::Problem;
 use super::uses;
+use crate::access::Caller;
 use crate::document::FieldError;
 use crate::rollout::is_standard;
 
@@ -119,7 +119,7 @@ async fn described(api: &Api, wanted: impl Fn(&str) -> bool) -> Result<Vec<Plugi
 )]
 pub async fn push(
     State(api): State<Api>,
-    Extension(who): Extension<TokenInfo>,
+    who: Caller,
     Id(name): Id,
     Query(query): Query<PushQuery>,
     Module(module): Module,

@@ -17,6 +17,9 @@ use utoipa::ToSchema;
 
 use crate::document::FieldError;
 
+/// All that is said of what nobody has foreseen.
+const IN_THE_LOG: &str = "the instance names the entry in the server's log";
+
 /// A refusal, ready to be sent.
 #[derive(Debug)]
 pub struct Problem(Box<Document>);
@@ -45,6 +48,10 @@ pub struct Document {
     accepted: Option<String>,
     /// What the server's log calls it.
     instance: String,
+    /// After how many seconds another try makes sense; a header of the answer.
+    #[serde(skip)]
+    #[schema(ignore)]
+    retry_after_s: Option<u64>,
 }
 
 impl Problem {
@@ -59,6 +66,7 @@ impl Problem {
             value: None,
             accepted: None,
             instance,
+            retry_after_s: None,
         }))
     }
 
@@ -86,7 +94,7 @@ impl Problem {
 
     /// 403: the token's role does not allow it.
     pub fn forbidden(detail: impl Into<String>) -> Self {
-        let title = "the token's role does not allow this";
+        let title = "the token does not allow this";
         Self::new(
             StatusCode::FORBIDDEN,
             "/problems/forbidden",
@@ -149,6 +157,21 @@ impl Problem {
         )
     }
 
+    /// 429: too much was asked; again after this.
+    pub fn too_many(wait: Duration) -> Self {
+        let seconds = wait.as_secs().max(1);
+        let mut problem = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "/problems/too-many",
+            "too many wrong tokens",
+            format!(
+                "this one is wrong, and so were others from this address; try again in {seconds} s"
+            ),
+        );
+        problem.0.retry_after_s = Some(seconds);
+        problem
+    }
+
     /// 409: the state of things does not allow it now.
     pub fn conflict(detail: impl Into<String>) -> Self {
         let title = "in conflict with the current state";
@@ -189,6 +212,16 @@ impl Problem {
             "/problems/too-large",
             "the body is too large",
             format!("a body may have {most_bytes} bytes at most"),
+        )
+    }
+
+    /// 500: what nobody has foreseen. Whoever makes it writes it to the log.
+    pub fn unexpected() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "/problems/unexpected",
+            "unexpected failure",
+            IN_THE_LOG.to_owned(),
         )
     }
 
@@ -267,7 +300,7 @@ impl From<BackendError> for Problem {
         let detail = if known {
             error.without_op(&error.to_string()).to_owned()
         } else {
-            "the instance names the entry in the server's log".to_owned()
+            IN_THE_LOG.to_owned()
         };
         let problem = Self::new(status, kind, title, detail);
         if !known {
@@ -280,12 +313,16 @@ impl From<BackendError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status();
+        let retry_after = self.0.retry_after_s;
         let mut response = (status, Json(self.0)).into_response();
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

@@ -16,6 +16,7 @@ use super::dto::run::{ListDto, RunDto};
 use super::input::{Paging, Query, Run};
 use super::lookup::{self, Whole, find};
 use super::problem::Problem;
+use crate::access::Caller;
 use crate::document::FieldError;
 use crate::exec::Transcript;
 
@@ -42,7 +43,8 @@ pub struct RunsQuery {
 }
 
 impl RunsQuery {
-    fn filter(&self) -> Result<RunFilter, FieldError> {
+    /// What the caller asks for, as far as it is the caller's.
+    fn filter(&self, caller: &Caller) -> Result<RunFilter, Problem> {
         let states = self.state.as_deref().unwrap_or_default();
         let state = |text: &str| {
             let names = RunState::ALL.map(RunState::as_str).join(", ");
@@ -54,8 +56,13 @@ impl RunsQuery {
                 FieldError::new(field, text, "RFC 3339, such as 2027-01-01T00:00:00Z")
             }),
         };
+        let job = self.job.clone().map(JobName::existing);
+        if let Some(job) = &job {
+            caller.check(job)?;
+        }
         Ok(RunFilter {
-            job: self.job.clone().map(JobName::existing),
+            job,
+            prefixes: caller.grant.prefixes.clone(),
             states: states
                 .split(',')
                 .filter(|text| !text.is_empty())
@@ -80,9 +87,10 @@ impl RunsQuery {
 )]
 pub async fn list(
     State(api): State<Api>,
+    caller: Caller,
     Query(query): Query<RunsQuery>,
 ) -> Result<Json<ListDto<RunDto>>, Problem> {
-    let filter = query.filter()?;
+    let filter = query.filter(&caller)?;
     let paging = Paging::new(query.limit, query.cursor);
     let (page, whole) = lookup::page(&api, &filter, paging.cursor(), paging.limit()?).await?;
     let items = page.items.into_iter().map(RunDto::from_core).collect();

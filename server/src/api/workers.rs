@@ -1,16 +1,16 @@
 //! Workers: who lives, and how one is asked to drain.
 
 use axum::Json;
-use axum::extract::{Extension, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use futures_util::StreamExt as _;
 use sandclock_core::backend::{SessionEvent, SessionId};
 
 use super::Api;
-use super::auth::TokenInfo;
 use super::dto::run::{ListDto, WorkerDto};
 use super::input::Id;
 use super::problem::Problem;
+use crate::access::Caller;
 
 /// The workers that live.
 #[utoipa::path(
@@ -46,11 +46,7 @@ pub async fn list(State(api): State<Api>) -> Result<Json<ListDto<WorkerDto>>, Pr
     params(("id" = String, Path, description = "The worker")),
     responses((status = 202, description = "It is asked to drain")),
 )]
-pub async fn drain(
-    State(api): State<Api>,
-    Extension(who): Extension<TokenInfo>,
-    Id(id): Id,
-) -> Result<StatusCode, Problem> {
+pub async fn drain(State(api): State<Api>, who: Caller, Id(id): Id) -> Result<StatusCode, Problem> {
     let session = SessionId(id);
     if !api.coordination.sessions.ask_to_drain(&session).await? {
         let detail = format!("no worker has the id {session}; GET /workers names those that live");

@@ -23,6 +23,7 @@ mod run;
 mod schedule;
 mod sse;
 mod table;
+mod token;
 mod transfer;
 mod watch;
 mod worker;
@@ -110,6 +111,9 @@ enum Command {
     /// Plugins: write, build and test them; push, bind, list, roll back
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
+    /// Tokens: who may do what
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Write all jobs, bindings and plugins into one document
     ///
     /// For another store, or for safety.
@@ -216,6 +220,7 @@ fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
         match &command {
             Command::Export(args) => return transfer::export(args, target).await,
             Command::Import(args) => return transfer::import(args, target).await,
+            Command::Token(command) => return token::main(command, target).await,
             Command::Plugin(command) => {
                 if let Some(done) = command.without_server(target.output).await {
                     return done;
@@ -237,7 +242,8 @@ fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
             | Command::Server(_)
             | Command::Schedule(_)
             | Command::Export(_)
-            | Command::Import(_) => Ok(()),
+            | Command::Import(_)
+            | Command::Token(_) => Ok(()),
         }
     })
 }

@@ -12,8 +12,8 @@ use sandclock_core::fleet::{Worker, WorkerConfig, WorkerHandle};
 use sandclock_core::ports::Hooks;
 use sandclock_hooks::{KnownSecrets, PluginHost};
 
+use crate::access::Gate;
 use crate::api::Api;
-use crate::api::auth::Tokens;
 use crate::api::go::GoMaster;
 use crate::clock::SystemClock;
 use crate::config::{Config, CoordinationSection, Environment, RunLogSection};
@@ -191,8 +191,14 @@ impl Parts {
         Delivery::new(outbox, &config.alerts, self.deliveries.clone())
     }
 
+    /// What lets requests in: whoever has a token of the fleet.
+    pub fn gate(&self) -> Gate {
+        let docs = Arc::clone(&self.stores.coordination.docs);
+        Gate::new(docs, Arc::new(SystemClock))
+    }
+
     /// What the API's handlers share; `worker` is the one in this process.
-    pub fn api(&self, config: &Config, worker: Option<WorkerHandle>, tokens: Tokens) -> Api {
+    pub fn api(&self, config: &Config, worker: Option<WorkerHandle>, gate: Gate) -> Api {
         let go_api = &config.go_api;
         let go = self.stores.go.clone().map(|stores| GoMaster {
             stores,
@@ -209,7 +215,7 @@ impl Parts {
             worker,
             spool: self.spool.clone(),
             clock: Arc::new(SystemClock),
-            tokens: Arc::new(tokens),
+            gate: Arc::new(gate),
             alert_targets: config.alerts.targets.keys().cloned().collect(),
             default_time_zone: config.time_zone(),
             go,

@@ -49,6 +49,8 @@ mod leader;
 #[cfg(test)]
 mod lives;
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
 mod monitored;
 #[cfg(test)]
 mod openapi;
@@ -88,6 +90,8 @@ mod stores;
 mod storm;
 #[cfg(test)]
 mod swaps;
+#[cfg(test)]
+mod tokens;
 #[cfg(test)]
 mod transfer;
 #[cfg(test)]

@@ -13,7 +13,7 @@ use sandclock_core::backend::{
 use sandclock_core::job::{Job, JobName};
 use sandclock_core::run::{Outcome, RunKey, RunState};
 use sandclock_hooks::{HooksConfig, KnownSecrets, PluginHost};
-use sandclock_server::api::auth::{Role, TokenInfo, Tokens};
+use sandclock_server::access::Gate;
 use sandclock_server::api::{self, Api};
 use sandclock_server::clock::SystemClock;
 use sandclock_server::rollout::Rollout;
@@ -48,14 +48,8 @@ impl Stage {
         let path = home.path().join("sandclock.db");
         let store = Embedded::open(EmbeddedConfig { path }).unwrap();
         let (coordination, records) = (store.coordination(), store.records());
-        let mut tokens = Tokens::default();
-        let admin = TokenInfo {
-            name: "admin".to_owned(),
-            role: Role::Admin,
-        };
-        let token = tokens
-            .create(&home.path().join("tokens.json"), admin)
-            .unwrap();
+        let mut gate = Gate::new(Arc::clone(&coordination.docs), Arc::new(SystemClock));
+        let token = gate.own_token("admin");
         let hooks = HooksConfig::new(KnownSecrets::new(), Arc::new(SystemClock));
         let plugins = Arc::new(PluginHost::new(hooks).unwrap());
         let router = api::router(Api {
@@ -76,7 +70,7 @@ impl Stage {
             worker: None,
             spool: None,
             clock: Arc::new(SystemClock),
-            tokens: Arc::new(tokens),
+            gate: Arc::new(gate),
             default_time_zone: "UTC".to_owned(),
         });
         let url = serve(router).await;

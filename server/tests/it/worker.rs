@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::product::{Product, wait_for};
+use crate::product::wait_for;
 use crate::stores::Stores;
 
 /// The name of our configuration in a worker's folder.
@@ -47,19 +47,11 @@ impl Worker {
         Self::ours(name, home, variables)
     }
 
-    /// The same, answering those who watch it, whose tokens are this server's.
-    pub(crate) fn watched(
-        name: &str,
-        stores: &Stores,
-        server: &Product,
-        variables: &[(&str, &str)],
-    ) -> Self {
+    /// The same, answering those who watch it.
+    pub(crate) fn watched(name: &str, stores: &Stores, variables: &[(&str, &str)]) -> Self {
         let home = TempDir::new().unwrap();
         let watched = format!("{}{WATCHED}\n", stores.toml());
         std::fs::write(home.path().join(CONFIG), watched).unwrap();
-        let data = home.path().join("data");
-        std::fs::create_dir(&data).unwrap();
-        std::fs::copy(server.data().join("tokens.json"), data.join("tokens.json")).unwrap();
         Self::ours(name, home, variables)
     }
 

@@ -42,6 +42,8 @@ pub async fn a_list_is_filtered(env: &RecordsEnv) {
     finish(env, &done("a", 200, RunState::Succeeded)).await;
     finish(env, &done("a", 300, RunState::Failed)).await;
     finish(env, &done("b", 200, RunState::Succeeded)).await;
+    finish(env, &done("c/d", 400, RunState::Skipped)).await;
+    finish(env, &done("cd", 400, RunState::Skipped)).await;
     let all = RunFilter::default();
     let of_a = RunFilter {
         job: Some(name("a")),
@@ -65,8 +67,33 @@ pub async fn a_list_is_filtered(env: &RecordsEnv) {
         states: vec![RunState::Failed],
         ..all.clone()
     };
-    let cases: [(RunFilter, &[(&str, i64)]); 6] = [
-        (all, &[("a", 100), ("a", 200), ("a", 300), ("b", 200)]),
+    let beginning = |prefixes: &[&str]| RunFilter {
+        prefixes: prefixes.iter().map(|prefix| (*prefix).to_owned()).collect(),
+        ..all.clone()
+    };
+    let (with_c, with_a_or_c) = (beginning(&["c"]), beginning(&["a", "c/"]));
+    let b_with_a = RunFilter {
+        job: Some(name("b")),
+        ..beginning(&["a"])
+    };
+    let cases: [(RunFilter, &[(&str, i64)]); 9] = [
+        (with_c, &[("c/d", 400), ("cd", 400)]),
+        (
+            with_a_or_c,
+            &[("a", 100), ("a", 200), ("a", 300), ("c/d", 400)],
+        ),
+        (b_with_a, &[]),
+        (
+            all,
+            &[
+                ("a", 100),
+                ("a", 200),
+                ("a", 300),
+                ("b", 200),
+                ("c/d", 400),
+                ("cd", 400),
+            ],
+        ),
         (of_a, &[("a", 100), ("a", 200), ("a", 300)]),
         (ended_well, &[("a", 100), ("a", 200), ("b", 200)]),
         (middle, &[("a", 200), ("b", 200)]),

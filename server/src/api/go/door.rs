@@ -4,21 +4,24 @@
 //! where a request comes from; what comes from elsewhere is refused. Programs say nothing of the kind and pass.
 
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use sandclock_core::access::{Grant, Role};
 use tokio::time::timeout;
 
-use super::super::auth::{self, Role, TokenInfo};
+use super::super::auth::{self, Needs};
 use super::Go;
 use super::answer::Refusal;
+use crate::access::Caller;
 use crate::front::Peer;
 
 /// Lets a request pass that comes from no other site and has a token of the role, if one is asked for; and ends
 /// it when its time is over.
 pub(super) async fn pass(
-    State((go, role)): State<(Go, Role)>,
-    mut request: Request,
+    State((go, needs)): State<(Go, Needs)>,
+    request: Request,
     next: Next,
 ) -> Response {
     if is_foreign(request.headers()) {
@@ -26,15 +29,18 @@ pub(super) async fn pass(
             "this request comes from the page of another site, which may not use these routes";
         return Refusal(why.to_owned()).with_status(StatusCode::FORBIDDEN);
     }
-    let who = match auth::admit(&go.api, role, &request) {
+    let from = auth::peer(&request);
+    let (mut parts, body) = request.into_parts();
+    let who = match auth::admit(&go.api, needs, &parts.headers, from).await {
         Ok(who) => who,
-        Err(_) if go.master.open => anybody(&request),
+        Err(_) if go.master.open => anybody(&parts),
         Err(problem) => {
             let status = problem.status();
             return Refusal::from(problem).with_status(status);
         }
     };
-    request.extensions_mut().insert(who);
+    parts.extensions.insert(who);
+    let request = Request::from_parts(parts, body);
     let within = go.master.write_timeout;
     match timeout(within, next.run(request)).await {
         Ok(response) => response,
@@ -47,14 +53,15 @@ pub(super) async fn pass(
 }
 
 /// Who it is in records, where nobody has to say.
-fn anybody(request: &Request) -> TokenInfo {
-    let from = match request.extensions().get::<Peer>() {
+fn anybody(parts: &Parts) -> Caller {
+    let from = match parts.extensions.get::<Peer>() {
         Some(Peer(address)) => address.ip().to_string(),
         None => "somebody".to_owned(),
     };
-    TokenInfo {
+    Caller {
+        id: None,
         name: format!("{from}, not signed in"),
-        role: Role::Editor,
+        grant: Grant::unlimited(Role::Editor),
     }
 }
 

@@ -2,10 +2,12 @@
 
 use axum::extract::State;
 use sandclock_core::go::LogEntry;
+use sandclock_core::job::JobName;
 
 use super::Go;
 use super::answer::{Answer, Done};
 use super::input::Input;
+use crate::access::Caller;
 use crate::document::FieldError;
 
 /// How many entries without a `limit`, as a Go master's page shows them.
@@ -15,8 +17,9 @@ const LIMIT: i64 = 20;
 const MAX_LIMIT: u32 = 1_000;
 
 /// `/job/log`: the job's runs, the one that began last first. What is no number counts as not given.
-pub(super) async fn list(State(go): State<Go>, input: Input) -> Answer {
+pub(super) async fn list(State(go): State<Go>, who: Caller, input: Input) -> Answer {
     let name = input.anywhere("name")?.unwrap_or_default();
+    who.check(&JobName::existing(name.as_str()))?;
     let number = |name| {
         let given = input.anywhere(name)?;
         Ok::<_, FieldError>(given.and_then(|text| text.parse::<i64>().ok()))

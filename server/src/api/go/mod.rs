@@ -19,7 +19,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::any;
 
 use super::Api;
-use super::auth::Role;
+use super::auth::{Needs, Role, Scope};
 use crate::wire::GoStores;
 
 /// What the handlers need beside [`Api`].
@@ -45,7 +45,10 @@ struct Go {
 /// The six routes.
 pub(super) fn router<S: Clone + Send + Sync + 'static>(api: Api, master: GoMaster) -> Router<S> {
     let go = Go { api, master };
-    let role = |role: Role| from_fn_with_state((go.clone(), role), door::pass);
+    let role = |role: Role| {
+        let scope = Scope::Jobs;
+        from_fn_with_state((go.clone(), Needs { role, scope }), door::pass)
+    };
     let viewer = Router::new()
         .route("/job/list", any(jobs::list))
         .route("/job/log", any(log::list))

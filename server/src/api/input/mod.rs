@@ -17,6 +17,8 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 pub use self::body::{Body, Candidate, Module, body, optional_body};
 pub use self::conditions::{Conditions, Expected, RequestKey, Unmet, etag};
 use super::problem::Problem;
+use super::{Api, lookup};
+use crate::access::Caller;
 use crate::document::{self, FieldError};
 
 /// The most items of a list.
@@ -25,7 +27,8 @@ pub const MAX_LIMIT: u32 = 1000;
 /// What a list's cursor may be.
 pub const CURSOR: &str = "what 'next' of the page before says";
 
-/// The `{name}` of a route: any name that may exist, percent-decoded; the empty one where a route has none.
+/// The `{name}` of a route: any name that may exist, percent-decoded; the empty one where a route has none. Callers who
+/// are for other jobs are refused.
 #[derive(Debug)]
 pub struct Name(pub JobName);
 
@@ -34,7 +37,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let name = segment(parts, state, &["name"]).await?;
-        Ok(Self(JobName::existing(name.unwrap_or_default())))
+        let name = JobName::existing(name.unwrap_or_default());
+        Caller::from_request_parts(parts, state)
+            .await?
+            .check(&name)?;
+        Ok(Self(name))
     }
 }
 
@@ -60,18 +67,23 @@ fn parameter(name: &str, place: ParameterIn, meaning: &str) -> Parameter {
         .build()
 }
 
-/// The `{id}` of a run's route.
+/// The `{id}` of a run's route. Callers who are for other jobs are refused.
 #[derive(Debug)]
 pub struct Run(pub RunId);
 
-impl<S: Send + Sync> FromRequestParts<S> for Run {
+impl FromRequestParts<Api> for Run {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let id = segment(parts, state, &["id"]).await?.unwrap_or_default();
-        RunId::parse(&id).map(Self).ok_or_else(|| {
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let id = segment(parts, api, &["id"]).await?.unwrap_or_default();
+        let id = RunId::parse(&id).ok_or_else(|| {
             Problem::not_found(format!("{id:?} is no run id: 32 hexadecimal digits"))
-        })
+        })?;
+        let caller = Caller::from_request_parts(parts, api).await?;
+        if caller.grant.is_limited() {
+            caller.check(&lookup::find(api, &id).await?.job)?;
+        }
+        Ok(Self(id))
     }
 }
 

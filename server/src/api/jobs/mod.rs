@@ -23,6 +23,7 @@ use super::dto::run::ListDto;
 use super::hooks::{self, ValidateQuery};
 use super::input::{Body, Conditions, Expected, Name, Paging, Query};
 use super::problem::Problem;
+use crate::access::Caller;
 use crate::document::{self, FieldError};
 
 /// The jobs, by name.
@@ -36,13 +37,16 @@ use crate::document::{self, FieldError};
 )]
 pub async fn list(
     State(api): State<Api>,
+    caller: Caller,
     Query(paging): Query<Paging>,
 ) -> Result<Json<ListDto<JobView>>, Problem> {
     let limit = paging.limit()? as usize;
     let snapshot = api.coordination.jobs.snapshot().await?;
     let jobs = snapshot.jobs.into_iter().map(JobRecord::Job);
     let broken = snapshot.broken.into_iter().map(JobRecord::Broken);
-    let mut records: Vec<_> = jobs.chain(broken).collect();
+    let all = jobs.chain(broken);
+    let theirs = all.filter(|record| caller.grant.covers(record.name()));
+    let mut records: Vec<_> = theirs.collect();
     records.sort_by(|a, b| a.name().cmp(b.name()));
     // The cursor is a name, and the empty one comes first.
     let after = paging.cursor();
@@ -109,10 +113,12 @@ pub async fn put(
 )]
 pub async fn validate(
     State(api): State<Api>,
+    who: Caller,
     Query(query): Query<ValidateQuery>,
     Body(body): Body,
 ) -> Result<Json<JobDto>, Problem> {
     let job = checked(&api, None, &body, &query).await?;
+    who.check(&job.name)?;
     match broken::look(&api, &job.name).await? {
         Some(JobRecord::Broken(record)) if record.newer => Err(broken::problem(&record)),
         _ => Ok(Json(JobDto::from_core(&job))),

@@ -25,18 +25,21 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use self::page::page;
 use super::Api;
-use super::auth::Role;
+use super::auth::Needs;
 use super::problem::Document as ProblemDocument;
 use super::stream::{CutEvent, OutputEvent};
 
 /// Where an operation says which role it needs.
 const ROLE: &str = "x-role";
 
+/// Where an operation says what it is about.
+const SCOPE: &str = "x-scope";
+
 /// The name of the scheme of bearer tokens.
 const TOKEN: &str = "token";
 
 /// The tags of operations, in the order of the page, with what each is about.
-const TAGS: [(&str, &str); 8] = [
+const TAGS: [(&str, &str); 9] = [
     ("jobs", "Definitions of jobs, and what is done with one."),
     ("runs", "What ran, how it ended, and what it printed."),
     ("schedule", "When schedules fire."),
@@ -44,6 +47,7 @@ const TAGS: [(&str, &str); 8] = [
     ("plugins", "What decides on timeouts, redaction and alerts."),
     ("bindings", "Plugins for many jobs at once."),
     ("alerts", "What was raised, and where it went."),
+    ("tokens", "Who may do what."),
     ("api", "The API itself."),
 ];
 
@@ -79,10 +83,13 @@ pub fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
 }
 
-/// Says of each route which role it needs.
-pub fn with_role(role: Role, mut routes: OpenApiRouter<Api>) -> OpenApiRouter<Api> {
+/// Says of each route what its caller needs.
+pub fn with_needs(needs: Needs, mut routes: OpenApiRouter<Api>) -> OpenApiRouter<Api> {
     for operation in operations(routes.get_openapi_mut()) {
-        let said = Extensions::builder().add(ROLE, role.to_string()).build();
+        let said = Extensions::builder()
+            .add(ROLE, needs.role.as_str())
+            .add(SCOPE, needs.scope.as_str())
+            .build();
         operation.extensions.get_or_insert_default().merge(said);
     }
     routes

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 use utoipa::openapi::OpenApi;
 
-use super::ROLE;
+use super::{ROLE, SCOPE};
 
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 
@@ -114,8 +114,9 @@ impl Page {
         let id = escaped(text(operation, "operationId"));
         let (method, path) = (method.to_uppercase(), escaped(path));
         self.add(&format!(
-            "<h3 id=\"{id}\"><code>{method} {path}</code> <small>{}</small></h3>",
-            escaped(text(operation, ROLE))
+            "<h3 id=\"{id}\"><code>{method} {path}</code> <small>{}, {}</small></h3>",
+            escaped(text(operation, ROLE)),
+            escaped(text(operation, SCOPE))
         ));
         self.prose(text(operation, "summary"));
         self.prose(text(operation, "description"));

@@ -48,8 +48,10 @@ pub(super) struct Stores {
 /// # Errors
 /// If something cannot be read, or the stores or the file cannot be used.
 pub(super) async fn export(args: &ExportArgs, target: &Target) -> anyhow::Result<()> {
-    let api = Api::of(&args.stores, target, false).await?;
-    served(api.serving, export::run(args, &api.client)).await
+    on_api(&args.stores, target, async |client| {
+        export::run(args, client).await
+    })
+    .await
 }
 
 /// Runs `sandclock import`.
@@ -61,6 +63,19 @@ pub(super) async fn import(args: &ImportArgs, target: &Target) -> anyhow::Result
     let api = Api::of(&args.stores, target, true).await?;
     let work = import::run(args, document, &api.client, target.output);
     served(api.serving, work).await
+}
+
+/// Works on a server's API, or on one that this process answers for the stores.
+///
+/// # Errors
+/// If the stores cannot be used, or the work fails.
+pub(super) async fn on_api(
+    stores: &Stores,
+    target: &Target,
+    work: impl AsyncFnOnce(&Client) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let api = Api::of(stores, target, false).await?;
+    served(api.serving, work(&api.client)).await
 }
 
 /// Somebody who answers.

@@ -10,7 +10,6 @@ use sandclock_hooks::KnownSecrets;
 use tokio::net::TcpListener;
 
 use super::Api;
-use crate::api::auth::{Role, TokenInfo, Tokens};
 use crate::cli::client::Client;
 use crate::config::{Config, Environment};
 use crate::folders::Folders;
@@ -42,14 +41,11 @@ pub(super) async fn open(
     let stores = wire::open_stores(&config, &folders.data).await?;
     let known = (&Environment::default(), KnownSecrets::new());
     let parts = Parts::new(stores, known, &config, &folders.data).await?;
-    let mut tokens = Tokens::default();
-    let token = tokens.make(TokenInfo {
-        name: "offline".to_owned(),
-        role: Role::Admin,
-    });
+    let mut gate = parts.gate();
+    let token = gate.own_token("offline");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let url = format!("http://{}", listener.local_addr()?);
-    let router = api::router(parts.api(&config, None, tokens));
+    let router = api::router(parts.api(&config, None, gate));
     Ok(Api {
         client: Client::new(&url, Some(&token))?,
         serving: Box::pin(front::serve(listener, router, pending())),

@@ -14,7 +14,7 @@ async fn the_zone_in_which_others_decide_already_counts() {
     let server = Product::server(&stores.toml());
     let start = |name, zone| {
         let zone = [("SANDCLOCK__DEFAULT_TIME_ZONE", zone)];
-        Worker::watched(name, &stores, &server, &zone)
+        Worker::watched(name, &stores, &zone)
     };
     let evidence = Evidence::new();
     let says = evidence.says("$SANDCLOCK_FIRE_TIME $SANDCLOCK_WORKER");

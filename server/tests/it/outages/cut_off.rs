@@ -53,8 +53,8 @@ pub(super) async fn jobs_change_meanwhile(forms: [Form; 2]) {
     let server = Product::server(&stores.toml());
     let behind = stores.by(&link.address());
     let [cut, other] = forms.map(Form::variables);
-    let cut = [Worker::watched("cut", &behind, &server, cut)];
-    let other = [Worker::watched("other", &stores, &server, other)];
+    let cut = [Worker::watched("cut", &behind, cut)];
+    let other = [Worker::watched("other", &stores, other)];
     let (disabled, edited) = (Evidence::new(), Evidence::new());
     server.put_job("disabled", &ticking(&disabled, "ran")).await;
     server.put_job("edited", &ticking(&edited, "old")).await;

@@ -101,7 +101,7 @@ pub(super) async fn is_away_for_30_s<const N: usize>(how: Outage, forms: [Form; 
     let mut etcd = OwnEtcd::start();
     let stores = Stores::of(etcd.address(), Mongo::replica_set().uri);
     let server = Product::server(&stores.toml());
-    let workers = workers(&stores, &server, forms);
+    let workers = workers(&stores, forms);
     let ticking = Evidence::new();
     let command = ticking.says("$SANDCLOCK_FIRE_TIME $SANDCLOCK_WORKER");
     let job = json!({ "command": command, "schedule": "@every 1s" });

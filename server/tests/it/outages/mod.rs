@@ -111,12 +111,12 @@ impl Form {
 }
 
 /// Workers that write these forms and can be watched with the server's tokens.
-fn workers<const N: usize>(stores: &Stores, server: &Product, forms: [Form; N]) -> [Worker; N] {
+fn workers<const N: usize>(stores: &Stores, forms: [Form; N]) -> [Worker; N] {
     let mut number = 0;
     forms.map(|form| {
         number += 1;
         let name = format!("worker-{number}");
-        Worker::watched(&name, stores, server, form.variables())
+        Worker::watched(&name, stores, form.variables())
     })
 }
 

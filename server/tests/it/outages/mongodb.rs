@@ -36,7 +36,7 @@ async fn waiting(scene: &Scene, workers: &[Worker]) -> u64 {
 async fn mongodb_away_at_20_runs_a_second_loses_nothing() {
     let lasts_s = usize::try_from(asked("SANDCLOCK_OUTAGE_S", 12)).unwrap();
     let mut scene = Scene::new();
-    let workers = workers(&scene.stores, &scene.server, [Form::Today; 3]);
+    let workers = workers(&scene.stores, [Form::Today; 3]);
     for number in 0..JOBS {
         scene.put(&format!("job-{number:02}"), &print()).await;
     }
@@ -73,7 +73,7 @@ async fn mongodb_away_at_20_runs_a_second_loses_nothing() {
 /// A worker is killed while MongoDB is away, and is back after it, on its data.
 pub(super) async fn a_worker_dies_meanwhile(forms: [Form; 2]) {
     let mut scene = Scene::new();
-    let [dies, stays] = workers(&scene.stores, &scene.server, forms);
+    let [dies, stays] = workers(&scene.stores, forms);
     let jobs = ["a", "b", "c", "d", "e", "f"];
     let ended = |job: &str| format!("{job}-ended");
     for job in jobs {

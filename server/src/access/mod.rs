@@ -1,0 +1,244 @@
+//! Who is at the door: tokens of the fleet, checked on every request.
+//!
+//! Tokens are kept with the fleet's jobs, so that every server and worker knows the same ones. A gate reads them again
+//! when its list is older than [`FRESH`]: so long a revoked token may still be of use. While the store is away the
+//! last list counts, because what answers people must not end with it.
+
+mod first;
+mod secret;
+mod throttle;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sandclock_core::access::{self, Grant, Role, Token, TokenUse};
+use sandclock_core::backend::Docs;
+use sandclock_core::time::Clock;
+use sandclock_core::{BackendError, Timestamp};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+
+pub(crate) use self::first::ready;
+pub(crate) use self::secret::{hash, make, new_id};
+use self::throttle::Throttle;
+
+/// How old the list of tokens may be.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// How long the store may take for it, once there is a list.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often at most a token's last use is written down.
+const NOTED: Duration = Duration::from_secs(60);
+
+/// How many hashes are computed at the same time; each takes 19 MiB.
+const HASHES: usize = 2;
+
+/// Whose request it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The token's id, if it is one.
+    pub id: Option<String>,
+    /// What people call it; stands in records of what it did.
+    pub name: String,
+    /// What it may do.
+    pub grant: Grant,
+}
+
+/// Why a token does not open.
+#[derive(Debug)]
+pub enum Denied {
+    /// It is not known, or revoked.
+    Unknown,
+    /// Its time was over then.
+    Expired(String, Timestamp),
+    /// It is wrong, and so were many that came from there; again after this.
+    Throttled(Duration),
+    /// Tokens cannot be read.
+    Away(BackendError),
+}
+
+/// The tokens that are known, and what was found out of them.
+#[derive(Default)]
+struct Known {
+    /// When they were read.
+    at: Option<Instant>,
+    tokens: BTreeMap<String, Token>,
+    /// Tokens by their SHA-256 that fitted this hash, so that it is computed once.
+    fitted: HashMap<String, String>,
+    /// When each was noted as used.
+    noted: HashMap<String, Instant>,
+    throttle: Throttle,
+}
+
+/// What lets requests in.
+pub struct Gate {
+    docs: Arc<dyn Docs>,
+    clock: Arc<dyn Clock>,
+    /// Of this process alone, by its SHA-256.
+    own: Option<(String, Caller)>,
+    known: Mutex<Known>,
+    /// One reads while the others wait.
+    reading: tokio::sync::Mutex<()>,
+    hashes: Semaphore,
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate").finish_non_exhaustive()
+    }
+}
+
+impl Gate {
+    /// For the tokens that this store keeps.
+    pub fn new(docs: Arc<dyn Docs>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            docs,
+            clock,
+            own: None,
+            known: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
+            hashes: Semaphore::new(HASHES),
+        }
+    }
+
+    /// Makes a token that opens this gate alone, for everything, and that nobody keeps.
+    pub fn own_token(&mut self, name: &str) -> String {
+        let token = secret::make(&secret::new_id());
+        let caller = Caller {
+            id: None,
+            name: name.to_owned(),
+            grant: Grant::unlimited(Role::Admin),
+        };
+        self.own = Some((secret::fingerprint(&token), caller));
+        token
+    }
+
+    /// Whose token this is.
+    ///
+    /// # Errors
+    /// If it does not open.
+    pub async fn admit(&self, token: &str, from: IpAddr) -> Result<Caller, Denied> {
+        let print = secret::fingerprint(token);
+        if let Some((_, caller)) = self.own.as_ref().filter(|(own, _)| *own == print) {
+            return Ok(caller.clone());
+        }
+        self.refresh().await?;
+        let id = secret::id_of(token).ok_or(Denied::Unknown)?;
+        let kept = self.known().tokens.get(&id).cloned();
+        let kept = kept.ok_or(Denied::Unknown)?;
+        if !self.fits(&kept, token, print).await {
+            let tried = self.known().throttle.wrong(&id, from, Instant::now());
+            return Err(tried.map_or(Denied::Unknown, Denied::Throttled));
+        }
+        let token = kept;
+        if token.has_expired(self.clock.now()) {
+            let expired = token.expires_at.unwrap_or(token.created_at);
+            return Err(Denied::Expired(token.name, expired));
+        }
+        self.note_use(&token.id, from).await;
+        Ok(Caller {
+            id: Some(token.id),
+            name: token.name,
+            grant: token.grant,
+        })
+    }
+
+    /// Forgets how old the list is: whoever changed it asks for the new one.
+    pub fn changed(&self) {
+        self.known().at = None;
+    }
+
+    /// Whether the token fits the hash that is kept of it.
+    async fn fits(&self, kept: &Token, token: &str, print: String) -> bool {
+        if self.known().fitted.get(&print) == Some(&kept.hash) {
+            return true;
+        }
+        if !secret::may_fit(&print, &kept.hash) {
+            return false;
+        }
+        let _place = self.hashes.acquire().await;
+        let (token, hash) = (token.to_owned(), kept.hash.clone());
+        let fitting = tokio::task::spawn_blocking(move || secret::verify(&token, &hash));
+        let fits = fitting.await.unwrap_or(false);
+        if fits {
+            self.known().fitted.insert(print, kept.hash.clone());
+        }
+        fits
+    }
+
+    /// Reads the tokens again if their list is too old.
+    async fn refresh(&self) -> Result<(), Denied> {
+        let is_fresh = || self.known().at.is_some_and(|at| at.elapsed() < FRESH);
+        if is_fresh() {
+            return Ok(());
+        }
+        let _reading = self.reading.lock().await;
+        if is_fresh() {
+            return Ok(());
+        }
+        let has_list = !self.known().tokens.is_empty();
+        let read = match has_list {
+            true => timeout(PATIENCE, access::tokens(&*self.docs)).await,
+            false => Ok(access::tokens(&*self.docs).await),
+        };
+        let tokens = match read {
+            Ok(Ok(tokens)) => tokens,
+            Ok(Err(error)) if !has_list => return Err(Denied::Away(error)),
+            // Not asked again with every request, and nobody is shut out.
+            Ok(Err(_)) | Err(_) => {
+                self.known().at = Some(Instant::now());
+                return Ok(());
+            }
+        };
+        let mut read = BTreeMap::new();
+        for stored in tokens {
+            match stored.token {
+                Ok(token) => drop(read.insert(stored.id, token)),
+                Err(error) => {
+                    tracing::warn!(
+                        token = stored.id,
+                        error = error.reason(),
+                        "a token cannot be read"
+                    );
+                }
+            }
+        }
+        let mut known = self.known();
+        let kept = |hash: &String| read.values().any(|token| token.hash == *hash);
+        known.fitted.retain(|_, hash| kept(hash));
+        known.noted.retain(|id, _| read.contains_key(id));
+        known.tokens = read;
+        known.at = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Writes down that the token is used, now and then. No request fails because of it.
+    async fn note_use(&self, id: &str, from: IpAddr) {
+        let now = Instant::now();
+        {
+            let mut known = self.known();
+            let noted = known.noted.get(id);
+            if noted.is_some_and(|noted| now.duration_since(*noted) < NOTED) {
+                return;
+            }
+            known.noted.insert(id.to_owned(), now);
+        }
+        let used = TokenUse {
+            id: id.to_owned(),
+            at: self.clock.now(),
+            from: from.to_string(),
+        };
+        let noted = timeout(PATIENCE, access::note_use(&*self.docs, &used)).await;
+        if !matches!(noted, Ok(Ok(()))) {
+            tracing::debug!(token = id, "a token's use could not be written down");
+        }
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
