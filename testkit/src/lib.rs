@@ -1,4 +1,4 @@
-//! What tests of several crates share: the conformance suite of the backends, faults, real servers, and plugins in other languages.
+//! What tests of several crates share: the conformance suite of the backends, faults, real servers, the schedule oracle, and plugins in other languages.
 //!
 //! Nothing here is part of the product; production crates never depend on this one.
 
@@ -14,4 +14,5 @@ pub mod fault;
 pub mod languages;
 pub mod memory;
 pub mod no_work;
+pub mod oracle;
 pub mod services;

@@ -11,7 +11,7 @@ use sandclock_core::schedule::{
     Dialect, DstPolicy, Schedule, Timetable, Zone, parse_zone, zone_names, zone_release,
 };
 
-use crate::oracle::{self, Change};
+use sandclock_testkit::oracle::{self, Change};
 
 /// 2020-01-01 and 2036-01-01.
 const YEARS: (i64, i64) = (1_577_836_800, 2_082_758_400);

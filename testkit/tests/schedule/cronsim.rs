@@ -4,7 +4,7 @@ use sandclock_core::Timestamp;
 use sandclock_core::schedule::{Dialect, DstPolicy, Schedule, Timetable, parse_zone};
 
 use crate::generate::{Counts, Rng, expression};
-use crate::oracle::{self, Change};
+use sandclock_testkit::oracle::{self, Change};
 
 const TRIPLES: usize = 10_000;
 const FIRES: usize = 5;
@@ -172,16 +172,9 @@ fn weekdays_from_one(triple: &Triple) -> Vec<i64> {
 #[test]
 fn the_next_five_fires_equal_cronsims() {
     let (mut triples, counts) = triples();
-    let questions: Vec<_> = triples
-        .iter()
-        .map(|triple| {
-            serde_json::json!([triple.expr(), triple.zone, triple.start, FIRES]).to_string()
-        })
-        .collect();
-    let answers = oracle::ask(&["fires"], &questions);
-    assert_eq!(answers.len(), TRIPLES, "the oracle answered every question");
-    for (triple, answer) in triples.iter_mut().zip(answers) {
-        let fires: Option<Vec<i64>> = serde_json::from_str(&answer).expect("a list");
+    let question = |triple: &Triple| (triple.expr(), triple.zone.clone(), triple.start, FIRES);
+    let answers = oracle::fires(&triples.iter().map(question).collect::<Vec<_>>());
+    for (triple, fires) in triples.iter_mut().zip(answers) {
         let fires = fires.unwrap_or_else(|| panic!("cronsim refuses {}", triple.expr()));
         triple.fires = fires.into_iter().filter(|fire| *fire < END).collect();
     }

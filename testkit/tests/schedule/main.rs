@@ -13,4 +13,3 @@ mod cronsim;
 mod fuzz;
 mod generate;
 mod go_dialect;
-mod oracle;
