@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod console;
+pub mod crontab;
 pub mod deliver;
 pub mod dev;
 pub mod document;

@@ -13,6 +13,7 @@
 mod alert;
 mod arguments;
 mod client;
+mod crontab;
 mod file;
 mod harmless;
 mod job;
@@ -126,6 +127,9 @@ enum Command {
     Server(ServerArgs),
     /// Decide and run jobs in a fleet; or list and drain its workers
     Worker(WorkerArgs),
+    /// Crontabs: make jobs of their lines
+    #[command(subcommand)]
+    Crontab(crontab::CrontabCommand),
     /// Try an expression: when it fires, what it means. Needs no server
     #[command(subcommand)]
     Schedule(schedule::ScheduleCommand),
@@ -221,6 +225,7 @@ fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
             Command::Export(args) => return transfer::export(args, target).await,
             Command::Import(args) => return transfer::import(args, target).await,
             Command::Token(command) => return token::main(command, target).await,
+            Command::Crontab(command) => return crontab::main(command, target).await,
             Command::Plugin(command) => {
                 if let Some(done) = command.without_server(target.output).await {
                     return done;
@@ -241,6 +246,7 @@ fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
             Command::Dev(_)
             | Command::Server(_)
             | Command::Schedule(_)
+            | Command::Crontab(_)
             | Command::Export(_)
             | Command::Import(_)
             | Command::Token(_) => Ok(()),

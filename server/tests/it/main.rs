@@ -19,6 +19,8 @@ mod client;
 #[cfg(test)]
 mod configured;
 #[cfg(test)]
+mod crontab;
+#[cfg(test)]
 mod decisions;
 #[cfg(test)]
 mod deploy;

@@ -101,6 +101,23 @@ async fn every_client_command_of_the_readme_works() {
 }
 
 #[tokio::test]
+async fn every_command_of_the_guide_to_crontabs_works() {
+    let product = Product::start(&["--no-examples"]);
+    let script = blocks("docs/crontab.md").concat();
+    let out = run(&script, &product, |_| {});
+    for expected in [
+        "line 4: job tab/mail-1, created",
+        "line 5: @reboot: not imported",
+        "2 jobs: 2 created, 0 changed, 0 unchanged (nothing is saved",
+        "saved 2 jobs\n",
+        "2 jobs: 0 created, 0 changed, 2 unchanged\nsaved 0 jobs\n",
+        "At 02:30 on Monday through Friday (Europe/Berlin)",
+    ] {
+        assert!(out.contains(expected), "{expected}: {out}");
+    }
+}
+
+#[tokio::test]
 async fn every_command_of_the_operators_guide_works() {
     let product = Product::start(&["--no-examples"]);
     product

@@ -29,6 +29,7 @@ use crate::api::jobs::JobView;
 
 pub(super) use export::ExportArgs;
 pub(super) use import::ImportArgs;
+pub(super) use report::{Outcome, differing};
 
 /// The stores to work on without a server.
 #[derive(Clone, Debug, Args)]
@@ -115,7 +116,7 @@ async fn served(
 
 /// What is one document in the API, with a version of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Binding,
     Job,
 }
@@ -138,7 +139,10 @@ impl Kind {
     }
 
     /// All that are there: each with its version, and without what the server fills in.
-    async fn there(self, client: &Client) -> anyhow::Result<Vec<(Option<u64>, Value)>> {
+    ///
+    /// # Errors
+    /// If the server refuses or does not answer.
+    pub(super) async fn there(self, client: &Client) -> anyhow::Result<Vec<(Option<u64>, Value)>> {
         let listed = client.all(&format!("/{}", self.list())).await?;
         Ok(listed
             .into_iter()

@@ -9,7 +9,7 @@ use crate::cli::table;
 
 /// What becomes of a thing that the document has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(in crate::cli) enum Outcome {
     /// It is new.
     Created,
     /// It is there as the document has it.
@@ -19,7 +19,8 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    fn word(&self) -> &'static str {
+    /// For people, and in answers.
+    pub(in crate::cli) fn word(&self) -> &'static str {
         match self {
             Self::Created => "created",
             Self::Unchanged => "unchanged",
@@ -27,7 +28,8 @@ impl Outcome {
         }
     }
 
-    fn fields(&self) -> &[String] {
+    /// The members that differ.
+    pub(in crate::cli) fn fields(&self) -> &[String] {
         match self {
             Self::Changed(fields) => fields,
             _ => &[],
@@ -45,7 +47,7 @@ pub(super) struct Line<'a> {
 }
 
 /// The members in which two documents differ.
-pub(super) fn differing(one: &Value, other: &Value) -> Vec<String> {
+pub(in crate::cli) fn differing(one: &Value, other: &Value) -> Vec<String> {
     let members = |document: &Value| -> BTreeSet<String> {
         let members = document.as_object().into_iter().flatten();
         members.map(|(name, _)| name.clone()).collect()
