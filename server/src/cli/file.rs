@@ -1,4 +1,4 @@
-//! Files that people write, JSON or TOML, such as jobs, and where in them a job or a field stands.
+//! Files that people write, in JSON, TOML or YAML, such as jobs, and where in them a job or a field stands.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -18,7 +18,7 @@ pub(super) struct Written {
     /// As it is named in messages.
     pub(super) shown: String,
     tree: Value,
-    /// Known of TOML only.
+    /// Not known of JSON.
     lines: Lines,
 }
 
@@ -50,12 +50,13 @@ impl Written {
         let ending = path.extension().and_then(OsStr::to_str);
         let parsed = match ending {
             Some("toml") => document::parse_toml(&text),
+            Some("yaml" | "yml") => document::parse_yaml(&text),
             _ => document::parse_json(text.as_bytes()).map(|tree| (tree, Lines::default())),
         };
         let (tree, lines) = parsed.map_err(|error| match ending {
-            Some("toml" | "json") => anyhow!("{shown}: {error}"),
+            Some("toml" | "yaml" | "yml" | "json") => anyhow!("{shown}: {error}"),
             _ => {
-                anyhow!("{shown} is read as JSON, because its name does not end in .toml: {error}")
+                anyhow!("{shown} is read as JSON, because its name does not end in .toml, .yaml or .yml: {error}")
             }
         })?;
         Ok(Self { shown, tree, lines })

@@ -29,7 +29,7 @@ pub(super) enum JobCommand {
     /// what was saved stays.
     #[command(verbatim_doc_comment)]
     Apply {
-        /// TOML if it ends in .toml, else JSON; - is JSON on standard input
+        /// TOML or YAML by its ending, else JSON; - is JSON on standard input
         #[arg(short, long, value_name = "FILE")]
         file: PathBuf,
     },
@@ -87,12 +87,14 @@ pub(super) async fn main(
 ) -> anyhow::Result<()> {
     match command {
         JobCommand::Ls => list(client, output).await?,
-        JobCommand::Get { name } => table::json(&client.get(&path(&name, "")).await?),
+        JobCommand::Get { name } => {
+            table::document(output, &client.get(&path(&name, "")).await?);
+        }
         JobCommand::Apply { file } => {
             let mut saved = Vec::new();
             let applied = apply(client, &file, output, &mut saved).await;
-            if output == Output::Json {
-                table::json(&json!({ "items": saved, "next": null }));
+            if output != Output::Table {
+                table::document(output, &json!({ "items": saved, "next": null }));
             }
             applied?;
         }

@@ -1,7 +1,7 @@
 //! The command line: what is asked for, and where it goes.
 //!
 //! `dev` runs the product; the other commands are clients of the API. They print tables for people and, with
-//! `--output json`, one document for programs: what the API said, lists as `{items, next}`, and where it says
+//! `--output json` or `yaml`, one document for programs: what the API said, lists as `{items, next}`, and where it says
 //! nothing, which thing had which outcome. Exit status: 0 on success, 1 if the thing asked for failed, 2 for wrong
 //! usage, 3 if the connection was lost while a run was watched.
 
@@ -82,7 +82,7 @@ struct Target {
     /// The token to sign in with
     #[arg(long, global = true, env = "SANDCLOCK_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// How to print answers
+    /// How to print
     #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
     output: Output,
 }
@@ -94,11 +94,13 @@ pub enum Output {
     Table,
     /// One JSON document for programs.
     Json,
+    /// The same as YAML.
+    Yaml,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run everything in one process: API, worker, plugins, one data file
+    /// Run all in one process: API, worker, plugins, one data file
     Dev(DevArgs),
     /// Jobs: list, read, write, run, kill
     #[command(subcommand)]

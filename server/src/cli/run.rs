@@ -78,7 +78,9 @@ pub(super) async fn main(
             incomplete(&runs);
             table::either(output, &runs, list);
         }
-        RunCommand::Get { id } => table::json(&client.get(&format!("/runs/{id}")).await?),
+        RunCommand::Get { id } => {
+            table::document(output, &client.get(&format!("/runs/{id}")).await?);
+        }
         RunCommand::Logs { id, follow: true } => watch::follow(client, &id).await?,
         RunCommand::Logs { id, follow: false } => {
             let mut response = client.open(&format!("/runs/{id}/output")).await?;

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{Output, harmless, out};
 use crate::clock::SystemClock;
+use crate::document::write_yaml;
 
 /// What a column but the first keeps of its content before the first is cut, in columns of the terminal.
 const LEAST: usize = 16;
@@ -110,9 +111,15 @@ fn width() -> Option<u16> {
         .then(|| Some(columns()).filter(said).unwrap_or(80))
 }
 
-/// Prints a document as it came.
-pub(super) fn json(value: &Value) {
-    say(&serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string()));
+/// Prints a document as it came: as YAML if that is asked for, else as JSON.
+pub(super) fn document(output: Output, value: &Value) {
+    let text = match output {
+        Output::Yaml => write_yaml(value),
+        Output::Json | Output::Table => {
+            serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
+        }
+    };
+    say(text.trim_end_matches('\n'));
 }
 
 /// Prints a list as the API says it, a row for each item.
@@ -124,7 +131,7 @@ pub(super) fn rows(list: &Value, header: &[&str], row: impl Fn(&Value) -> Vec<St
 /// Prints what suits: the document, or `people`'s form of it.
 pub(super) fn either(output: Output, value: &Value, people: impl FnOnce(&Value)) {
     match output {
-        Output::Json => json(value),
+        Output::Json | Output::Yaml => document(output, value),
         Output::Table => people(value),
     }
 }

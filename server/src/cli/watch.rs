@@ -34,14 +34,14 @@ pub(super) struct Lost {
     why: String,
 }
 
-/// Prints a run's output until it ends, or the ended run as JSON.
+/// Prints a run's output until it ends, or the ended run as a document.
 ///
 /// # Errors
 /// If the run does not succeed; [`Lost`] if the server goes away.
 pub(super) async fn until_end(client: &Client, run: &str, output: Output) -> anyhow::Result<()> {
     table::aside(&format!("run {run} started"));
     let mut watch = Watch::new(client, run);
-    if output == Output::Json {
+    if output != Output::Table {
         watch.shown = None;
     }
     let stream = match client.open(&watch.path).await {
@@ -51,7 +51,7 @@ pub(super) async fn until_end(client: &Client, run: &str, output: Output) -> any
     let end = watch.follow(stream, || false).await?;
     match &mut watch.shown {
         Some(shown) => shown.end_line(),
-        None => table::json(&end),
+        None => table::document(output, &end),
     }
     let (state, cause) = (text(&end, "state"), text(&end, "cause"));
     table::aside(&format!("run {run} {state}: {cause}"));

@@ -1,15 +1,17 @@
 //! Documents that people write: requests, files, settings.
 //!
-//! However a document comes (JSON, TOML, a query, a variable), it becomes one tree, and [`read`] makes a value of
+//! However a document comes (JSON, TOML, YAML, a query, a variable), it becomes one tree, and [`read`] makes a value of
 //! it. What is wrong with it is said in one way: the field, what stands there, and what would be accepted. So
 //! people never meet the words of a parser or the names of our types, nor lines of a text that they did
 //! not write.
 
 mod fault;
 mod json;
+mod lines;
 mod patch;
 mod reader;
 mod toml;
+mod yaml;
 
 use std::marker::PhantomData;
 
@@ -17,8 +19,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use self::json::parse as parse_json;
+pub use self::lines::Lines;
 pub use self::patch::merge;
-pub use self::toml::{Lines, parse as parse_toml};
+pub use self::toml::parse as parse_toml;
+pub use self::yaml::{parse as parse_yaml, write as write_yaml};
 
 /// The field of an error about the document as a whole.
 pub const WHOLE: &str = "(the document)";

@@ -1,29 +1,10 @@
 //! TOML as a tree, and on which line of the text each field stands.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Number, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{FieldError, WHOLE, item, member};
-
-/// On which line each field of a document stands, from 1.
-#[derive(Clone, Debug, Default)]
-pub struct Lines(BTreeMap<String, usize>);
-
-impl Lines {
-    /// The line of a field; of the nearest one around it if it is not there itself.
-    pub fn of(&self, field: &str) -> Option<usize> {
-        let mut path = field;
-        loop {
-            if let Some(line) = self.0.get(path) {
-                return Some(*line);
-            }
-            path = path.get(..path.rfind(['.', '['])?)?;
-        }
-    }
-}
+use super::{FieldError, Lines, WHOLE, item, member};
 
 /// Parses a TOML document.
 ///
@@ -53,7 +34,7 @@ fn object(
     let mut members = Map::new();
     for (name, value) in table {
         let path = member(path, name.get_ref());
-        lines.0.insert(path.clone(), line(name.span().start));
+        lines.stands(&path, line(name.span().start));
         let value = tree(value, &path, line, lines);
         members.insert(name.get_ref().clone().into_owned(), value);
     }
@@ -84,7 +65,7 @@ fn tree(
         DeValue::Array(values) => {
             let each = |(at, value): (usize, &Spanned<DeValue<'_>>)| {
                 let path = item(path, at);
-                lines.0.insert(path.clone(), line(value.span().start));
+                lines.stands(&path, line(value.span().start));
                 tree(value, &path, line, lines)
             };
             Value::Array(values.iter().enumerate().map(each).collect())

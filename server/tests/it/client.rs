@@ -65,7 +65,7 @@ async fn a_file_is_refused_at_its_own_line() {
         (
             "h.txt",
             "name = \"h\"\n",
-            "h.txt is read as JSON, because its name does not end in .toml: (the document): ",
+            "h.txt is read as JSON, because its name does not end in .toml, .yaml or .yml: (the document): ",
         ),
     ];
     for (name, text, expected) in cases {

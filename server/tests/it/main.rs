@@ -108,3 +108,5 @@ mod weaknesses;
 mod worker;
 #[cfg(test)]
 mod workers;
+#[cfg(test)]
+mod yaml;
