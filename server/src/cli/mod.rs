@@ -18,6 +18,7 @@ mod file;
 mod harmless;
 mod job;
 mod out;
+mod packaged;
 mod plugin;
 mod reach;
 mod run;
@@ -135,6 +136,11 @@ enum Command {
     /// Try an expression: when it fires, what it means. Needs no server
     #[command(subcommand)]
     Schedule(schedule::ScheduleCommand),
+    /// Print what completes this command line in a shell
+    Completions(packaged::CompletionsArgs),
+    /// Write man pages of all commands into a folder
+    #[command(hide = true)]
+    Man(packaged::ManArgs),
 }
 
 /// How `dev` runs.
@@ -193,6 +199,11 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Schedule(command) => {
             schedule::main(command, cli.target.output).and_then(|()| out::taken())
         }
+        Command::Completions(args) => {
+            packaged::completions(&args);
+            out::taken()
+        }
+        Command::Man(args) => packaged::man(&args).and_then(|()| out::taken()),
         command => client_command(command, &cli.target).and_then(|()| out::taken()),
     };
     status(result)
@@ -248,6 +259,8 @@ fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
             Command::Dev(_)
             | Command::Server(_)
             | Command::Schedule(_)
+            | Command::Completions(_)
+            | Command::Man(_)
             | Command::Crontab(_)
             | Command::Export(_)
             | Command::Import(_)

@@ -59,6 +59,8 @@ mod openapi;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod packaged;
+#[cfg(test)]
 mod partial;
 #[cfg(test)]
 mod plugin_docs;
