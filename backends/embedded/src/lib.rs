@@ -10,7 +10,7 @@
 //! - [`history`] and [`changes`]: the feed of changes, in memory; its positions are in the file.
 //! - [`facts`]: what the protocol's steps read and write; the steps themselves are core's.
 //! - [`sessions`], [`leadership`]: in memory only, because every session ends with the process.
-//! - [`jobs`], [`fires`], [`kills`], [`runs`] with [`output`], [`outbox`], [`plugins`], [`kv`]: the contracts.
+//! - [`jobs`], [`fires`], [`kills`], [`runs`] with [`output`], [`outbox`], [`plugins`], [`kv`], [`audit`]: the contracts.
 //! - [`expiry`]: what ends by itself.
 //! - [`spool`]: no part of the store: a file of what waits for a run log elsewhere.
 //! - [`mend`]: what becomes of records of the protocol that cannot be read.
@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use sandclock_core::backend::{Coordination, Records, Result, Scope};
 
+mod audit;
 mod changes;
 mod docs;
 mod error;
@@ -107,6 +108,7 @@ impl Embedded {
             plugins: Arc::<Store>::clone(&self.store),
             recordings: Arc::<Store>::clone(&self.store),
             kv: Arc::<Store>::clone(&self.store),
+            audit: Arc::<Store>::clone(&self.store),
         }
     }
 }

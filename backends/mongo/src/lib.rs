@@ -8,6 +8,7 @@
 //!   the bytes that they are made of. [`go_log`] shows a Go master's clients what its log would.
 //! - [`output`]: chunks of output.
 //! - [`outbox`] and [`alerts`]: the alert outbox, and an alert's document.
+//! - [`audit`]: who changed what.
 //! - [`recordings`]: what plugins were asked and what they said.
 //! - [`plugins`]: the plugin store, and [`modules`] its modules in GridFS; [`kv`]: what plugins keep.
 //! - [`error`]: the one place where the driver's errors get their meaning.
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use sandclock_core::backend::{GoLog, Records, Result};
 
 mod alerts;
+mod audit;
 mod config;
 mod document;
 mod error;
@@ -101,6 +103,7 @@ fn records(store: Arc<Store>) -> Records {
         outbox: Arc::<Store>::clone(&store),
         plugins: Arc::<Store>::clone(&store),
         recordings: Arc::<Store>::clone(&store),
-        kv: store,
+        kv: Arc::<Store>::clone(&store),
+        audit: store,
     }
 }

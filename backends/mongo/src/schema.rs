@@ -8,6 +8,7 @@
 //! | `alert_pace` | when alerts were last sent to targets that have a pace | the target's name |
 //! | `plugins` | plugins with their releases | an ObjectId |
 //! | `recordings` | what plugins were asked and what they said | an ObjectId, which is the place in the order |
+//! | `audit` | who changed what | the entry's id |
 //! | `plugin_values` | what plugins keep, a document for each | the plugin's name |
 //! | `plugin_modules.files`, `plugin_modules.chunks` | the modules of releases, in GridFS | theirs |
 //!
@@ -39,6 +40,9 @@ pub(crate) const PLUGINS: &str = "plugins";
 /// The recordings of plugin calls.
 pub(crate) const RECORDINGS: &str = "recordings";
 
+/// The audit trail.
+pub(crate) const AUDIT: &str = "audit";
+
 /// What plugins keep.
 pub(crate) const VALUES: &str = "plugin_values";
 
@@ -48,8 +52,8 @@ pub(crate) const FILES: &str = "plugin_modules.files";
 pub(crate) const CHUNKS: &str = "plugin_modules.chunks";
 
 /// The collections beside the runs.
-pub(crate) const BESIDE: [&str; 8] = [
-    OUTPUT, ALERTS, PACE, PLUGINS, RECORDINGS, VALUES, FILES, CHUNKS,
+pub(crate) const BESIDE: [&str; 9] = [
+    OUTPUT, ALERTS, PACE, PLUGINS, RECORDINGS, AUDIT, VALUES, FILES, CHUNKS,
 ];
 
 /// The oldest server, by major and minor version: the driver speaks to no older one.
@@ -128,6 +132,22 @@ pub(crate) mod recording {
     pub(crate) const PLUGIN: &str = "plugin";
     /// The run that the plugin was asked about.
     pub(crate) const RUN: &str = "run";
+}
+
+/// Members of an entry of the audit trail.
+pub(crate) mod audit {
+    /// When it was admitted. Unix milliseconds.
+    pub(crate) const AT: &str = "at";
+    /// Who asked.
+    pub(crate) const WHO: &str = "who";
+    /// The operation.
+    pub(crate) const ACTION: &str = "action";
+    /// What it was about.
+    pub(crate) const SUBJECT: &str = "subject";
+    /// Whether it is known what came of it.
+    pub(crate) const OVER: &str = "over";
+    /// All of it, in its stored form.
+    pub(crate) const BODY: &str = "entry";
 }
 
 /// An index of a collection.
@@ -217,6 +237,15 @@ fn recordings() -> [Index; 3] {
     ]
 }
 
+fn trail() -> [Index; 4] {
+    [
+        index(doc! { audit::AT: -1, "_id": -1 }),
+        index(doc! { audit::WHO: 1, audit::AT: -1, "_id": -1 }),
+        index(doc! { audit::ACTION: 1, audit::AT: -1, "_id": -1 }),
+        index(doc! { audit::SUBJECT: 1, audit::AT: -1, "_id": -1 }),
+    ]
+}
+
 /// The indexes that GridFS prescribes. The driver makes them with the first large file only.
 fn files() -> Index {
     index(doc! { "filename": 1, "uploadDate": 1 })
@@ -234,6 +263,7 @@ pub(crate) async fn create_indexes(db: &Database, log: &str) -> mongodb::error::
         (ALERTS, Vec::from(alerts())),
         (PLUGINS, Vec::from(plugins())),
         (RECORDINGS, Vec::from(recordings())),
+        (AUDIT, Vec::from(trail())),
         (FILES, vec![files()]),
         (CHUNKS, vec![chunks()]),
     ];

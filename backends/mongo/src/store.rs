@@ -20,7 +20,7 @@ use crate::config::MongoConfig;
 use crate::error::{Access, DUPLICATE_KEY, from_driver, late};
 use crate::guards::Guards;
 use crate::schema::{
-    self, ALERTS, MODULES, OLDEST, OPEN, OUTPUT, PACE, PLUGINS, RECORDINGS, VALUES,
+    self, ALERTS, AUDIT, MODULES, OLDEST, OPEN, OUTPUT, PACE, PLUGINS, RECORDINGS, VALUES,
 };
 use crate::writer::{Target, Update, Upserted, Writer};
 
@@ -43,6 +43,7 @@ pub(crate) struct Store {
     pub(crate) plugins: Collection<Document>,
     pub(crate) recordings: Collection<Document>,
     pub(crate) kv: Collection<Document>,
+    pub(crate) audit: Collection<Document>,
     pub(crate) modules: GridFsBucket,
     pub(crate) writer: Writer,
     pub(crate) guards: Guards,
@@ -74,6 +75,7 @@ impl Store {
             plugins: db.collection(PLUGINS),
             recordings: db.collection(RECORDINGS),
             kv: db.collection(VALUES),
+            audit: db.collection(AUDIT),
             modules: db.gridfs_bucket(modules()),
             writer: Writer::start(target),
             guards,

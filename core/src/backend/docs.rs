@@ -15,7 +15,7 @@ use crate::error::{BackendError, ErrorKind};
 pub const MAX_NAME_BYTES: usize = 200;
 
 /// The longest document, in bytes.
-pub const MAX_DOC_BYTES: usize = 128 << 10;
+pub const MAX_DOC_BYTES: usize = 256 << 10;
 
 /// What a document is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,11 +26,13 @@ pub enum DocKind {
     Token,
     /// When a token was used last.
     TokenUse,
+    /// An entry of the audit trail that waits for the run log.
+    Audit,
 }
 
 impl DocKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Binding, Self::Token, Self::TokenUse];
+    pub const ALL: [Self; 4] = [Self::Binding, Self::Token, Self::TokenUse, Self::Audit];
 
     /// What stands for it in stores.
     pub fn as_str(self) -> &'static str {
@@ -38,6 +40,7 @@ impl DocKind {
             Self::Binding => "binding",
             Self::Token => "token",
             Self::TokenUse => "token-use",
+            Self::Audit => "audit",
         }
     }
 }
@@ -74,7 +77,7 @@ pub fn check(name: &str, body: &[u8]) -> Result<()> {
     Err(BackendError::new("docs.put", ErrorKind::InvalidConfig).context(wrong))
 }
 
-/// Versioned documents, some hundreds of a kind at most.
+/// Versioned documents, some thousands of a kind at most.
 #[async_trait]
 pub trait Docs: Debug + Send + Sync + 'static {
     /// All documents of a kind at one moment, by the bytes of their names. Idempotent.

@@ -32,6 +32,7 @@ use futures_core::Stream;
 use crate::error::BackendError;
 
 pub mod alerts;
+pub mod audit;
 pub mod docs;
 pub mod fires;
 pub mod go;
@@ -53,6 +54,7 @@ pub mod sessions;
 pub use alerts::{
     Alert, AlertId, AlertKind, AlertOutbox, AlertState, ClaimEnd, ClaimedAlert, Later,
 };
+pub use audit::{AuditEntry, AuditFilter, AuditLog, AuditOutcome};
 pub use docs::{Doc, DocKind, Docs};
 pub use fires::{
     Adopt, Adopted, Decide, DecideFate, Decided, End, EndHow, Ended, FireEvent, FireFeed, FireView,
@@ -188,4 +190,6 @@ pub struct Records {
     pub recordings: Arc<dyn Recordings>,
     /// What plugins keep.
     pub kv: Arc<dyn PluginKv>,
+    /// Who changed what.
+    pub audit: Arc<dyn AuditLog>,
 }

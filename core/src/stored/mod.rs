@@ -18,6 +18,7 @@ use crate::binding::Binding;
 use crate::job::{Job, JobName};
 
 mod access;
+mod audit;
 mod binding;
 mod fleet;
 mod forms;

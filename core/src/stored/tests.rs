@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::access::{Grant, Role, Token, TokenUse};
 use crate::backend::{
-    DoneRecord, Generation, Kill, Mark, Nonce, OpenRecord, OpenState, Pinned, RunRecord, SessionId,
-    Span, Version, WaitRecord, WorkerInfo,
+    AuditEntry, AuditOutcome, DoneRecord, Generation, Kill, Mark, Nonce, OpenRecord, OpenState,
+    Pinned, RunRecord, SessionId, Span, Version, WaitRecord, WorkerInfo,
 };
 use crate::binding::{Binding, Selector};
 use crate::job::{
@@ -259,6 +259,23 @@ fn token_use() -> TokenUse {
     }
 }
 
+fn audited() -> AuditEntry {
+    AuditEntry {
+        id: "0190a1-7f".to_owned(),
+        at: T,
+        who: "ann".to_owned(),
+        token: Some("t1".to_owned()),
+        from: "192.0.2.7:4711".to_owned(),
+        action: "job.put".to_owned(),
+        subject: "nightly/backup".to_owned(),
+        outcome: AuditOutcome::Done,
+        status: Some(200),
+        asked: Some(json!({ "reason": "it hangs" })),
+        before: Some(json!({ "name": "nightly/backup", "enabled": true })),
+        after: Some(json!({ "name": "nightly/backup", "enabled": false })),
+    }
+}
+
 fn worker() -> WorkerInfo {
     WorkerInfo {
         name: "w1".to_owned(),
@@ -312,6 +329,7 @@ fn form_1_is_written_and_stays_readable() {
     check(&binding(), include_str!("golden/v1/binding.json"));
     check(&token(), include_str!("golden/v1/token.json"));
     check(&token_use(), include_str!("golden/v1/token-use.json"));
+    check(&audited(), include_str!("golden/v1/audit.json"));
 }
 
 /// Before the first release, what is absent was written as `null` or empty.

@@ -215,6 +215,13 @@ macro_rules! records_cases {
                 a_large_recording_is_refused
                 recordings_go_with_their_run
             }
+            audit: {
+                entries_come_back_newest_first
+                an_entry_is_written_once
+                entries_are_filtered
+                old_entries_are_pruned
+                an_entry_is_bounded
+            }
             kv: {
                 a_value_comes_back
                 a_swap_needs_what_it_expects

@@ -25,6 +25,7 @@ use sandclock_core::job::JobName;
 
 pub mod adopt;
 pub mod alert_lists;
+pub mod audit;
 pub mod broken;
 #[macro_use]
 mod cases;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use sandclock_core::backend::{
-    Alert, AlertId, AlertOutbox, AlertState, ClaimEnd, ClaimedAlert, DoneRecord, Fence, LogPage,
-    ModuleDigest, OutputChunk, Page, PageToken, PluginKv, PluginMode, PluginStore, Recording,
-    Recordings, Records, Release, Result, RunFilter, RunHeader, RunQuery, RunRecord, RunSink,
-    StoredPlugin, Swap,
+    Alert, AlertId, AlertOutbox, AlertState, AuditEntry, AuditFilter, AuditLog, ClaimEnd,
+    ClaimedAlert, DoneRecord, Fence, LogPage, ModuleDigest, OutputChunk, Page, PageToken, PluginKv,
+    PluginMode, PluginStore, Recording, Recordings, Records, Release, Result, RunFilter, RunHeader,
+    RunQuery, RunRecord, RunSink, StoredPlugin, Swap,
 };
 use sandclock_core::job::JobName;
 use sandclock_core::ports::History;
@@ -35,7 +35,8 @@ pub(super) fn over(line: &Arc<Line>, inner: Records) -> Records {
         outbox: Arc::<Over>::clone(&over),
         plugins: Arc::<Over>::clone(&over),
         recordings: Arc::<Over>::clone(&over),
-        kv: over,
+        kv: Arc::<Over>::clone(&over),
+        audit: over,
     }
 }
 
@@ -204,5 +205,25 @@ impl PluginKv for Over {
 
     async fn clear(&self, plugin: &str) -> Result<()> {
         self.inner.kv.clear(plugin).await
+    }
+}
+
+#[async_trait]
+impl AuditLog for Over {
+    async fn put(&self, entry: &AuditEntry) -> Result<()> {
+        self.inner.audit.put(entry).await
+    }
+
+    async fn list(
+        &self,
+        filter: &AuditFilter,
+        page: Option<&PageToken>,
+        limit: u32,
+    ) -> Result<Page<AuditEntry>> {
+        self.inner.audit.list(filter, page, limit).await
+    }
+
+    async fn prune(&self, before: Timestamp, max: u32) -> Result<u32> {
+        self.inner.audit.prune(before, max).await
     }
 }

@@ -6,8 +6,8 @@ use futures_util::StreamExt;
 use sandclock_backend_embedded::Embedded;
 use sandclock_core::ErrorKind;
 use sandclock_core::backend::{
-    Alert, AlertState, ClaimEnd, Cursor, DocKind, FireEvent, Kill, OpenState, Precondition,
-    RecordSeen, Request, SessionEvent, Settle, SettleAs, Settled, Triggered,
+    Alert, AlertState, AuditFilter, ClaimEnd, Cursor, DocKind, FireEvent, Kill, OpenState,
+    Precondition, RecordSeen, Request, SessionEvent, Settle, SettleAs, Settled, Triggered,
 };
 use sandclock_core::error::WithSources;
 use sandclock_core::ports::AlertDraft;
@@ -63,7 +63,7 @@ fn files_of_others_are_refused() {
 }
 
 /// How to take back each step from one version of the tables to the next, from the second on.
-const TAKEN_BACK: [&str; 6] = [
+const TAKEN_BACK: [&str; 7] = [
     "DROP TABLE plugins; DROP TABLE releases; DROP TABLE modules;",
     "DROP TABLE docs;",
     "DROP TABLE recordings; ALTER TABLE plugins DROP COLUMN shadow;",
@@ -73,6 +73,7 @@ const TAKEN_BACK: [&str; 6] = [
      ALTER TABLE alerts DROP COLUMN waits; ALTER TABLE alerts DROP COLUMN next_try;
      ALTER TABLE alerts DROP COLUMN part_of; ALTER TABLE alerts DROP COLUMN parts;",
     "ALTER TABLE plugins DROP COLUMN mode;",
+    "DROP TABLE audit;",
 ];
 
 /// What an earlier program made is upgraded when it is opened, with all that is in it.
@@ -100,6 +101,9 @@ async fn an_older_file_is_upgraded() {
         assert_eq!(docs.expect("list"), []);
         let kept = store.records().kv.get("acme", "key").await;
         assert_eq!(kept.expect("get"), None);
+        let audit = store.records().audit;
+        let trail = audit.list(&AuditFilter::default(), None, 1).await;
+        assert_eq!(trail.expect("list").items, []);
     }
 }
 

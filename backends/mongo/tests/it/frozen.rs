@@ -1,13 +1,17 @@
 //! The documents of each form that was ever written, frozen as bytes: runs that began, ended, or were skipped, output,
-//! an alert, a plugin with its module, a recording, and what a plugin keeps. They are what is written today, or else they stay readable, with members
+//! an alert, a plugin with its module, a recording, an entry of the audit trail, and what a plugin keeps. They are what is written today, or else they stay readable, with members
 //! that a later program adds (S13).
 
 use bytes::Bytes;
 use mongodb::Database;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
-use sandclock_core::backend::{Recording, Records, RunRecord, Swap};
+use sandclock_core::backend::{
+    AuditEntry, AuditFilter, AuditOutcome, Recording, Records, RunRecord, Swap,
+};
 use sandclock_core::run::{RunId, RunState, hex};
+use sandclock_core::time::Timestamp;
+use serde_json::json;
 
 use crate::alerts::alert;
 use crate::fresh::Own;
@@ -18,12 +22,13 @@ use crate::scene::{chunk, done, fence, header};
 /// its clock is zero.
 const V1: &str = include_str!("golden/v1.txt");
 
-const COLLECTIONS: [&str; 8] = [
+const COLLECTIONS: [&str; 9] = [
     "log",
     "output",
     "alerts",
     "plugins",
     "recordings",
+    "audit",
     "plugin_modules.files",
     "plugin_modules.chunks",
     "plugin_values",
@@ -53,6 +58,24 @@ async fn write(store: &Records) {
     let keep = store.recordings.keep(&recordings);
     keep.await.expect("keep");
     assert!(store.kv.swap("acme", &kept()).await.expect("swap"));
+    store.audit.put(&audited()).await.expect("put");
+}
+
+fn audited() -> AuditEntry {
+    AuditEntry {
+        id: "0190a1-7f".to_owned(),
+        at: Timestamp::from_millis(1_800_000_000_000),
+        who: "ann".to_owned(),
+        token: None,
+        from: "192.0.2.7:4711".to_owned(),
+        action: "job.delete".to_owned(),
+        subject: "over".to_owned(),
+        outcome: AuditOutcome::Begun,
+        status: None,
+        asked: None,
+        before: Some(json!({ "name": "over" })),
+        after: None,
+    }
 }
 
 fn recording() -> Recording {
@@ -173,6 +196,18 @@ async fn is_understood(store: &Records) {
 
     let recordings = store.recordings.of_run(&over).await;
     assert_eq!(recordings.expect("recordings"), [recording()]);
+
+    let trail = async || {
+        let listed = store.audit.list(&AuditFilter::default(), None, 2).await;
+        listed.expect("trail").items
+    };
+    assert_eq!(trail().await, [audited()]);
+    let gone = AuditEntry {
+        outcome: AuditOutcome::Done,
+        ..audited()
+    };
+    store.audit.put(&gone).await.expect("put");
+    assert_eq!(trail().await, [gone]);
 
     let end = done("running", 0, RunState::Succeeded, "true");
     store.sink.finish(&end).await.expect("finish");

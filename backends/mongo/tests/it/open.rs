@@ -136,6 +136,7 @@ async fn the_log_has_the_name_that_it_is_given() {
     names.sort();
     let ours = [
         "alerts",
+        "audit",
         "job",
         "plugin_modules.chunks",
         "plugin_modules.files",

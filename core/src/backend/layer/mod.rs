@@ -85,6 +85,7 @@ impl Records {
             plugins: Layered::new(layer, self.plugins),
             recordings: Layered::new(layer, self.recordings),
             kv: Layered::new(layer, self.kv),
+            audit: Layered::new(layer, self.audit),
         }
     }
 }

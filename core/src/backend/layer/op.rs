@@ -104,4 +104,7 @@ ops! {
     KvGet "kv.get" Always
     KvSwap "kv.swap" OnlyWithoutEffect
     KvClear "kv.clear" Always
+    AuditPut "audit.put" Always
+    AuditList "audit.list" Always
+    AuditPrune "audit.prune" Always
 }

@@ -9,10 +9,10 @@ use bytes::Bytes;
 
 use super::{Layer, Layered, Op};
 use crate::backend::{
-    Alert, AlertId, AlertOutbox, AlertState, ClaimEnd, ClaimedAlert, DoneRecord, Fence, LogPage,
-    ModuleDigest, OutputChunk, Page, PageToken, PluginKv, PluginMode, PluginStore, Recording,
-    Recordings, Release, Result, RunFilter, RunHeader, RunQuery, RunRecord, RunSink, StoredPlugin,
-    Swap,
+    Alert, AlertId, AlertOutbox, AlertState, AuditEntry, AuditFilter, AuditLog, ClaimEnd,
+    ClaimedAlert, DoneRecord, Fence, LogPage, ModuleDigest, OutputChunk, Page, PageToken, PluginKv,
+    PluginMode, PluginStore, Recording, Recordings, Release, Result, RunFilter, RunHeader,
+    RunQuery, RunRecord, RunSink, StoredPlugin, Swap,
 };
 use crate::job::JobName;
 use crate::ports::History;
@@ -236,6 +236,32 @@ impl<L: Layer, T: PluginKv + ?Sized> PluginKv for Layered<L, T> {
     async fn clear(&self, plugin: &str) -> Result<()> {
         (self.layer)
             .call(Op::KvClear, || self.inner.clear(plugin))
+            .await
+    }
+}
+
+#[async_trait]
+impl<L: Layer, T: AuditLog + ?Sized> AuditLog for Layered<L, T> {
+    async fn put(&self, entry: &AuditEntry) -> Result<()> {
+        (self.layer)
+            .call(Op::AuditPut, || self.inner.put(entry))
+            .await
+    }
+
+    async fn list(
+        &self,
+        filter: &AuditFilter,
+        page: Option<&PageToken>,
+        limit: u32,
+    ) -> Result<Page<AuditEntry>> {
+        (self.layer)
+            .call(Op::AuditList, || self.inner.list(filter, page, limit))
+            .await
+    }
+
+    async fn prune(&self, before: Timestamp, max: u32) -> Result<u32> {
+        (self.layer)
+            .call(Op::AuditPrune, || self.inner.prune(before, max))
             .await
     }
 }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::{Coordination, Records, Scope, SessionId};
 
+mod audit;
 mod docs;
 mod fires;
 mod history;
@@ -91,7 +92,8 @@ impl MemoryStore {
             outbox: Arc::<Self>::clone(&this),
             plugins: Arc::<Self>::clone(&this),
             recordings: Arc::<Self>::clone(&this),
-            kv: this,
+            kv: Arc::<Self>::clone(&this),
+            audit: this,
         }
     }
 

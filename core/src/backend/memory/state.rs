@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::audit::Trail;
 use super::docs::Documents;
 use super::history::{Event, History};
 use super::kv::Values;
@@ -63,6 +64,7 @@ pub(super) struct State {
     pub(super) plugins: Plugins,
     pub(super) recordings: Vec<Recording>,
     pub(super) kv: Values,
+    pub(super) audit: Trail,
 }
 
 impl State {
@@ -89,6 +91,7 @@ impl State {
             plugins: Plugins::default(),
             recordings: Vec::new(),
             kv: Values::default(),
+            audit: Trail::new(),
         }
     }
 
