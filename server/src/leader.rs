@@ -4,9 +4,10 @@
 //! forgiving: a server that hears nothing of the store stops its chores before its lease is over, and another begins
 //! once it is. Which server leads says the gauge `sandclock_leader`.
 //!
-//! The seat is the one that Go masters look for. There is no other chore than holding it: what every worker can do it
-//! does, by rank and without a leader (see `core::fleet`): it settles what others left behind, records what was missed,
-//! and prunes the run log; and every server sends alerts, by claim (see [`crate::deliver`]).
+//! The seat is the one that Go masters look for. The one chore beside holding it is the audit trail's (see
+//! [`crate::audit`]): what every worker can do it does, by rank and without a leader (see `core::fleet`): it settles what
+//! others left behind, records what was missed, and prunes the run log; and every server sends alerts, by claim (see
+//! [`crate::deliver`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,8 @@ use std::time::Duration;
 use sandclock_core::ErrorKind;
 use sandclock_core::backend::{Candidate, Leadership};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+
+use crate::audit::Trail;
 
 /// The lease: a leader that is gone is replaced within it.
 const TTL: Duration = Duration::from_secs(10);
@@ -51,6 +54,8 @@ pub struct Chores {
     pub me: Candidate,
     /// Says whether it leads.
     pub leads: Leads,
+    /// What waits for the run log, and what is old.
+    pub trail: Arc<Trail>,
 }
 
 impl Chores {
@@ -60,6 +65,7 @@ impl Chores {
             biased;
             () = closing => {}
             () = self.lead() => {}
+            () = self.trail.tend() => {}
         }
         if self.leads.get() {
             self.leads.set(false);

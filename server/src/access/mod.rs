@@ -78,8 +78,8 @@ struct Known {
 pub struct Gate {
     docs: Arc<dyn Docs>,
     clock: Arc<dyn Clock>,
-    /// Of this process alone, by its SHA-256.
-    own: Option<(String, Caller)>,
+    /// Of this process alone, by their SHA-256.
+    own: BTreeMap<String, Caller>,
     known: Mutex<Known>,
     /// One reads while the others wait.
     reading: tokio::sync::Mutex<()>,
@@ -98,22 +98,22 @@ impl Gate {
         Self {
             docs,
             clock,
-            own: None,
+            own: BTreeMap::new(),
             known: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
             hashes: Semaphore::new(HASHES),
         }
     }
 
-    /// Makes a token that opens this gate alone, for everything, and that nobody keeps.
-    pub fn own_token(&mut self, name: &str) -> String {
+    /// Makes a token that opens this gate alone, and that nobody keeps.
+    pub fn own_token(&mut self, name: &str, role: Role) -> String {
         let token = secret::make(&secret::new_id());
         let caller = Caller {
             id: None,
             name: name.to_owned(),
-            grant: Grant::unlimited(Role::Admin),
+            grant: Grant::unlimited(role),
         };
-        self.own = Some((secret::fingerprint(&token), caller));
+        self.own.insert(secret::fingerprint(&token), caller);
         token
     }
 
@@ -123,7 +123,7 @@ impl Gate {
     /// If it does not open.
     pub async fn admit(&self, token: &str, from: IpAddr) -> Result<Caller, Denied> {
         let print = secret::fingerprint(token);
-        if let Some((_, caller)) = self.own.as_ref().filter(|(own, _)| *own == print) {
+        if let Some(caller) = self.own.get(&print) {
             return Ok(caller.clone());
         }
         self.refresh().await?;

@@ -5,6 +5,8 @@
 //! a [`problem::Problem`].
 
 pub mod alerts;
+pub mod audit;
+pub mod audited;
 pub mod auth;
 pub mod bindings;
 pub mod broken;
@@ -44,9 +46,11 @@ use sandclock_hooks::PluginHost;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::audited::Audited;
 use self::auth::{Needs, Role, Scope};
 use self::problem::Problem;
 use crate::access::Gate;
+use crate::audit::Trail;
 use crate::deliver::Figures;
 use crate::leader::Leads;
 use crate::recorder::RecordingQueue;
@@ -55,6 +59,9 @@ use crate::spool::Spool;
 
 /// The largest request body in bytes.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
+
+/// What the documented routes are below.
+const PREFIX: &str = "/api/v1";
 
 /// The job of the empty name, which nobody can create and others may have left behind. The document has no words for it: a
 /// parameter of a path is not empty.
@@ -81,6 +88,10 @@ pub struct Api {
     pub clock: Arc<dyn Clock>,
     /// Who may do what.
     pub gate: Arc<Gate>,
+    /// Where it is written who changes what.
+    pub trail: Arc<Trail>,
+    /// Whether clients come by a proxy, which says for whom it asks.
+    pub behind_proxy: bool,
     /// The names of where alerts can go.
     pub alert_targets: BTreeSet<String>,
     /// For jobs and previews that name no zone.
@@ -184,6 +195,7 @@ fn of_admins() -> OpenApiRouter<Api> {
         .routes(routes!(bindings::validate))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(audit::list))
 }
 
 /// All routes.
@@ -196,16 +208,21 @@ pub fn router(api: Api) -> Router {
         (Role::Editor, Scope::Jobs, of_editors()),
         (Role::Admin, Scope::Fleet, of_admins()),
     ];
+    let shows = of_viewers().split_for_parts().0.with_state(api.clone());
     let documented =
         documented
             .into_iter()
             .fold(openapi::router(), |all, (role, scope, routes)| {
                 let needs = Needs { role, scope };
                 let guard = from_fn_with_state((api.clone(), needs), auth::require);
-                all.merge(openapi::with_needs(needs, routes).route_layer(guard))
+                let audited = Audited::new(api.clone(), routes.get_openapi(), shows.clone());
+                let record = from_fn_with_state(Arc::new(audited), audited::record);
+                // What is added last is asked first.
+                let routes = openapi::with_needs(needs, routes).route_layer(record);
+                all.merge(routes.route_layer(guard))
             });
     let (v1, document) = OpenApiRouter::new()
-        .nest("/api/v1", documented)
+        .nest(PREFIX, documented)
         .split_for_parts();
     let document = openapi::finish(document);
     let go = api.go.clone().map(|master| go::router(api.clone(), master));

@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
-use sandclock_core::Timestamp;
 use sandclock_core::backend::RunFilter;
 use sandclock_core::job::JobName;
 use sandclock_core::run::RunState;
@@ -13,7 +12,7 @@ use serde::Deserialize;
 
 use super::Api;
 use super::dto::run::{ListDto, RunDto};
-use super::input::{Paging, Query, Run};
+use super::input::{Paging, Query, Run, instant};
 use super::lookup::{self, Whole, find};
 use super::problem::Problem;
 use crate::access::Caller;
@@ -50,12 +49,6 @@ impl RunsQuery {
             let names = RunState::ALL.map(RunState::as_str).join(", ");
             RunState::parse(text).ok_or_else(|| FieldError::new("state", text, names))
         };
-        let instant = |field: &str, text: &Option<String>| match text {
-            None => Ok(None),
-            Some(text) => Timestamp::parse(text).map(Some).ok_or_else(|| {
-                FieldError::new(field, text, "RFC 3339, such as 2027-01-01T00:00:00Z")
-            }),
-        };
         let job = self.job.clone().map(JobName::existing);
         if let Some(job) = &job {
             caller.check(job)?;
@@ -68,8 +61,8 @@ impl RunsQuery {
                 .filter(|text| !text.is_empty())
                 .map(state)
                 .collect::<Result<_, _>>()?,
-            since: instant("since", &self.since)?,
-            until: instant("until", &self.until)?,
+            since: instant("since", self.since.as_deref())?,
+            until: instant("until", self.until.as_deref())?,
         })
     }
 }

@@ -12,6 +12,7 @@
 
 mod alert;
 mod arguments;
+mod audit;
 mod client;
 mod crontab;
 mod file;
@@ -112,6 +113,9 @@ enum Command {
     /// Alerts: what was raised, and where it went
     #[command(subcommand)]
     Alert(alert::AlertCommand),
+    /// The audit trail: who changed what, and from where
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Plugins: write, build and test them; push, bind, list, roll back
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -251,6 +255,7 @@ fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
             Command::Job(command) => job::main(command, &client, target.output).await,
             Command::Run(command) => run::main(command, &client, target.output).await,
             Command::Alert(command) => alert::main(command, &client, target.output).await,
+            Command::Audit(command) => audit::main(command, &client, target.output).await,
             Command::Plugin(command) => plugin::main(command, &client, target.output).await,
             Command::Worker(args) => match args.command {
                 Some(command) => worker::main(command, &client, target.output).await,

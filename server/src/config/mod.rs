@@ -145,11 +145,16 @@ impl Default for WorkerSection {
 pub struct RetentionSection {
     /// Days that ended runs and their output are kept.
     pub runs_days: u32,
+    /// Days that entries of the audit trail are kept; 0 is for ever.
+    pub audit_days: u32,
 }
 
 impl Default for RetentionSection {
     fn default() -> Self {
-        Self { runs_days: 30 }
+        Self {
+            runs_days: 30,
+            audit_days: 400,
+        }
     }
 }
 

@@ -45,7 +45,7 @@ struct Away {
 }
 
 /// Whether the error says that the log is away, rather than answers.
-pub(super) fn is_away(error: &BackendError) -> bool {
+pub(crate) fn is_away(error: &BackendError) -> bool {
     error.is_transient() || error.effect == Effect::Unknown || error.kind == ErrorKind::Denied
 }
 

@@ -36,8 +36,9 @@ mod file;
 mod forward;
 mod mutant;
 
+use contact::Contact;
 pub use contact::Outage;
-use contact::{Contact, is_away};
+pub(crate) use contact::is_away;
 use ends::Ends;
 use mutant::Mutant as Fault;
 #[cfg(debug_assertions)]

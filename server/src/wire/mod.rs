@@ -15,6 +15,7 @@ use sandclock_hooks::{KnownSecrets, PluginHost};
 use crate::access::Gate;
 use crate::api::Api;
 use crate::api::go::GoMaster;
+use crate::audit::{Places, Trail};
 use crate::clock::SystemClock;
 use crate::config::{Config, CoordinationSection, Environment, RunLogSection};
 use crate::deliver::{Delivery, Figures};
@@ -46,6 +47,8 @@ pub struct Parts {
     pub recorder: Option<Arc<RecordingQueue>>,
     /// Whether this process leads.
     leads: Leads,
+    /// Where it is written who changes what.
+    trail: Arc<Trail>,
     /// What this process has counted of alerts.
     deliveries: Figures,
     /// Where output waits for a run log that is away; `None` if the run log is a file of this process.
@@ -85,12 +88,15 @@ impl Parts {
             data.join(plugins::MODULES),
         );
         rollout.begin().await?;
+        let leads = Leads::default();
+        let trail = trail(&stores, leads.clone(), config);
         Ok(Self {
             stores,
             plugins,
             rollout: Arc::new(rollout),
             recorder,
-            leads: Leads::default(),
+            leads,
+            trail: Arc::new(trail),
             deliveries: Figures::default(),
             spool: None,
         })
@@ -179,6 +185,7 @@ impl Parts {
                 nonce: random::nonce(),
             },
             leads: self.leads.clone(),
+            trail: Arc::clone(&self.trail),
         }
     }
 
@@ -216,6 +223,8 @@ impl Parts {
             spool: self.spool.clone(),
             clock: Arc::new(SystemClock),
             gate: Arc::new(gate),
+            trail: Arc::clone(&self.trail),
+            behind_proxy: config.behind_proxy,
             alert_targets: config.alerts.targets.keys().cloned().collect(),
             default_time_zone: config.time_zone(),
             go,
@@ -223,6 +232,20 @@ impl Parts {
             deliveries: self.deliveries.clone(),
         }
     }
+}
+
+fn trail(stores: &Stores, leads: Leads, config: &Config) -> Trail {
+    let places = Places {
+        log: Arc::clone(&stores.records.audit),
+        docs: Arc::clone(&stores.coordination.docs),
+    };
+    let days = config.retention.audit_days;
+    Trail::new(places, leads, Arc::new(SystemClock), days_kept(days))
+}
+
+/// How long something is kept for so many days; 0 is for ever.
+fn days_kept(days: u32) -> Option<Duration> {
+    (days > 0).then(|| Duration::from_secs(u64::from(days) * 86_400))
 }
 
 /// Where commands start that name no folder, as a path from the root: supervisors stand elsewhere.
@@ -267,7 +290,6 @@ fn worker_config(config: &Config) -> WorkerConfig {
         worker.ttl = Duration::from_secs(etcd.session_ttl_s);
     }
     worker.drain_timeout = Duration::from_secs(section.drain_s);
-    let days = u64::from(config.retention.runs_days);
-    worker.retention = (days > 0).then(|| Duration::from_secs(days * 86_400));
+    worker.retention = days_kept(config.retention.runs_days);
     worker
 }

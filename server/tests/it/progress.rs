@@ -1,11 +1,14 @@
 //! Runs in progress: where the run log has nothing yet, or no longer the truth, the store is asked.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use reqwest::{Method, StatusCode};
 use sandclock_backend_embedded::{Embedded, EmbeddedConfig};
+use sandclock_core::access::Role;
 use sandclock_core::backend::{
     Coordination, End, EndHow, Ended, Fence, FireView, Nonce, Pinned, Precondition, RecordSeen,
     Records, Request, RunHeader, SessionId, Take, TakeFrom, Taken, Triggered,
@@ -15,7 +18,10 @@ use sandclock_core::run::{Outcome, RunKey, RunState};
 use sandclock_hooks::{HooksConfig, KnownSecrets, PluginHost};
 use sandclock_server::access::Gate;
 use sandclock_server::api::{self, Api};
+use sandclock_server::audit::{Places, Trail};
 use sandclock_server::clock::SystemClock;
+use sandclock_server::deliver::Figures;
+use sandclock_server::leader::Leads;
 use sandclock_server::rollout::Rollout;
 use sandclock_testkit::conformance::{at, worker};
 use serde_json::{Value, json};
@@ -41,6 +47,46 @@ fn outcome(state: RunState, cause: &str) -> Outcome {
     }
 }
 
+/// The API over these stores, without a worker and with its files in `home`.
+pub(crate) fn over(
+    (coordination, records): (Coordination, Records),
+    gate: Gate,
+    home: &Path,
+) -> Api {
+    let hooks = HooksConfig::new(KnownSecrets::new(), Arc::new(SystemClock));
+    let plugins = Arc::new(PluginHost::new(hooks).unwrap());
+    let rollout = Rollout::new(
+        Arc::clone(&records.plugins),
+        Arc::clone(&coordination.docs),
+        Arc::clone(&plugins),
+        home.join("plugins"),
+    );
+    let leads = Leads::default();
+    let places = Places {
+        log: Arc::clone(&records.audit),
+        docs: Arc::clone(&coordination.docs),
+    };
+    let trail = Trail::new(places, leads.clone(), Arc::new(SystemClock), None);
+    Api {
+        recorder: None,
+        rollout: Arc::new(rollout),
+        go: None,
+        alert_targets: BTreeSet::new(),
+        leads,
+        deliveries: Figures::default(),
+        coordination,
+        records,
+        plugins,
+        worker: None,
+        spool: None,
+        clock: Arc::new(SystemClock),
+        gate: Arc::new(gate),
+        trail: Arc::new(trail),
+        behind_proxy: false,
+        default_time_zone: "UTC".to_owned(),
+    }
+}
+
 impl Stage {
     async fn set() -> Self {
         sandclock_server::tls();
@@ -49,31 +95,9 @@ impl Stage {
         let store = Embedded::open(EmbeddedConfig { path }).unwrap();
         let (coordination, records) = (store.coordination(), store.records());
         let mut gate = Gate::new(Arc::clone(&coordination.docs), Arc::new(SystemClock));
-        let token = gate.own_token("admin");
-        let hooks = HooksConfig::new(KnownSecrets::new(), Arc::new(SystemClock));
-        let plugins = Arc::new(PluginHost::new(hooks).unwrap());
-        let router = api::router(Api {
-            recorder: None,
-            rollout: Arc::new(Rollout::new(
-                Arc::clone(&records.plugins),
-                Arc::clone(&coordination.docs),
-                Arc::clone(&plugins),
-                home.path().join("plugins"),
-            )),
-            go: None,
-            alert_targets: std::collections::BTreeSet::new(),
-            leads: sandclock_server::leader::Leads::default(),
-            deliveries: sandclock_server::deliver::Figures::default(),
-            coordination: coordination.clone(),
-            records: records.clone(),
-            plugins,
-            worker: None,
-            spool: None,
-            clock: Arc::new(SystemClock),
-            gate: Arc::new(gate),
-            default_time_zone: "UTC".to_owned(),
-        });
-        let url = serve(router).await;
+        let token = gate.own_token("admin", Role::Admin);
+        let stores = (coordination.clone(), records.clone());
+        let url = serve(api::router(over(stores, gate, home.path()))).await;
         let job = Job::shell(JobName::parse("job").unwrap(), "true");
         let put = coordination
             .jobs
@@ -215,7 +239,7 @@ impl Stage {
     clippy::disallowed_methods,
     reason = "the server of a test ends with the test"
 )]
-async fn serve(router: Router) -> String {
+pub(crate) async fn serve(router: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });

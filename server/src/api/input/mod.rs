@@ -5,6 +5,7 @@ mod conditions;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
+use sandclock_core::Timestamp;
 use sandclock_core::job::JobName;
 use sandclock_core::run::RunId;
 use sandclock_core::{BackendError, ErrorKind};
@@ -174,6 +175,18 @@ impl Paging {
     pub fn cursor(&self) -> Option<&str> {
         self.cursor.as_deref()
     }
+}
+
+/// An instant in a query, if there is one.
+///
+/// # Errors
+/// If it is none.
+pub fn instant(field: &str, text: Option<&str>) -> Result<Option<Timestamp>, FieldError> {
+    text.map(|text| {
+        let accepted = "RFC 3339, such as 2027-01-01T00:00:00Z";
+        Timestamp::parse(text).ok_or_else(|| FieldError::new(field, text, accepted))
+    })
+    .transpose()
 }
 
 /// Why a list could not be read from `cursor` on.

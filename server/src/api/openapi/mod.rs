@@ -39,7 +39,7 @@ const SCOPE: &str = "x-scope";
 const TOKEN: &str = "token";
 
 /// The tags of operations, in the order of the page, with what each is about.
-const TAGS: [(&str, &str); 9] = [
+const TAGS: [(&str, &str); 10] = [
     ("jobs", "Definitions of jobs, and what is done with one."),
     ("runs", "What ran, how it ended, and what it printed."),
     ("schedule", "When schedules fire."),
@@ -48,6 +48,7 @@ const TAGS: [(&str, &str); 9] = [
     ("bindings", "Plugins for many jobs at once."),
     ("alerts", "What was raised, and where it went."),
     ("tokens", "Who may do what."),
+    ("audit", "Who changed what."),
     ("api", "The API itself."),
 ];
 

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::bail;
+use sandclock_core::access::Role;
 use sandclock_hooks::KnownSecrets;
 use tokio::net::TcpListener;
 
@@ -42,7 +43,7 @@ pub(super) async fn open(
     let known = (&Environment::default(), KnownSecrets::new());
     let parts = Parts::new(stores, known, &config, &folders.data).await?;
     let mut gate = parts.gate();
-    let token = gate.own_token("offline");
+    let token = gate.own_token("offline", Role::Admin);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let url = format!("http://{}", listener.local_addr()?);
     let router = api::router(parts.api(&config, None, gate));
