@@ -1,14 +1,11 @@
 //! `sandclock job`: list, read, write, run and kill jobs.
 
-use std::path::{Path, PathBuf};
-
 use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::apply::{self, ApplyArgs, ExportArgs};
 use super::client::{Client, segment};
-use super::file::Written;
-use super::reach::Refused;
 use super::table::{self, short_instant, text};
 use super::{Output, watch};
 
@@ -28,11 +25,11 @@ pub(super) enum JobCommand {
     /// accepted, too. They are saved in order up to the first that is refused;
     /// what was saved stays.
     #[command(verbatim_doc_comment)]
-    Apply {
-        /// TOML or YAML by its ending, else JSON; - is JSON on standard input
-        #[arg(short, long, value_name = "FILE")]
-        file: PathBuf,
-    },
+    Apply(ApplyArgs),
+    /// Print jobs as a file that `job apply` takes
+    ///
+    /// In TOML, or as --output says.
+    Export(ExportArgs),
     /// Delete a job
     Rm {
         /// The job
@@ -90,14 +87,8 @@ pub(super) async fn main(
         JobCommand::Get { name } => {
             table::document(output, &client.get(&path(&name, "")).await?);
         }
-        JobCommand::Apply { file } => {
-            let mut saved = Vec::new();
-            let applied = apply(client, &file, output, &mut saved).await;
-            if output != Output::Table {
-                table::document(output, &json!({ "items": saved, "next": null }));
-            }
-            applied?;
-        }
+        JobCommand::Apply(args) => apply::apply(&args, client, output).await?,
+        JobCommand::Export(args) => apply::export(&args, client, output).await?,
         JobCommand::Rm { name } => {
             client.call(Method::DELETE, &path(&name, ""), None).await?;
             let done = json!({ "job": name, "outcome": "deleted" });
@@ -178,34 +169,4 @@ fn shown(job: &Value) -> String {
         name if name.is_empty() => "\"\"".to_owned(),
         name => name,
     }
-}
-
-/// Saves the jobs of a file, and keeps what was saved also if a later one is refused.
-async fn apply(
-    client: &Client,
-    path: &Path,
-    output: Output,
-    saved: &mut Vec<Value>,
-) -> anyhow::Result<()> {
-    let file = Written::read(path)?;
-    let jobs = file.jobs()?;
-    if jobs.is_empty() && output == Output::Table {
-        table::say(&format!("{} holds no jobs: nothing was saved", file.shown));
-    }
-    for job in jobs {
-        let route = self::path(&job.name, "");
-        let call = client.call(Method::PUT, &route, Some(job.document));
-        let view = call.await.map_err(|error| {
-            let field = error.downcast_ref::<Refused>();
-            let field = field.and_then(|refused| refused.field.clone());
-            let place = file.place(&job.path, field.as_deref());
-            error.context(format!("{place}: job {}", job.name))
-        })?;
-        if output == Output::Table {
-            table::say(&format!("saved {}, version {}", job.name, view["version"]));
-            super::schedule::warnings(&view);
-        }
-        saved.push(view);
-    }
-    Ok(())
 }

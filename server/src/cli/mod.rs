@@ -11,6 +11,7 @@
 )]
 
 mod alert;
+mod apply;
 mod arguments;
 mod audit;
 mod client;
@@ -24,6 +25,7 @@ mod plugin;
 mod reach;
 mod run;
 mod schedule;
+mod selection;
 mod sse;
 mod table;
 mod token;

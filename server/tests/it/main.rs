@@ -7,6 +7,8 @@ mod alerts;
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod apply;
+#[cfg(test)]
 mod audited;
 #[cfg(test)]
 mod author;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::client::{Client, segment};
 use crate::cli::reach::Refused;
 use crate::cli::schedule;
+use crate::cli::selection::label;
 use crate::cli::table::{self, rows, text};
 use crate::cli::{Output, Told};
 use crate::document;
@@ -43,12 +44,6 @@ pub(in crate::cli) struct BindArgs {
     /// Replace the binding of that name
     #[arg(long)]
     replace: bool,
-}
-
-fn label(text: &str) -> Result<(String, String), String> {
-    let parts = text.split_once('=').filter(|(key, _)| !key.is_empty());
-    let (key, value) = parts.ok_or("a key, '=' and a value")?;
-    Ok((key.to_owned(), value.to_owned()))
 }
 
 fn object(text: &str) -> Result<Value, String> {
