@@ -5,17 +5,20 @@
 //! ever there (S14).
 //!
 //! Events: `output` with `{attempt, channel, text}`, and `base64` beside `text` where that cannot say the bytes; `cut`
-//! with `{attempt, bytes}` where output is not stored; and at last `end` with the run.
+//! with `{attempt, bytes}` where output is not stored; and at last `end` with the run. Each has an id, which says how far
+//! the reader is: one that was cut off sends it as `Last-Event-ID` and goes on there, at any server.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use futures_core::Stream;
 use futures_util::stream;
+use sandclock_core::backend::OutputChunk;
 use sandclock_core::ports::Channel;
 use sandclock_core::run::RunId;
 use serde::{Deserialize, Serialize};
@@ -26,6 +29,7 @@ use super::input::Run;
 use super::lookup::find;
 use super::problem::Problem;
 use super::runs::READ_BYTES;
+use crate::document::FieldError;
 use crate::exec::{Part, Transcript};
 
 /// How often the run log is asked for more.
@@ -56,31 +60,72 @@ pub struct CutEvent {
 
 /// What a run prints, from its beginning until it ends, as server-sent events.
 ///
-/// `output` with an `OutputEvent`, `cut` with a `CutEvent` where output is not stored, and at last `end` with the run.
+/// `output` with an `OutputEvent`, `cut` with a `CutEvent` where output is not stored, and at last `end` with the run. A
+/// reader that was cut off goes on where it was with `Last-Event-ID`; one that has had the `end` gets 204.
 #[utoipa::path(
     get,
     path = "/runs/{id}/stream",
     operation_id = "run.stream",
     tag = "runs",
-    params(Run),
-    responses((status = 200, description = "The events", body = String, content_type = "text/event-stream")),
+    params(Run, ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that the reader has")),
+    responses((status = 200, description = "The events", body = String, content_type = "text/event-stream"),
+        (status = 204, description = "There are none after this id")),
 )]
 pub async fn follow(
     State(api): State<Api>,
     Run(id): Run,
-) -> Result<Sse<impl Stream<Item = Result<Event, axum::Error>>>, Problem> {
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     find(&api, &id).await?;
+    let told = match headers.get("last-event-id").map(|id| id.to_str()) {
+        None => Position::default(),
+        // Whoever reads events by the book connects again until told not to.
+        Some(Ok(END)) => return Ok(StatusCode::NO_CONTENT.into_response()),
+        Some(id) => {
+            let id = id.unwrap_or_default();
+            Position::parse(id).ok_or_else(|| {
+                FieldError::new("Last-Event-ID", id, "the id of an event of this stream")
+            })?
+        }
+    };
     let tail = Tail {
         api,
         id,
         after: None,
-        transcript: Transcript::default(),
+        transcript: Transcript::from(told.attempt, told.offset),
+        told,
         partial: None,
         over: false,
     };
     let events = stream::try_unfold(tail, Tail::next);
     let events = futures_util::TryStreamExt::try_flatten(events);
-    Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+    let events = Sse::new(events).keep_alive(KeepAlive::default());
+    Ok(events.into_response())
+}
+
+/// The id of the last event.
+const END: &str = "end";
+
+/// How far a reader is: before this byte of this attempt's output. At first there is no attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Position {
+    attempt: u32,
+    offset: u64,
+}
+
+impl Position {
+    /// What an event's id says.
+    fn parse(id: &str) -> Option<Self> {
+        let (attempt, offset) = id.split_once('-')?;
+        Some(Self {
+            attempt: attempt.parse().ok()?,
+            offset: offset.parse().ok()?,
+        })
+    }
+
+    fn id(self) -> String {
+        format!("{}-{}", self.attempt, self.offset)
+    }
 }
 
 type Batch = stream::Iter<std::vec::IntoIter<Result<Event, axum::Error>>>;
@@ -91,6 +136,8 @@ struct Tail {
     id: RunId,
     after: Option<(u32, u64)>,
     transcript: Transcript,
+    /// What the reader has, without what is held back.
+    told: Position,
     /// The beginning of a character whose rest is in the next chunk.
     partial: Option<Partial>,
     over: bool,
@@ -98,17 +145,19 @@ struct Tail {
 
 /// Bytes of one pipe of one attempt.
 struct Partial {
-    attempt: u32,
     channel: Channel,
     bytes: Vec<u8>,
+    /// Behind them.
+    end: Position,
 }
 
 impl Partial {
     fn event(self) -> Result<Event, axum::Error> {
         let text = String::from_utf8_lossy(&self.bytes);
         let base64 = matches!(text, Cow::Owned(_)).then(|| BASE64_STANDARD.encode(&self.bytes));
-        Event::default().event("output").json_data(OutputEvent {
-            attempt: self.attempt,
+        let event = Event::default().event("output").id(self.end.id());
+        event.json_data(OutputEvent {
+            attempt: self.end.attempt,
             channel: self.channel.as_str().to_owned(),
             text: text.into_owned(),
             base64,
@@ -141,22 +190,22 @@ impl Tail {
             let page = page.map_err(axum::Error::new)?;
             let mut events = Vec::new();
             for (attempt, chunk) in &page.chunks {
+                self.after = Some((*attempt, chunk.seq));
+                if end_of(*attempt, chunk) <= self.told {
+                    continue;
+                }
                 for part in self.transcript.next(*attempt, chunk) {
                     self.tell(*attempt, part, &mut events);
                 }
-                self.after = Some((*attempt, chunk.seq));
             }
             if let (Some(run), true) = (ended, page.next.is_none()) {
                 self.over = true;
                 for part in self.transcript.end(run.attempt, run.output.bytes) {
                     self.tell(run.attempt, part, &mut events);
                 }
-                events.extend(self.partial.take().map(Partial::event));
-                events.push(
-                    Event::default()
-                        .event("end")
-                        .json_data(RunDto::from_core(run)),
-                );
+                self.release(&mut events);
+                let end = Event::default().event("end").id(END);
+                events.push(end.json_data(RunDto::from_core(run)));
             }
             if !events.is_empty() {
                 return Ok(Some((stream::iter(events), self)));
@@ -167,34 +216,74 @@ impl Tail {
 
     /// Adds the events of one part. What cannot become a character any more is told as it is.
     fn tell(&mut self, attempt: u32, part: Part<'_>, events: &mut Vec<Result<Event, axum::Error>>) {
-        let (channel, new) = match part {
+        let chunk = match part {
             Part::Attempt(_) => return,
             Part::Cut(bytes) => {
-                events.extend(self.partial.take().map(Partial::event));
-                let cut = CutEvent { attempt, bytes };
-                events.push(Event::default().event("cut").json_data(cut));
+                self.release(events);
+                let before = match self.told.attempt == attempt {
+                    true => self.told.offset,
+                    false => 0,
+                };
+                let offset = before + bytes;
+                self.told = Position { attempt, offset };
+                let cut = Event::default().event("cut").id(self.told.id());
+                events.push(cut.json_data(CutEvent { attempt, bytes }));
                 return;
             }
-            Part::Chunk(chunk) => (chunk.channel, chunk.bytes.bytes()),
+            Part::Chunk(chunk) => chunk,
         };
+        let (channel, end) = (chunk.channel, end_of(attempt, chunk));
         let goes_on =
-            |partial: &mut Partial| (partial.attempt, partial.channel) == (attempt, channel);
+            |partial: &mut Partial| (partial.end.attempt, partial.channel) == (attempt, channel);
         let mut bytes = self
             .partial
             .take_if(goes_on)
             .map_or_else(Vec::new, |partial| partial.bytes);
-        events.extend(self.partial.take().map(Partial::event));
-        bytes.extend_from_slice(new);
-        let rest = bytes.split_off(whole_characters(&bytes));
-        let of = |bytes| Partial {
-            attempt,
-            channel,
-            bytes,
+        self.release(events);
+        // A reader may have had the beginning of it.
+        let had = match self.told.attempt == attempt && bytes.is_empty() {
+            true => self.told.offset.saturating_sub(chunk.offset),
+            false => 0,
         };
+        let new = chunk.bytes.bytes();
+        let had = usize::try_from(had).unwrap_or(usize::MAX).min(new.len());
+        bytes.extend_from_slice(new.get(had..).unwrap_or_default());
+        let rest = bytes.split_off(whole_characters(&bytes));
+        let held = rest.len() as u64;
         if !bytes.is_empty() {
-            events.push(of(bytes).event());
+            let offset = end.offset - held;
+            let end = Position { attempt, offset };
+            self.told = end;
+            events.push(
+                Partial {
+                    channel,
+                    bytes,
+                    end,
+                }
+                .event(),
+            );
         }
-        self.partial = (!rest.is_empty()).then(|| of(rest));
+        self.partial = (held > 0).then_some(Partial {
+            channel,
+            bytes: rest,
+            end,
+        });
+    }
+
+    /// Tells what is held back.
+    fn release(&mut self, events: &mut Vec<Result<Event, axum::Error>>) {
+        if let Some(partial) = self.partial.take() {
+            self.told = partial.end;
+            events.push(partial.event());
+        }
+    }
+}
+
+/// Behind the chunk.
+fn end_of(attempt: u32, chunk: &OutputChunk) -> Position {
+    Position {
+        attempt,
+        offset: chunk.offset + chunk.bytes.bytes().len() as u64,
     }
 }
 
@@ -221,7 +310,19 @@ pub(crate) fn whole_characters(bytes: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::whole_characters;
+    use super::{Position, whole_characters};
+
+    #[test]
+    fn a_position_is_read_back_from_its_id() {
+        let position = Position {
+            attempt: 3,
+            offset: 17,
+        };
+        assert_eq!(Position::parse(&position.id()), Some(position));
+        for wrong in ["", "3", "-", "3-", "-17", "3-17-1", "a-b", "3--1"] {
+            assert_eq!(Position::parse(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn a_character_is_never_cut_in_two() {

@@ -130,6 +130,15 @@ impl Client {
         self.send(Method::GET, path, None, None).await
     }
 
+    /// The stream of events behind the last one that is known.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn events(&self, path: &str, last: Option<&str>) -> anyhow::Result<Response> {
+        let last = last.map(|id| (HeaderName::from_static("last-event-id"), id.to_owned()));
+        self.send(Method::GET, path, None, last).await
+    }
+
     /// `GET`, as bytes.
     ///
     /// # Errors

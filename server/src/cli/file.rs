@@ -32,6 +32,11 @@ pub(super) struct JobInFile {
 }
 
 impl Written {
+    /// All of it.
+    pub(super) fn into_tree(self) -> Value {
+        self.tree
+    }
+
     /// Reads a file; `-` is JSON on standard input.
     ///
     /// # Errors

@@ -30,6 +30,19 @@ pub(super) enum JobCommand {
     ///
     /// In TOML, or as --output says.
     Export(ExportArgs),
+    /// Change members of a job
+    ///
+    /// Each is MEMBER=VALUE, such as timeout_s=60, with dots into members of
+    /// members: env.LEVEL=debug. A value is JSON if it can be read as such, else
+    /// text; nothing after = gives the member its default.
+    #[command(verbatim_doc_comment)]
+    Set {
+        /// The job
+        name: String,
+        /// What to change
+        #[arg(required = true, value_name = "MEMBER=VALUE")]
+        changes: Vec<String>,
+    },
     /// Delete a job
     Rm {
         /// The job
@@ -89,6 +102,12 @@ pub(super) async fn main(
         }
         JobCommand::Apply(args) => apply::apply(&args, client, output).await?,
         JobCommand::Export(args) => apply::export(&args, client, output).await?,
+        JobCommand::Set { name, changes } => {
+            let patch = super::set::patch(&changes)?;
+            let path = path(&name, "");
+            let patched = client.call(Method::PATCH, &path, Some(patch)).await?;
+            saved(&patched, output);
+        }
         JobCommand::Rm { name } => {
             client.call(Method::DELETE, &path(&name, ""), None).await?;
             let done = json!({ "job": name, "outcome": "deleted" });
@@ -131,6 +150,18 @@ pub(super) async fn main(
 
 fn path(name: &str, rest: &str) -> String {
     format!("/jobs/{}{rest}", segment(name))
+}
+
+/// Tells what was saved, and what is odd about it.
+fn saved(view: &Value, output: Output) {
+    table::either(output, view, |view| {
+        table::say(&format!(
+            "saved {}, version {}",
+            shown(view),
+            view["version"]
+        ));
+        super::schedule::warnings(view);
+    });
 }
 
 async fn switch(client: &Client, name: &str, to: &str, output: Output) -> anyhow::Result<()> {

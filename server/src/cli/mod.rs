@@ -11,6 +11,7 @@
 )]
 
 mod alert;
+mod api;
 mod apply;
 mod arguments;
 mod audit;
@@ -26,6 +27,7 @@ mod reach;
 mod run;
 mod schedule;
 mod selection;
+mod set;
 mod sse;
 mod table;
 mod token;
@@ -124,6 +126,8 @@ enum Command {
     /// Tokens: who may do what
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Ask any route of the API, and print the answer as it came
+    Api(api::ApiArgs),
     /// Write all jobs, bindings and plugins into one document
     ///
     /// For another store, or for safety.
@@ -258,6 +262,7 @@ fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
             Command::Run(command) => run::main(command, &client, target.output).await,
             Command::Alert(command) => alert::main(command, &client, target.output).await,
             Command::Audit(command) => audit::main(command, &client, target.output).await,
+            Command::Api(args) => api::main(args, &client, target.output).await,
             Command::Plugin(command) => plugin::main(command, &client, target.output).await,
             Command::Worker(args) => match args.command {
                 Some(command) => worker::main(command, &client, target.output).await,

@@ -1,10 +1,8 @@
 //! Following a run: its output as it comes, then how it ended.
 //!
-//! A connection that breaks is made again, as a server may be restarted while a run goes on. The stream begins with
-//! the beginning of the output then, and is the same up to where it broke, so what was printed of each attempt is
-//! passed over by its length.
+//! A connection that breaks is made again, as a server may be restarted while a run goes on. The stream goes on behind
+//! the last event then.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -17,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::client::Client;
 use super::harmless::Shown;
 use super::reach::Refused;
-use super::sse::Events;
+use super::sse::{Event, Events};
 use super::table::{self, text};
 use super::{Output, Told, out};
 
@@ -80,8 +78,8 @@ struct Watch<'a> {
     path: String,
     /// `None` if the output is not shown.
     shown: Option<Shown>,
-    /// How many bytes of each attempt have been printed.
-    printed: BTreeMap<u64, usize>,
+    /// The id of the last event.
+    last: Option<String>,
     /// Until when to connect again, from a break until the stream has gone on.
     until: Option<Instant>,
 }
@@ -93,7 +91,7 @@ impl<'a> Watch<'a> {
             run,
             path: format!("/runs/{run}/stream"),
             shown: Some(Shown::new()),
-            printed: BTreeMap::new(),
+            last: None,
             until: None,
         }
     }
@@ -113,7 +111,6 @@ impl<'a> Watch<'a> {
     }
 
     async fn read(&mut self, stream: Response, enough: fn() -> bool) -> anyhow::Result<Value> {
-        let mut known = self.printed.clone();
         let mut events = Events::default();
         let mut body = stream.bytes_stream();
         while let Some(piece) = body.next().await {
@@ -123,17 +120,13 @@ impl<'a> Watch<'a> {
                 // A comment, by which a server with nothing to tell shows that it is there.
                 self.until = None;
             }
-            for (kind, data) in told {
+            for Event { kind, id, data } in told {
                 let data: Value = serde_json::from_str(&data)?;
                 if kind == "end" {
                     return Ok(data);
                 }
-                let attempt = data["attempt"].as_u64().unwrap_or_default();
-                let bytes = printed(&kind, &data)?;
-                let known = known.entry(attempt).or_default();
-                let new = bytes.get(*known..).unwrap_or_default();
-                *known -= bytes.len() - new.len();
-                self.show(attempt, new);
+                self.show(&printed(&kind, &data)?);
+                self.last = Some(id);
                 if enough() {
                     return Ok(Value::Null);
                 }
@@ -142,18 +135,14 @@ impl<'a> Watch<'a> {
         Err(Told("the server closed the stream before the run ended".to_owned()).into())
     }
 
-    fn show(&mut self, attempt: u64, new: &[u8]) {
-        if new.is_empty() {
-            return;
-        }
+    fn show(&mut self, new: &[u8]) {
         self.until = None;
-        *self.printed.entry(attempt).or_default() += new.len();
         if let Some(shown) = &mut self.shown {
             shown.print(new);
         }
     }
 
-    /// The stream from its beginning, after a break for this reason.
+    /// The rest of the stream, after a break for this reason.
     async fn connect_again(&mut self, mut why: anyhow::Error) -> anyhow::Result<Response> {
         if self.until.is_none() {
             let patience = PATIENCE.as_secs();
@@ -164,7 +153,7 @@ impl<'a> Watch<'a> {
         let until = *self.until.get_or_insert_with(|| Instant::now() + PATIENCE);
         let open = async || {
             sleep(PAUSE).await;
-            self.client.open(&self.path).await
+            self.client.events(&self.path, self.last.as_deref()).await
         };
         while let Ok(opened) = timeout_at(until, open()).await {
             match opened {

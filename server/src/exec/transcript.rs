@@ -35,6 +35,11 @@ pub struct Transcript {
 }
 
 impl Transcript {
+    /// For a reader who has this attempt up to here, and those before it.
+    pub fn from(attempt: u32, end: u64) -> Self {
+        Self { attempt, end }
+    }
+
     /// The next chunk, in the order of attempts and numbers, and what is to be said before it.
     pub fn next<'a>(
         &mut self,

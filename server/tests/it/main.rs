@@ -65,6 +65,8 @@ mod outages;
 #[cfg(test)]
 mod packaged;
 #[cfg(test)]
+mod parity;
+#[cfg(test)]
 mod partial;
 #[cfg(test)]
 mod plugin_docs;
@@ -74,6 +76,8 @@ mod printed;
 mod product;
 #[cfg(test)]
 mod progress;
+#[cfg(test)]
+mod races;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
@@ -96,6 +100,8 @@ mod spool;
 mod stores;
 #[cfg(test)]
 mod storm;
+#[cfg(test)]
+mod stream;
 #[cfg(test)]
 mod swaps;
 #[cfg(test)]

@@ -122,8 +122,18 @@ pub(super) async fn unbind(name: &str, client: &Client, output: Output) -> anyho
 }
 
 /// `plugin bindings`
-pub(super) async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
-    let bindings = client.get("/bindings").await?;
+pub(super) async fn list(
+    name: Option<&str>,
+    client: &Client,
+    output: Output,
+) -> anyhow::Result<()> {
+    let bindings = match name {
+        None => client.get("/bindings").await?,
+        Some(name) => {
+            let path = format!("/bindings/{}", segment(name));
+            json!({ "items": [client.get(&path).await?], "next": null })
+        }
+    };
     table::either(output, &bindings, |bindings| {
         let row = |binding: &Value| {
             let required = binding["required"].as_bool() == Some(true);

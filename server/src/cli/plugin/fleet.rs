@@ -52,7 +52,10 @@ pub(in crate::cli) enum FleetCommand {
         name: String,
     },
     /// List which plugins are bound to which jobs
-    Bindings,
+    Bindings {
+        /// Only this one
+        name: Option<String>,
+    },
     /// Let the release serve again that served before
     Rollback {
         /// The plugin's name
@@ -100,7 +103,7 @@ pub(super) async fn main(
         FleetCommand::Push(args) => push::file(&args, client, output).await,
         FleetCommand::Bind(args) => binding::bind(&args, client, output).await,
         FleetCommand::Unbind { name } => binding::unbind(&name, client, output).await,
-        FleetCommand::Bindings => binding::list(client, output).await,
+        FleetCommand::Bindings { name } => binding::list(name.as_deref(), client, output).await,
         FleetCommand::Rollback { name } => {
             let path = format!("/plugins/{}/rollback", segment(&name));
             client.call(Method::POST, &path, None).await?;
