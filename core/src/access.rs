@@ -207,6 +207,16 @@ pub async fn uses(docs: &dyn Docs) -> Result<Vec<TokenUse>> {
     Ok(read.filter_map(std::result::Result::ok).collect())
 }
 
+/// The ids of those with which tokens can be made, for everything and for ever.
+pub fn keep_the_door(tokens: &[StoredToken]) -> Vec<&str> {
+    let readable = tokens
+        .iter()
+        .filter_map(|stored| stored.token.as_ref().ok());
+    let keeps =
+        |token: &&Token| token.grant == Grant::unlimited(Role::Admin) && token.expires_at.is_none();
+    readable.filter(keeps).map(|token| &*token.id).collect()
+}
+
 /// Keeps a new token.
 ///
 /// # Errors
@@ -226,12 +236,39 @@ pub async fn note_use(docs: &dyn Docs, used: &TokenUse) -> Result<()> {
     put(docs, DocKind::TokenUse, &used.id, used, Precondition::Any).await
 }
 
-/// Forgets a token, so that it is of no use, and when it was used.
+/// Forgets a token, so that it is of no use.
 ///
 /// # Errors
 /// `NotFound` if there is none of this id.
 pub async fn revoke(docs: &dyn Docs, id: &str) -> Result<()> {
-    docs.delete(DocKind::Token, id, Precondition::Any).await?;
+    docs.delete(DocKind::Token, id, Precondition::Any).await
+}
+
+/// Keeps a token that was there before, whatever is there now.
+///
+/// # Errors
+/// If the store does not answer.
+pub async fn restore(docs: &dyn Docs, token: &Token) -> Result<()> {
+    put(docs, DocKind::Token, &token.id, token, Precondition::Any).await
+}
+
+/// Ends a token without forgetting it, so that nobody can bring it again.
+///
+/// # Errors
+/// If the store does not answer.
+pub async fn end(docs: &dyn Docs, token: &Token, now: Timestamp) -> Result<()> {
+    let ended = Token {
+        expires_at: Some(now),
+        ..token.clone()
+    };
+    restore(docs, &ended).await
+}
+
+/// Forgets when a token was used.
+///
+/// # Errors
+/// If the store does not answer.
+pub async fn forget_use(docs: &dyn Docs, id: &str) -> Result<()> {
     match docs.delete(DocKind::TokenUse, id, Precondition::Any).await {
         Err(error) if error.kind != ErrorKind::NotFound => Err(error),
         _ => Ok(()),

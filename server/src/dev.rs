@@ -62,7 +62,11 @@ async fn run(
         examples::create(jobs, &SystemClock, &config.time_zone(), &secret).await?;
     }
     let signals = Signals::new()?;
-    roles::greet(&listener, folders, &parts, "--data DIR").await?;
+    let lost = format!(
+        "stop this, then sandclock token create NAME --role admin --data {}",
+        folders.data.display()
+    );
+    roles::greet(&listener, folders, &parts, &lost).await?;
     let router = api::router(parts.api(config, Some(worker.handle()), parts.gate()));
     let running = Running {
         signals,

@@ -43,7 +43,11 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
         let delivery = parts.delivery(&config)?;
         let listener = listen(config.listen, LISTEN).await?;
         let signals = Signals::new()?;
-        greet(&listener, &folders, &parts, "--config FILE").await?;
+        let lost = format!(
+            "sandclock token create NAME --role admin --config {}",
+            file.display()
+        );
+        greet(&listener, &folders, &parts, &lost).await?;
         if config.go_api.open {
             tracing::warn!(
                 listen = %config.listen,
@@ -108,7 +112,10 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
             .await?;
         let handle = worker.handle();
         let name = handle.status().name;
-        let watched = door_of_a_worker(&config, &folders, &parts).await?;
+        let watched = match config.worker.listen {
+            Some(address) => Some(listen(address, "worker.listen").await?),
+            None => None,
+        };
         let signals = Signals::new()?;
         say(&format!(
             "Sandclock {} is ready: worker {name}",
@@ -139,20 +146,6 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
         };
         running.serve().await
     })
-}
-
-/// Where a worker answers those who watch it, if it does; they have tokens of the fleet.
-async fn door_of_a_worker(
-    config: &Config,
-    folders: &Folders,
-    parts: &Parts,
-) -> anyhow::Result<Option<TcpListener>> {
-    let Some(address) = config.worker.listen else {
-        return Ok(None);
-    };
-    let docs = &*parts.stores.coordination.docs;
-    access::ready(docs, &SystemClock, &folders.data, false).await?;
-    Ok(Some(listen(address, "worker.listen").await?))
 }
 
 /// What a server does not start with.
@@ -237,16 +230,16 @@ pub(crate) async fn listen(address: SocketAddr, how: &str) -> anyhow::Result<Tcp
     })
 }
 
-/// Says that this process is ready, and where; shows the first token, if this start made it. `stores` is how commands
-/// without a server are told where tokens are kept.
+/// Says that this process is ready, and where; shows the first token, if this start made it. `lost` is how another one is
+/// made without a token.
 pub(crate) async fn greet(
     listener: &TcpListener,
     folders: &Folders,
     parts: &Parts,
-    stores: &str,
+    lost: &str,
 ) -> anyhow::Result<()> {
     let docs = &*parts.stores.coordination.docs;
-    let first = access::ready(docs, &SystemClock, &folders.data, true).await?;
+    let first = access::ready(docs, &SystemClock, &folders.data).await?;
     let url = format!("http://{}", listener.local_addr()?);
     say(&format!("Sandclock {} is ready: {url}", crate::VERSION));
     say(&format!("  data   {}", folders.data.display()));
@@ -263,9 +256,7 @@ pub(crate) async fn greet(
         }
         None => {
             say("  token  one that was made before");
-            say(&format!(
-                "         (if it is lost: sandclock token create NAME --role admin {stores})"
-            ));
+            say(&format!("         (if it is lost: {lost})"));
         }
     }
     Ok(())

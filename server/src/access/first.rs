@@ -42,8 +42,8 @@ const FORM: &str =
 const BEGIN_ANEW: &str = "put a backup in its place, or remove it: its tokens are of no use then, and a start without \
                           any token in the store makes an admin token and shows it";
 
-/// Sees to it that the store has tokens: it takes over those of the file, and without any, one is made if `make` says
-/// so. Returns the one that was made, which nobody can find out again.
+/// Sees to it that tokens can be made: it takes over those of the file, and without one of an admin for everything and
+/// for ever, that is made. Returns it, which nobody can find out again.
 ///
 /// # Errors
 /// If the file is of no use, or the store does not answer.
@@ -51,10 +51,9 @@ pub(crate) async fn ready(
     docs: &dyn Docs,
     clock: &dyn Clock,
     data: &Path,
-    make: bool,
 ) -> anyhow::Result<Option<String>> {
     take_over(docs, clock, data).await?;
-    if !make || !access::tokens(docs).await?.is_empty() {
+    if !access::keep_the_door(&access::tokens(docs).await?).is_empty() {
         return Ok(None);
     }
     let text = secret::make(FIRST_ID);
@@ -105,8 +104,11 @@ async fn take_over(docs: &dyn Docs, clock: &dyn Clock, data: &Path) -> anyhow::R
         }
     }
     let moved = data.join(MOVED);
-    std::fs::rename(&path, &moved)
-        .with_context(|| format!("rename {} to {MOVED}", path.display()))?;
+    match std::fs::rename(&path, &moved) {
+        // Another server on the same folder has done all this.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        renamed => renamed.with_context(|| format!("rename {} to {MOVED}", path.display()))?,
+    }
     tracing::info!(tokens = found.len(), file = %moved.display(), "tokens are kept with the fleet's jobs now");
     Ok(())
 }

@@ -22,14 +22,17 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 pub(crate) use self::first::ready;
-pub(crate) use self::secret::{hash, make, new_id};
+pub(crate) use self::secret::{hash, is_earlier, make, new_id};
 use self::throttle::Throttle;
 
 /// How old the list of tokens may be.
 const FRESH: Duration = Duration::from_secs(2);
 
 /// How long the store may take for it, once there is a list.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long it may take to note a use.
+const NOTE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often at most a token's last use is written down.
 const NOTED: Duration = Duration::from_secs(60);
@@ -64,8 +67,12 @@ pub enum Denied {
 /// The tokens that are known, and what was found out of them.
 #[derive(Default)]
 struct Known {
-    /// When they were read.
+    /// When they were asked for.
     at: Option<Instant>,
+    /// How often this process has changed them: what was asked for before is no answer.
+    changes: u64,
+    /// The store does not answer, and that was said.
+    outdated: bool,
     tokens: BTreeMap<String, Token>,
     /// Tokens by their SHA-256 that fitted this hash, so that it is computed once.
     fitted: HashMap<String, String>,
@@ -147,9 +154,29 @@ impl Gate {
         })
     }
 
-    /// Forgets how old the list is: whoever changed it asks for the new one.
-    pub fn changed(&self) {
-        self.known().at = None;
+    /// Whether whoever was let in would be now.
+    pub async fn still_admits(&self, caller: &Caller) -> bool {
+        let Some(id) = &caller.id else {
+            return true;
+        };
+        // Without an answer the last list counts.
+        let _ = self.refresh().await;
+        let known = self.known();
+        let kept = known.tokens.get(id);
+        kept.is_some_and(|token| !token.has_expired(self.clock.now()))
+    }
+
+    /// Hears of a token that was made.
+    pub fn made(&self) {
+        let mut known = self.known();
+        known.changes += 1;
+        known.at = None;
+    }
+
+    /// Hears of a token that was revoked: from now on it opens nothing here.
+    pub fn revoked(&self, id: &str) {
+        self.made();
+        self.known().tokens.remove(id);
     }
 
     /// Whether the token fits the hash that is kept of it.
@@ -176,11 +203,17 @@ impl Gate {
         if is_fresh() {
             return Ok(());
         }
-        let _reading = self.reading.lock().await;
+        let has_list = !self.known().tokens.is_empty();
+        let _reading = match self.reading.try_lock() {
+            Ok(reading) => reading,
+            // Whoever has a list need not wait for the one who reads.
+            Err(_) if has_list => return Ok(()),
+            Err(_) => self.reading.lock().await,
+        };
         if is_fresh() {
             return Ok(());
         }
-        let has_list = !self.known().tokens.is_empty();
+        let (asked, changes) = (Instant::now(), self.known().changes);
         let read = match has_list {
             true => timeout(PATIENCE, access::tokens(&*self.docs)).await,
             false => Ok(access::tokens(&*self.docs).await),
@@ -190,7 +223,13 @@ impl Gate {
             Ok(Err(error)) if !has_list => return Err(Denied::Away(error)),
             // Not asked again with every request, and nobody is shut out.
             Ok(Err(_)) | Err(_) => {
-                self.known().at = Some(Instant::now());
+                let mut known = self.known();
+                known.at = Some(Instant::now());
+                if !std::mem::replace(&mut known.outdated, true) {
+                    tracing::warn!(
+                        "tokens cannot be read again; those that were read last are valid"
+                    );
+                }
                 return Ok(());
             }
         };
@@ -208,11 +247,17 @@ impl Gate {
             }
         }
         let mut known = self.known();
+        if known.changes != changes {
+            return Ok(());
+        }
+        if std::mem::take(&mut known.outdated) {
+            tracing::info!("tokens can be read again");
+        }
         let kept = |hash: &String| read.values().any(|token| token.hash == *hash);
         known.fitted.retain(|_, hash| kept(hash));
         known.noted.retain(|id, _| read.contains_key(id));
         known.tokens = read;
-        known.at = Some(Instant::now());
+        known.at = Some(asked);
         Ok(())
     }
 
@@ -232,7 +277,7 @@ impl Gate {
             at: self.clock.now(),
             from: from.to_string(),
         };
-        let noted = timeout(PATIENCE, access::note_use(&*self.docs, &used)).await;
+        let noted = timeout(NOTE_PATIENCE, access::note_use(&*self.docs, &used)).await;
         if !matches!(noted, Ok(Ok(()))) {
             tracing::debug!(token = id, "a token's use could not be written down");
         }

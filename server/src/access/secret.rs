@@ -62,6 +62,11 @@ pub(super) fn earlier_hash(fingerprint: &str) -> String {
     format!("{EARLIER}{fingerprint}")
 }
 
+/// Whether the hash is of a token of an earlier release, which a file may bring again.
+pub(crate) fn is_earlier(hash: &str) -> bool {
+    hash.starts_with(EARLIER)
+}
+
 /// The hash that is kept of a new token. Takes some 20 ms and 19 MiB.
 ///
 /// # Errors
@@ -79,7 +84,7 @@ fn hint(fingerprint: &str) -> &str {
 
 /// Whether this may be the hash of the token with this fingerprint. Costs nothing.
 pub(super) fn may_fit(fingerprint: &str, hash: &str) -> bool {
-    hash.starts_with(EARLIER) || hash.starts_with(hint(fingerprint))
+    is_earlier(hash) || hash.starts_with(hint(fingerprint))
 }
 
 /// Whether this is the hash of the token. Takes as long as [`hash`].

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Api;
 use super::dto::run::ListDto;
-use super::input::{Paging, Query, instant, unreadable};
+use super::input::{MAX_LIMIT_OF_LARGE, Paging, Query, instant, limit, unreadable};
 use super::problem::Problem;
 
 /// An entry of the audit trail.
@@ -77,7 +77,7 @@ pub struct AuditQuery {
     since: Option<String>,
     /// And before this one.
     until: Option<String>,
-    /// How many at most, from 1 to 1000; default 100.
+    /// How many at most, from 1 to 200; default 100.
     limit: Option<u32>,
     /// What `next` of the page before says.
     cursor: Option<String>,
@@ -105,11 +105,12 @@ pub async fn list(
         action: query.action,
         subject: query.subject,
     };
-    let paging = Paging::new(query.limit, query.cursor);
+    let most = limit(query.limit, MAX_LIMIT_OF_LARGE)?;
+    let paging = Paging::new(None, query.cursor);
     let token = paging.cursor().map(|cursor| PageToken(cursor.to_owned()));
     let listed = api.records.audit;
     let page = listed
-        .list(&filter, token.as_ref(), paging.limit()?)
+        .list(&filter, token.as_ref(), most)
         .await
         .map_err(|error| unreadable(paging.cursor(), error))?;
     let items = page.items.into_iter().map(AuditDto::from_core).collect();

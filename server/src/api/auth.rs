@@ -95,50 +95,54 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 /// Lets a request pass whose caller meets the needs; who it is travels with it.
 pub async fn require(
     State((api, needs)): State<(Api, Needs)>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
-    match admit(&api, needs, request.headers(), peer(&request)).await {
+    let (mut parts, body) = request.into_parts();
+    match admit(&api, needs, &parts).await {
         Err(problem) => problem.into_response(),
         Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
+            parts.extensions.insert(caller);
+            next.run(Request::from_parts(parts, body)).await
         }
     }
 }
 
-/// The address that a request came from: a client's, or a proxy's.
-pub(super) fn peer(request: &Request) -> IpAddr {
-    let peer = request.extensions().get::<Peer>();
-    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Peer(address)| {
-        address.ip()
-    })
+/// The address that a request came from; behind a proxy, what that says.
+pub(super) fn origin(api: &Api, parts: &Parts) -> IpAddr {
+    let proxied = api.behind_proxy.then(|| forwarded(&parts.headers));
+    let said = proxied.flatten().and_then(|said| said.parse().ok());
+    let peer = parts.extensions.get::<Peer>();
+    let peer = || peer.map(|Peer(address)| address.ip());
+    said.or_else(peer)
+        .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
+/// The address that the proxy in front says the request came from: the last one, which is its own word.
+fn forwarded(headers: &HeaderMap) -> Option<&str> {
+    let all = headers.get_all("x-forwarded-for").iter().next_back()?;
+    let last = all.to_str().ok()?.rsplit(',').next()?.trim();
+    Some(last).filter(|last| !last.is_empty())
 }
 
 /// Whose request it is, if the caller meets the needs.
-pub(super) async fn admit(
-    api: &Api,
-    needs: Needs,
-    headers: &HeaderMap,
-    from: IpAddr,
-) -> Result<Caller, Problem> {
-    let caller = authenticate(api, headers, from).await?;
+pub(super) async fn admit(api: &Api, needs: Needs, parts: &Parts) -> Result<Caller, Problem> {
+    let caller = authenticate(api, parts).await?;
     caller.meets(needs)?;
     Ok(caller)
 }
 
 /// A route that does not exist answers 404 only to those who may know.
 pub async fn unknown_route(State(api): State<Api>, request: Request) -> Problem {
-    let from = peer(&request);
     let (parts, _) = request.into_parts();
-    match authenticate(&api, &parts.headers, from).await {
+    match authenticate(&api, &parts).await {
         Err(problem) => problem,
         Ok(_) => Problem::no_route(parts.uri.path()),
     }
 }
 
-async fn authenticate(api: &Api, headers: &HeaderMap, from: IpAddr) -> Result<Caller, Problem> {
-    let header = headers.get(header::AUTHORIZATION).ok_or_else(|| {
+async fn authenticate(api: &Api, parts: &Parts) -> Result<Caller, Problem> {
+    let header = parts.headers.get(header::AUTHORIZATION).ok_or_else(|| {
         Problem::unauthorized("send the header \"Authorization: Bearer <token>\"")
     })?;
     let token = header
@@ -151,7 +155,7 @@ async fn authenticate(api: &Api, headers: &HeaderMap, from: IpAddr) -> Result<Ca
             Problem::unauthorized("the header must be \"Authorization: Bearer <token>\"")
         })?;
     api.gate
-        .admit(token, from)
+        .admit(token, origin(api, parts))
         .await
         .map_err(|denied| match denied {
             Denied::Unknown => Problem::unauthorized("this token is not known here"),
@@ -161,4 +165,24 @@ async fn authenticate(api: &Api, headers: &HeaderMap, from: IpAddr) -> Result<Ca
             Denied::Throttled(wait) => Problem::too_many(wait),
             Denied::Away(error) => error.into(),
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_proxy_says_where_a_request_came_from() {
+        let headers = |lines: &[&str]| {
+            let line = |line: &&str| {
+                let name = axum::http::HeaderName::from_static("x-forwarded-for");
+                (name, line.parse().unwrap())
+            };
+            HeaderMap::from_iter(lines.iter().map(line))
+        };
+        assert_eq!(forwarded(&headers(&[])), None);
+        assert_eq!(forwarded(&headers(&[""])), None);
+        let said = headers(&["10.0.0.1", "198.51.100.1, 192.0.2.7"]);
+        assert_eq!(forwarded(&said), Some("192.0.2.7"));
+    }
 }

@@ -144,16 +144,16 @@ fn of_viewers() -> OpenApiRouter<Api> {
         .routes(routes!(workers::list))
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::get))
-        .routes(routes!(bindings::list))
-        .routes(routes!(bindings::get))
         .routes(routes!(alerts::list))
 }
 
-/// What shows parts of many jobs' runs.
+/// What shows parts of many jobs and their runs.
 fn of_viewers_of_all() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(recordings::of_plugin))
         .routes(routes!(recordings::module))
+        .routes(routes!(bindings::list))
+        .routes(routes!(bindings::get))
 }
 
 /// What operators do to runs.
@@ -208,7 +208,8 @@ pub fn router(api: Api) -> Router {
         (Role::Editor, Scope::Jobs, of_editors()),
         (Role::Admin, Scope::Fleet, of_admins()),
     ];
-    let shows = of_viewers().split_for_parts().0.with_state(api.clone());
+    let shows = of_viewers().merge(of_viewers_of_all());
+    let shows = shows.split_for_parts().0.with_state(api.clone());
     let documented =
         documented
             .into_iter()

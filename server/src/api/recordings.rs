@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::Api;
 use super::dto::run::ListDto;
-use super::input::{Id, Query, Run};
+use super::input::{Id, MAX_LIMIT_OF_LARGE, Query, Run, limit};
 use super::lookup::find;
 use super::plugins::find as find_plugin;
 use super::problem::Problem;
@@ -26,26 +26,11 @@ use crate::document::FieldError;
 use crate::replay::{self, Artifacts, Asked, ReplayReport};
 use crate::rollout::standard_module;
 
-/// How many recordings are answered unless told, and at most: each may have 64 KiB.
-const DEFAULT: u32 = 100;
-const MOST: u32 = 200;
-
 /// How long a replay may take.
 const REPLAY_TIME: Duration = Duration::from_secs(60);
 
 /// Replays at once: each compiles, and computes as much as it can.
 static REPLAYS: Semaphore = Semaphore::const_new(1);
-
-fn checked(limit: u32) -> Result<u32, FieldError> {
-    match limit {
-        1..=MOST => Ok(limit),
-        _ => Err(FieldError::new(
-            "limit",
-            limit,
-            format!("a number from 1 to {MOST}"),
-        )),
-    }
-}
 
 /// The query of `GET /plugins/{name}/recordings`.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -107,7 +92,7 @@ pub async fn of_plugin(
     Id(name): Id,
     Query(query): Query<RecordingsQuery>,
 ) -> Result<Json<ListDto<Value>>, Problem> {
-    let limit = query.limit.map_or(Ok(DEFAULT), checked)?;
+    let limit = limit(query.limit, MAX_LIMIT_OF_LARGE)?;
     let found = api.records.recordings.latest(&name, limit).await?;
     Ok(Json(ListDto::new(documents(&found), None)))
 }
@@ -177,7 +162,7 @@ pub async fn replay_last(
     Id(name): Id,
     Query(query): Query<ReplayQuery>,
 ) -> Result<Json<ReplayReport>, Problem> {
-    let limit = query.limit.map_or(Ok(DEFAULT), checked)?;
+    let limit = limit(query.limit, MAX_LIMIT_OF_LARGE)?;
     let Ok(_one) = REPLAYS.try_acquire() else {
         let why = "another replay is going on here: try again when it is done, or replay on your own machine";
         return Err(Problem::conflict(why));

@@ -29,6 +29,7 @@ use super::input::Run;
 use super::lookup::find;
 use super::problem::Problem;
 use super::runs::READ_BYTES;
+use crate::access::Caller;
 use crate::document::FieldError;
 use crate::exec::{Part, Transcript};
 
@@ -73,6 +74,7 @@ pub struct CutEvent {
 )]
 pub async fn follow(
     State(api): State<Api>,
+    reader: Caller,
     Run(id): Run,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -90,6 +92,7 @@ pub async fn follow(
     };
     let tail = Tail {
         api,
+        reader,
         id,
         after: None,
         transcript: Transcript::from(told.attempt, told.offset),
@@ -133,6 +136,8 @@ type Batch = stream::Iter<std::vec::IntoIter<Result<Event, axum::Error>>>;
 /// Where a reader is in a run's output.
 struct Tail {
     api: Api,
+    /// Whose token may be revoked meanwhile.
+    reader: Caller,
     id: RunId,
     after: Option<(u32, u64)>,
     transcript: Transcript,
@@ -172,6 +177,9 @@ impl Tail {
             return Ok(None);
         }
         loop {
+            if !self.api.gate.still_admits(&self.reader).await {
+                return Ok(None);
+            }
             // The state is read before the output: what ended before this line has all its output there.
             let run = self
                 .api

@@ -15,7 +15,7 @@ use super::Api;
 use super::dto::run::ListDto;
 use super::input::{Body, Id};
 use super::problem::Problem;
-use crate::access::{Caller, hash, make, new_id};
+use crate::access::{Caller, hash, is_earlier, make, new_id};
 use crate::document::{self, FieldError};
 
 /// The longest that a token may be asked to last, in seconds: ten years.
@@ -223,7 +223,7 @@ pub async fn create(
     };
     token.check().map_err(FieldError::from)?;
     access::add(&*api.coordination.docs, &token).await?;
-    api.gate.changed();
+    api.gate.made();
     let made = MadeToken {
         token: text,
         kept: TokenDto::of(token, None, now),
@@ -245,32 +245,48 @@ pub async fn create(
 pub async fn revoke(State(api): State<Api>, Id(id): Id) -> Result<StatusCode, Problem> {
     let docs = &*api.coordination.docs;
     let tokens = access::tokens(docs).await?;
-    if !tokens.iter().any(|stored| stored.id == id) {
-        return Err(no_token(&id));
+    let found = tokens.iter().find(|stored| stored.id == id);
+    let found = found.ok_or_else(|| no_token(&id))?;
+    if access::keep_the_door(&tokens) == [&*id] {
+        return Err(last(&id));
     }
-    if keeps_the_door(&tokens) == [&*id] {
-        return Err(Problem::conflict(format!(
-            "{id} is the last token of an admin that is for everything and does not expire: make another one first"
-        )));
+    let token = found.token.as_ref().ok();
+    match token.filter(|token| is_earlier(&token.hash)) {
+        Some(token) => access::end(docs, token, api.clock.now()).await?,
+        None => match access::revoke(docs, &id).await {
+            Err(error) if error.kind == ErrorKind::NotFound => return Err(no_token(&id)),
+            revoked => revoked?,
+        },
     }
-    match access::revoke(docs, &id).await {
-        Err(error) if error.kind == ErrorKind::NotFound => return Err(no_token(&id)),
-        revoked => revoked?,
+    api.gate.revoked(&id);
+    // Somebody else may have revoked the other one meanwhile.
+    let left = access::tokens(docs).await?;
+    let token = token.filter(|_| access::keep_the_door(&left).is_empty());
+    if let Some(token) = token {
+        access::restore(docs, token).await?;
+        api.gate.made();
+        return Err(last(&id));
     }
-    api.gate.changed();
+    if let Err(error) = access::forget_use(docs, &id).await {
+        tracing::warn!(token = id, %error, "it stays written when a revoked token was used");
+    }
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn last(id: &str) -> Problem {
+    Problem::conflict(format!(
+        "{id} is the last token of an admin that is for everything and does not expire: make another one first"
+    ))
+}
+
+/// What is kept of a token; `None` if there is none of this id.
+pub(super) async fn shown(api: &Api, id: &str) -> Option<TokenDto> {
+    let tokens = access::tokens(&*api.coordination.docs).await.ok()?;
+    let stored = tokens.into_iter().find(|stored| stored.id == id)?;
+    let token = stored.token.ok()?;
+    Some(TokenDto::of(token, None, api.clock.now()))
 }
 
 fn no_token(id: &str) -> Problem {
     Problem::not_found(format!("there is no token {id}"))
-}
-
-/// The ids of those with which tokens can be made for ever.
-fn keeps_the_door(tokens: &[StoredToken]) -> Vec<&str> {
-    let readable = tokens
-        .iter()
-        .filter_map(|stored| stored.token.as_ref().ok());
-    let keeps =
-        |token: &&Token| token.grant == Grant::unlimited(Role::Admin) && token.expires_at.is_none();
-    readable.filter(keeps).map(|token| &*token.id).collect()
 }

@@ -28,7 +28,6 @@ const COMMANDS: [(&str, &str); 46] = [
     ("token.list", "token ls"),
     ("token.revoke", "token revoke 12345678"),
     ("worker.list", "worker ls"),
-    ("worker.drain", "worker drain none"),
     ("schedule.preview", "api /schedule/preview?expr=@daily"),
     ("job.put", "job apply -f {job}"),
     ("job.validate", "job apply -f {job} --dry-run"),
@@ -59,15 +58,16 @@ const COMMANDS: [(&str, &str); 46] = [
     ("plugin.get", "plugin ls ladder"),
     ("plugin.recordings", "plugin diff ladder"),
     ("plugin.replay", "api /plugins/ladder/replay -X POST"),
-    ("plugin.validate", "import {export} --dry-run"),
-    ("binding.validate", "import {export} --dry-run"),
     ("plugin.mode", "plugin mode ladder monitor"),
     ("plugin.shadow", "plugin shadow ladder 2"),
     ("plugin.unshadow", "plugin shadow ladder --off"),
     ("plugin.rollback", "plugin rollback ladder"),
     ("binding.delete", "plugin unbind ladder"),
     ("plugin.remove", "plugin rm ladder"),
+    ("plugin.validate", "import {export} --dry-run"),
+    ("binding.validate", "import {export} --dry-run"),
     ("job.delete", "job rm team/a"),
+    ("worker.drain", "worker drain {worker}"),
 ];
 
 /// Passes requests on, and remembers their methods and paths.
@@ -137,13 +137,16 @@ async fn every_operation_has_a_command_that_reaches_it() {
         ("{module}", module.to_owned()),
         ("{export}", file("export.json")),
     ]);
+    let workers = product.get("/workers").await;
+    let worker = workers["items"][0]["name"].as_str().unwrap();
+    known.insert("{worker}", worker.to_owned());
     let operations = operations(&document);
     let by_id = |id: &str| operations.iter().find(|one| one.said["operationId"] == id);
     let mut reached = BTreeSet::new();
     for (id, command) in COMMANDS {
         let words = command
             .split(' ')
-            .map(|word| known.get(word).cloned().unwrap_or(word.to_owned()));
+            .map(|word| known.get(word).cloned().unwrap_or_else(|| word.to_owned()));
         let words: Vec<_> = ["--url".to_owned(), url.clone()]
             .into_iter()
             .chain(words)

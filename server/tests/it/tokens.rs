@@ -1,6 +1,7 @@
 //! The life of a token: made, shown once, recognised, used, expired, revoked; guessed at; lost.
 
 use std::process::Output;
+use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -202,4 +203,76 @@ async fn tokens_of_an_earlier_release_are_taken_over() {
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
     let tokens = product.get("/tokens").await;
     assert!(tokens.to_string().contains("\"old\""), "{tokens}");
+    // Once it is revoked, no copy of the file brings it back.
+    let old = tokens["items"].as_array().unwrap().iter();
+    let mut old = old.filter(|token| token["name"] == "old");
+    lines(&product.cli(&[
+        "token",
+        "revoke",
+        old.next().unwrap()["id"].as_str().unwrap(),
+    ]));
+    assert_eq!(status(&product, &earlier).await, StatusCode::UNAUTHORIZED);
+    std::fs::write(&file, members.to_string()).unwrap();
+    let product = product.restart_after_kill(&["--no-examples"]);
+    assert_eq!(status(&product, &earlier).await, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_reader_is_revoked() {
+    let product = Product::start(&["--no-examples"]);
+    let long = json!({ "command": "echo up; exec sleep 600" });
+    product.put_job("long", &long).await;
+    let run = product.start_run("long").await;
+    let made = lines(&product.cli(&["token", "create", "reader", "--role", "viewer"]));
+    let path = format!("/api/v1/runs/{run}/stream");
+    let asked = product.bare(Method::GET, &path).bearer_auth(made.trim());
+    let mut stream = asked.send().await.unwrap();
+    let mut seen = String::new();
+    while !seen.contains("up") {
+        let piece = stream.chunk().await.unwrap().unwrap();
+        seen += std::str::from_utf8(&piece).unwrap();
+    }
+    let id = made.strip_prefix("sandclock_").unwrap().get(..8).unwrap();
+    lines(&product.cli(&["token", "revoke", id]));
+    let ends = async { while stream.chunk().await.unwrap().is_some() {} };
+    tokio::time::timeout(Duration::from_secs(60), ends)
+        .await
+        .unwrap();
+    assert!(product.get(&format!("/runs/{run}")).await["ended_at"].is_null());
+}
+
+#[tokio::test]
+async fn two_admins_cannot_lock_everybody_out_at_once() {
+    let product = Product::start(&["--no-examples"]);
+    let other = lines(&product.cli(&["token", "create", "other", "--role", "admin"]));
+    let other = other.trim();
+    let id = other.strip_prefix("sandclock_").unwrap().get(..8).unwrap();
+    let revoke = async |token: &str, id: &str| {
+        let path = format!("/api/v1/tokens/{id}");
+        let asked = product.bare(Method::DELETE, &path).bearer_auth(token);
+        asked.send().await.unwrap().status()
+    };
+    let (first, second) = tokio::join!(revoke(&product.token, id), revoke(other, "00000000"));
+    assert!(
+        first != second || first == StatusCode::CONFLICT,
+        "{first} {second}"
+    );
+    let left = [&*product.token, other].map(|token| status(&product, token));
+    let left = futures_util::future::join_all(left).await;
+    assert!(left.contains(&StatusCode::OK), "{left:?}");
+}
+
+#[tokio::test]
+async fn what_a_limited_caller_may_not_change_is_refused_without_a_trace() {
+    let product = Product::start(&["--no-examples"]);
+    let create = ["token", "create", "a", "--role", "editor", "--prefix", "a/"];
+    let token = lines(&product.cli(&create));
+    for (name, status, entries) in [("a%2Fx", 201, 1), ("b%2Fx", 403, 0)] {
+        let path = format!("/api/v1/jobs/{name}");
+        let asked = product.bare(Method::PUT, &path).bearer_auth(token.trim());
+        let answer = asked.json(&json!({ "command": "true" })).send().await;
+        assert_eq!(answer.unwrap().status().as_u16(), status);
+        let trail = product.get(&format!("/audit?subject={name}")).await;
+        assert_eq!(trail["items"].as_array().unwrap().len(), entries, "{trail}");
+    }
 }

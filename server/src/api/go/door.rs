@@ -29,9 +29,8 @@ pub(super) async fn pass(
             "this request comes from the page of another site, which may not use these routes";
         return Refusal(why.to_owned()).with_status(StatusCode::FORBIDDEN);
     }
-    let from = auth::peer(&request);
     let (mut parts, body) = request.into_parts();
-    let who = match auth::admit(&go.api, needs, &parts.headers, from).await {
+    let who = match auth::admit(&go.api, needs, &parts).await {
         Ok(who) => who,
         Err(_) if go.master.open => anybody(&parts),
         Err(problem) => {

@@ -25,6 +25,9 @@ use crate::document::{self, FieldError};
 /// The most items of a list.
 pub const MAX_LIMIT: u32 = 1000;
 
+/// The most items of a list of which each may have some 64 KiB.
+pub const MAX_LIMIT_OF_LARGE: u32 = 200;
+
 /// What a list's cursor may be.
 pub const CURSOR: &str = "what 'next' of the page before says";
 
@@ -160,15 +163,7 @@ impl Paging {
     /// # Errors
     /// If it is not from 1 to [`MAX_LIMIT`].
     pub fn limit(&self) -> Result<u32, FieldError> {
-        match self.limit {
-            None => Ok(100),
-            Some(limit @ 1..=MAX_LIMIT) => Ok(limit),
-            Some(limit) => Err(FieldError::new(
-                "limit",
-                limit,
-                format!("a number from 1 to {MAX_LIMIT}"),
-            )),
-        }
+        limit(self.limit, MAX_LIMIT)
     }
 
     /// Where the list continues.
@@ -187,6 +182,19 @@ pub fn instant(field: &str, text: Option<&str>) -> Result<Option<Timestamp>, Fie
         Timestamp::parse(text).ok_or_else(|| FieldError::new(field, text, accepted))
     })
     .transpose()
+}
+
+/// How many items at most; 100 unless told.
+///
+/// # Errors
+/// If it is not from 1 to `most`.
+pub fn limit(asked: Option<u32>, most: u32) -> Result<u32, FieldError> {
+    let limit = asked.unwrap_or(100);
+    if (1..=most).contains(&limit) {
+        return Ok(limit);
+    }
+    let accepted = format!("a number from 1 to {most}");
+    Err(FieldError::new("limit", limit, accepted))
 }
 
 /// Why a list could not be read from `cursor` on.

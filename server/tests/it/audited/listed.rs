@@ -169,7 +169,7 @@ async fn a_crash_in_the_middle_leaves_what_had_begun() {
         product.token
     );
     stream.write_all(head.as_bytes()).unwrap();
-    let from = stream.local_addr().unwrap().to_string();
+    let from = stream.local_addr().unwrap().ip().to_string();
     wait_for("it has begun", PATIENCE, async || {
         !entries(&product, "subject=late").await.is_empty()
     })

@@ -4,12 +4,14 @@
 //! before the handler is asked; if that cannot be, nothing is changed. What it keeps of a document is what `GET` shows of
 //! it, and no more.
 
+mod operations;
+
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest as _, FromRequestParts as _, RawPathParams, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use hyper::service::Service as _;
@@ -18,6 +20,7 @@ use sandclock_core::access::{Grant, Role};
 use sandclock_core::backend::audit::{MAX_AUDIT_WORD_BYTES, MAX_AUDITED_BYTES};
 use sandclock_core::backend::{AuditEntry, AuditOutcome};
 use sandclock_core::error::WithSources;
+use sandclock_core::job::JobName;
 use sandclock_core::run::hex;
 use sandclock_core::{BackendError, ErrorKind};
 use serde_json::{Value, json};
@@ -25,110 +28,18 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 use utoipa::openapi::OpenApi;
 
+pub use self::operations::{ACT, CHANGE_DOCUMENTS, CHANGE_NOTHING};
+use self::operations::{Kept, Operation};
+use super::auth::origin;
 use super::problem::Problem;
-use super::{Api, NAMELESS, PREFIX, input};
+use super::{Api, NAMELESS, PREFIX, input, tokens};
 use crate::access::Caller;
-use crate::front::Peer;
-
-/// Operations that are no `GET` and change nothing: they leave no entry.
-pub const CHANGE_NOTHING: [&str; 4] = [
-    "job.validate",
-    "binding.validate",
-    "plugin.validate",
-    "plugin.replay",
-];
-
-/// Operations on something that has a document, which is kept as it was before and after.
-pub const CHANGE_DOCUMENTS: [&str; 13] = [
-    "job.put",
-    "job.patch",
-    "job.delete",
-    "job.enable",
-    "job.disable",
-    "binding.put",
-    "binding.delete",
-    "plugin.push",
-    "plugin.remove",
-    "plugin.rollback",
-    "plugin.mode",
-    "plugin.shadow",
-    "plugin.unshadow",
-];
-
-/// Operations that do something: what was asked and what was answered is kept. There must be no secret in either.
-pub const ACT: [&str; 6] = [
-    "job.run",
-    "job.kill",
-    "run.kill",
-    "worker.drain",
-    "alert.retry",
-    "alert.ack",
-];
-
-/// Operations of whose answer nothing is kept, because it is a secret: only what was asked.
-pub const ANSWER_SECRETS: [&str; 1] = ["token.create"];
-
-/// Operations that say everything by what they are about.
-pub const SAY_ALL: [&str; 1] = ["token.revoke"];
 
 /// The largest answer that passes through here, in bytes: a list of all open runs of a job.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
 /// How much of too large a document is kept, in bytes of its JSON. As text it takes twice as much at most.
 const BEGINNING_BYTES: usize = 24 << 10;
-
-/// What is kept of an operation beside who asked for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kept {
-    /// What it changes, before and after.
-    Document,
-    /// What was asked and answered.
-    Answer,
-    /// What was asked.
-    Asked,
-    /// Nothing. An operation that is in no list may be about secrets.
-    Nothing,
-}
-
-impl Kept {
-    fn of(operation: &str) -> Self {
-        if CHANGE_DOCUMENTS.contains(&operation) {
-            Self::Document
-        } else if ACT.contains(&operation) {
-            Self::Answer
-        } else if ANSWER_SECRETS.contains(&operation) {
-            Self::Asked
-        } else {
-            Self::Nothing
-        }
-    }
-}
-
-/// An operation that leaves an entry.
-#[derive(Debug)]
-struct Operation {
-    id: String,
-    method: &'static str,
-    /// As the document has it.
-    path: String,
-}
-
-impl Operation {
-    /// Whether a request with this method and path asks for it.
-    fn is(&self, method: &str, path: &str) -> bool {
-        let (mut own, mut theirs) = (self.path.split('/'), path.split('/'));
-        let is_parameter = |own: &str| own.starts_with('{');
-        self.method == method
-            && loop {
-                match (own.next(), theirs.next()) {
-                    (None, None) => break true,
-                    (Some(own), Some(their)) if own == their => {}
-                    (Some(own), Some(their)) if is_parameter(own) && !their.is_empty() => {}
-                    _ => break false,
-                }
-            }
-    }
-}
 
 /// What the layer knows.
 #[derive(Debug)]
@@ -185,16 +96,18 @@ impl Audited {
         let document = (kept == Kept::Document).then(|| resource(request.uri().path()));
         let (request, mut entry) = self.begun(action, request).await;
         let (request, asked) = match kept {
-            Kept::Answer | Kept::Asked => match read(request).await {
+            Kept::Answer | Kept::NewToken => match read(request).await {
                 Ok((request, asked)) => (Ok(request), asked),
                 Err(problem) => (Err(problem), None),
             },
             _ => (Ok(request), None),
         };
         entry.asked = asked;
-        if let Some(document) = &document {
-            entry.before = self.shown(document).await;
-        }
+        entry.before = match (&document, kept) {
+            (Some(document), _) => self.shown(document).await,
+            (None, Kept::OldToken) => self.token(&entry.subject).await,
+            _ => None,
+        };
         if let Err(error) = self.api.trail.write(&entry).await {
             return unwritten(&error).into_response();
         }
@@ -206,8 +119,14 @@ impl Audited {
         entry.outcome = outcome(status);
         entry.status = Some(status.as_u16());
         let (response, answered) = match kept {
-            Kept::Answer if entry.outcome == AuditOutcome::Done => answer(response).await,
+            Kept::Answer | Kept::NewToken if entry.outcome == AuditOutcome::Done => {
+                answer(response).await
+            }
             _ => (response, None),
+        };
+        let answered = match kept {
+            Kept::NewToken => answered.map(|made| without_token(made, &mut entry)),
+            _ => answered,
         };
         entry.after = match &document {
             Some(document) => self.shown(document).await,
@@ -232,16 +151,13 @@ impl Audited {
         };
         let at = self.api.clock.now();
         let who = parts.extensions.get::<Caller>();
-        let peer = parts.extensions.get::<Peer>();
-        let proxied = self.api.behind_proxy.then(|| forwarded(&parts.headers));
-        let from = proxied.flatten().map(str::to_owned);
-        let from = from.or_else(|| peer.map(|Peer(address)| address.to_string()));
+        let from = origin(&self.api, &parts);
         let entry = AuditEntry {
             id: format!("{:012x}-{}", at.as_millis(), crate::random::token_hex(8)),
             at,
             who: word(who.map_or("", |who| &who.name)),
             token: who.and_then(|who| who.id.clone()),
-            from: word(&from.unwrap_or_default()),
+            from: from.to_string(),
             action,
             subject: word(subject),
             outcome: AuditOutcome::Begun,
@@ -251,6 +167,31 @@ impl Audited {
             after: None,
         };
         (Request::from_parts(parts, body), entry)
+    }
+
+    /// What is kept of a token.
+    async fn token(&self, id: &str) -> Option<Value> {
+        let token = tokens::shown(&self.api, id).await?;
+        serde_json::to_value(token).ok()
+    }
+
+    /// Whether a request is about a job that its caller is not for: its handler refuses it, and reads nothing.
+    async fn is_beyond(&self, request: Request) -> (Request, bool) {
+        let limited = |who: &&Caller| who.grant.is_limited();
+        let who = request
+            .extensions()
+            .get::<Caller>()
+            .filter(limited)
+            .cloned();
+        let Some(who) = who else {
+            return (request, false);
+        };
+        let (mut parts, body) = request.into_parts();
+        let parameters = RawPathParams::from_request_parts(&mut parts, &()).await;
+        let first = parameters.iter().flatten().next();
+        let name = first.filter(|(key, _)| *key == "name");
+        let beyond = name.is_some_and(|(_, name)| !who.grant.covers(&JobName::existing(name)));
+        (Request::from_parts(parts, body), beyond)
     }
 
     /// What `GET` shows there to whoever may see everything; `None` if nothing is there.
@@ -264,10 +205,16 @@ impl Audited {
         let request = request.body(Body::empty()).ok()?;
         let shows = TowerToHyperService::new(self.shows.clone());
         let Ok(response) = shows.call(request).await;
-        if response.status() == StatusCode::NOT_FOUND {
+        let status = response.status();
+        if status == StatusCode::NOT_FOUND {
             return None;
         }
-        answer(response).await.1
+        let said = answer(response).await.1;
+        match status.is_success() {
+            true => said,
+            // No document, and not to be taken for one.
+            false => Some(json!({ "unknown": said })),
+        }
     }
 }
 
@@ -276,6 +223,10 @@ pub async fn record(State(audited): State<Arc<Audited>>, request: Request, next:
     let Some(action) = audited.operation(&request) else {
         return next.run(request).await;
     };
+    let (request, beyond) = audited.is_beyond(request).await;
+    if beyond {
+        return next.run(request).await;
+    }
     let (answer, answered) = oneshot::channel();
     let trail = Arc::clone(&audited.api.trail);
     trail.go_on(async move {
@@ -288,11 +239,15 @@ pub async fn record(State(audited): State<Arc<Audited>>, request: Request, next:
     })
 }
 
-/// The address that the proxy in front says the request came from: the last one, which is its own word.
-fn forwarded(headers: &HeaderMap) -> Option<&str> {
-    let all = headers.get_all("x-forwarded-for").iter().next_back()?;
-    let last = all.to_str().ok()?.rsplit(',').next()?.trim();
-    Some(last).filter(|last| !last.is_empty())
+/// What is kept of a new token, which the entry is about from now on.
+fn without_token(mut made: Value, entry: &mut AuditEntry) -> Value {
+    if let Some(members) = made.as_object_mut() {
+        members.remove("token");
+        if let Some(id) = members.get("id").and_then(Value::as_str) {
+            entry.subject = word(id);
+        }
+    }
+    made
 }
 
 /// What a path is about: its first two segments, as they came.
@@ -400,20 +355,5 @@ mod tests {
         let begins = cut["cut"]["begins"].as_str().unwrap();
         assert!(begins.len() > BEGINNING_BYTES - 4 && text.starts_with(begins));
         assert_eq!(document(b"no document"), None);
-    }
-
-    #[test]
-    fn the_last_proxy_says_where_a_request_came_from() {
-        let headers = |lines: &[&str]| {
-            let line = |line: &&str| {
-                let name = axum::http::HeaderName::from_static("x-forwarded-for");
-                (name, line.parse().unwrap())
-            };
-            HeaderMap::from_iter(lines.iter().map(line))
-        };
-        assert_eq!(forwarded(&headers(&[])), None);
-        assert_eq!(forwarded(&headers(&[""])), None);
-        let said = headers(&["10.0.0.1", "198.51.100.1, 192.0.2.7"]);
-        assert_eq!(forwarded(&said), Some("192.0.2.7"));
     }
 }
