@@ -67,7 +67,7 @@ async fn run(
         folders.data.display()
     );
     roles::greet(&listener, folders, &parts, &lost).await?;
-    let router = api::router(parts.api(config, Some(worker.handle()), parts.gate()));
+    let router = api::router(parts.api(config, Some(worker.handle()), parts.gate().await));
     let running = Running {
         signals,
         front: Some((listener, router)),

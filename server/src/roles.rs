@@ -54,7 +54,7 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
                 "the routes of the Go master are open: whoever reaches them can have any command run on every worker"
             );
         }
-        let router = api::router(parts.api(&config, None, parts.gate()));
+        let router = api::router(parts.api(&config, None, parts.gate().await));
         let running = Running {
             signals,
             front: Some((listener, router)),
@@ -125,10 +125,9 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
             Some(listener) => {
                 let url = format!("http://{}", listener.local_addr()?);
                 say(&format!("  health  {url}/readyz"));
-                say(&format!(
-                    "  metrics {url}/metrics (for tokens of the fleet)"
-                ));
-                let api = parts.api(&config, Some(handle), parts.gate());
+                say(&format!("  metrics {url}/metrics"));
+                say("  token   any of the fleet's: sandclock token create NAME --role viewer");
+                let api = parts.api(&config, Some(handle), parts.gate().await);
                 Some((listener, api::router_of_a_worker(api)))
             }
             None => None,

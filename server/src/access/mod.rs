@@ -198,7 +198,10 @@ impl Gate {
     }
 
     /// Reads the tokens again if their list is too old.
-    async fn refresh(&self) -> Result<(), Denied> {
+    ///
+    /// # Errors
+    /// If there is no list and the store does not answer.
+    pub async fn refresh(&self) -> Result<(), Denied> {
         let is_fresh = || self.known().at.is_some_and(|at| at.elapsed() < FRESH);
         if is_fresh() {
             return Ok(());

@@ -198,10 +198,15 @@ impl Parts {
         Delivery::new(outbox, &config.alerts, self.deliveries.clone())
     }
 
-    /// What lets requests in: whoever has a token of the fleet.
-    pub fn gate(&self) -> Gate {
+    /// What lets requests in: whoever has a token of the fleet, as they are known now, in case the store goes away
+    /// before anybody asks.
+    pub async fn gate(&self) -> Gate {
         let docs = Arc::clone(&self.stores.coordination.docs);
-        Gate::new(docs, Arc::new(SystemClock))
+        let gate = Gate::new(docs, Arc::new(SystemClock));
+        if let Err(error) = gate.refresh().await {
+            tracing::warn!(?error, "tokens cannot be read yet");
+        }
+        gate
     }
 
     /// What the API's handlers share; `worker` is the one in this process.

@@ -1,13 +1,19 @@
 //! Workers as operators see and handle them: labels, draining, and an address of their own.
 //!
 //! Client commands block the thread that waits for them, so that another one has to serve connections.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests start the binary as a user does"
+)]
+
+use std::process::Command;
 
 use nix::sys::signal::Signal;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::fleet::{PATIENCE, records};
-use crate::product::{Product, wait_for};
+use crate::product::{PROGRAM, Product, told, wait_for};
 use crate::stores::{Evidence, Stores};
 use crate::worker::Worker;
 
@@ -185,8 +191,14 @@ async fn a_worker_alone_says_how_it_is() {
         .to_owned();
     let url = ready.strip_suffix("/readyz").unwrap().to_owned();
     assert!(worker.says().ends_with(&format!("{url}/metrics")));
-    let token = worker.says();
-    let token = token.split_whitespace().nth(1).unwrap();
+    assert!(worker.says().contains("token create"));
+    let config = worker.home().join("sandclock.toml");
+    let mut command = Command::new(PROGRAM);
+    command.args(["token", "create", "metrics", "--role", "viewer", "--config"]);
+    let made = command.arg(config).output().unwrap();
+    assert!(made.status.success(), "{}", told(&made));
+    let token = String::from_utf8(made.stdout).unwrap();
+    let token = token.trim();
     let get = async |path: &str, token: Option<&str>| {
         let mut request = reqwest::Client::new().get(format!("{url}{path}"));
         if let Some(token) = token {
@@ -201,8 +213,11 @@ async fn a_worker_alone_says_how_it_is() {
     .await;
     assert_eq!(get("/healthz", None).await.0, StatusCode::OK);
     assert_eq!(get("/metrics", None).await.0, StatusCode::UNAUTHORIZED);
-    let (code, metrics) = get("/metrics", Some(token)).await;
-    assert_eq!(code, StatusCode::OK, "{metrics}");
+    wait_for("it knows the new token", PATIENCE, async || {
+        get("/metrics", Some(token)).await.0 == StatusCode::OK
+    })
+    .await;
+    let (_, metrics) = get("/metrics", Some(token)).await;
     for line in [
         "sandclock_worker_ready 1\n",
         "sandclock_run_log_away 0\n",
