@@ -12,8 +12,12 @@ pub const SOURCE: &str = "source";
 /// Where entries come from and what holds for all of them.
 #[derive(Debug)]
 pub struct Origin<'a> {
-    /// The file as it was named.
+    /// The host whose file it is: the one on which the import runs.
+    pub host: &'a str,
+    /// The file's whole path without links; `-` for standard input.
     pub file: &'a str,
+    /// What the jobs' names begin with, which tells crontabs apart that were brought here from other hosts.
+    pub prefix: Option<&'a str>,
     /// The zone of lines without `CRON_TZ`.
     pub time_zone: &'a str,
     /// The user of lines that name none; the worker's own without one.
@@ -21,9 +25,15 @@ pub struct Origin<'a> {
 }
 
 impl Origin<'_> {
-    /// The value of the label [`SOURCE`].
+    /// The value of the label [`SOURCE`]: another one for another host, file, user or prefix.
     pub fn source(&self) -> String {
-        format!("crontab:{}", self.file)
+        let mut source = format!("crontab:{}:{}", self.host, self.file);
+        for (what, value) in [("user", self.user), ("prefix", self.prefix)] {
+            if let Some(value) = value {
+                source.push_str(&format!(" {what}={value}"));
+            }
+        }
+        source
     }
 }
 

@@ -208,13 +208,15 @@ fn jobs_are_named_after_file_and_program() {
 fn a_job_says_what_cron_does_by_itself() {
     let entry = entry("HOME=/srv\n5 4 * * * mail -s x%dear%all\n");
     let origin = Origin {
+        host: "web1",
         file: "/etc/x",
+        prefix: None,
         time_zone: "Asia/Tokyo",
         user: Some("ann"),
     };
     let expected = serde_json::json!({
         "name": "x/mail-1",
-        "labels": { "source": "crontab:/etc/x" },
+        "labels": { "source": "crontab:web1:/etc/x user=ann" },
         "schedule": "5 4 * * *",
         "time_zone": "Asia/Tokyo",
         "dst": "vixie",

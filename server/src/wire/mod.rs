@@ -274,7 +274,7 @@ fn workdir(config: &Config) -> anyhow::Result<Option<String>> {
 }
 
 /// This host's name.
-fn host() -> String {
+pub(crate) fn host() -> String {
     nix::unistd::gethostname().map_or_else(
         |_| "localhost".to_owned(),
         |name| name.to_string_lossy().into_owned(),

@@ -90,12 +90,10 @@ struct Plan {
 /// If the file cannot be read, any line or job is refused, or the server does not answer.
 pub(super) async fn main(command: &CrontabCommand, target: &Target) -> anyhow::Result<()> {
     let CrontabCommand::Import(args) = command;
+    let path = whole(args)?;
     let (shown, text) = read(&args.file)?;
     let crontab = crontab::parse(&text, args.system);
-    let source = match args.file.as_os_str() == "-" {
-        true => "-".to_owned(),
-        false => std::path::absolute(&args.file)?.display().to_string(),
-    };
+    let host = crate::wire::host();
     let zone = args
         .time_zone
         .as_deref()
@@ -105,7 +103,9 @@ pub(super) async fn main(command: &CrontabCommand, target: &Target) -> anyhow::R
         Told(format!("--time-zone {value} {reason}; {remedy}"))
     })?;
     let origin = Origin {
-        file: &source,
+        host: &host,
+        file: &path,
+        prefix: args.prefix.as_deref().map(|it| it.trim_matches('/')),
         time_zone: &zone,
         user: args.user.as_deref(),
     };
@@ -126,6 +126,24 @@ pub(super) async fn main(command: &CrontabCommand, target: &Target) -> anyhow::R
         Some(client) => save(&plan, &client, target.output).await,
         None => Ok(()),
     }
+}
+
+/// The file's whole path without links, so that a file has one name; `-` for standard input.
+///
+/// # Errors
+/// If standard input could be anybody's crontab, or the file cannot be found.
+fn whole(args: &ImportArgs) -> anyhow::Result<String> {
+    if args.file.as_os_str() == "-" {
+        if args.user.is_none() && args.prefix.is_none() {
+            let told =
+                "standard input does not say whose crontab it is: add --user NAME or --prefix TEXT";
+            return Err(Told(told.to_owned()).into());
+        }
+        return Ok("-".to_owned());
+    }
+    let path = args.file.canonicalize();
+    let path = path.with_context(|| format!("read {}", args.file.display()))?;
+    Ok(path.display().to_string())
 }
 
 fn read(file: &Path) -> anyhow::Result<(String, Vec<u8>)> {
@@ -221,7 +239,7 @@ async fn compare(plan: &mut Plan, client: &Client, source: &str) -> anyhow::Resu
         if *job != step.document && !own(job) {
             let name = &step.name;
             let told = format!(
-                "job {name} is there already, and no import of this file made it; delete it, or give the import a --prefix"
+                "job {name} is there already, and no import of this file made it (its label source would be {source:?}); delete it, or give the import a --prefix"
             );
             plan.refused.push((step.entry.line, told));
         }

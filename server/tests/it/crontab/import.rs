@@ -60,7 +60,7 @@ async fn an_import_can_be_tried_applied_and_repeated() {
     assert_eq!(json!(members), as_cron_does);
     assert_eq!(
         job["labels"],
-        json!({ "source": format!("crontab:{file}") })
+        json!({ "source": format!("crontab:{}:{file}", host()) })
     );
 
     let again = import(&["--apply"]);
@@ -108,8 +108,7 @@ async fn nothing_is_saved_if_anything_is_refused() {
     .await;
     refused(
         "@daily a\n@daily mine\n",
-        "tab, line 2: job tab/mine-1 is there already, and no import of this file made it; delete it, or give the \
-         import a --prefix",
+        "tab, line 2: job tab/mine-1 is there already, and no import of this file made it",
     )
     .await;
     // What only the server refuses.
@@ -149,11 +148,53 @@ async fn users_come_from_a_column_or_from_a_flag() {
     assert_eq!(both.status.code(), Some(2));
 }
 
+fn host() -> String {
+    let name = nix::unistd::gethostname().unwrap();
+    name.into_string().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn crontabs_of_other_users_and_prefixes_are_others() {
+    let product = Product::start(&["--no-examples"]);
+    let import = |args: &[&str]| {
+        let mut command = Command::new(PROGRAM);
+        let mut child = command
+            .args(["crontab", "import", "-", "--apply"])
+            .args(args)
+            .env("SANDCLOCK_URL", &product.url)
+            .env("SANDCLOCK_TOKEN", &product.token)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let _ = child.stdin.take().unwrap().write_all(b"@daily a\n");
+        told(&child.wait_with_output().unwrap())
+    };
+    assert!(import(&[]).contains("--user NAME or --prefix TEXT"));
+    assert!(import(&["--user", "alice"]).ends_with("saved 1 jobs\n"));
+    let other = import(&["--user", "bob"]);
+    assert!(other.contains("crontab/a-1 is there already"), "{other}");
+    assert_eq!(product.get("/jobs/crontab%2Fa-1").await["user"], "alice");
+    assert!(import(&["--prefix", "web1"]).ends_with("saved 1 jobs\n"));
+    let second = import(&["--prefix", "web2"]);
+    assert!(second.ends_with("saved 1 jobs\n"), "{second}");
+    assert!(!second.contains("no line makes it now"), "{second}");
+}
+
 #[test]
 fn a_dry_run_needs_no_server() {
     let mut command = Command::new(PROGRAM);
     let mut child = command
-        .args(["crontab", "import", "-", "--time-zone", "UTC"])
+        .args([
+            "crontab",
+            "import",
+            "-",
+            "--time-zone",
+            "UTC",
+            "--user",
+            "ann",
+        ])
         .env_remove("SANDCLOCK_TOKEN")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
