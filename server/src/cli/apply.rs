@@ -14,7 +14,7 @@ use super::client::{Client, segment};
 use super::file::{JobInFile, Written};
 use super::reach::Refused;
 use super::selection::Selection;
-use super::transfer::{Kind, Outcome, differing};
+use super::transfer::{Kind, Outcome, differing, readable, unreadable};
 use super::{Output, out, schedule, table};
 
 /// What to apply, and how.
@@ -54,6 +54,8 @@ struct Step {
     version: Option<u64>,
     /// `None` if it is to be deleted.
     outcome: Option<Outcome>,
+    /// What the server answered when it was saved or deleted.
+    done: Option<Value>,
 }
 
 /// Applies a file.
@@ -64,12 +66,16 @@ pub(super) async fn apply(args: &ApplyArgs, client: &Client, output: Output) -> 
     let file = Written::read(&args.file)?;
     let jobs = file.jobs()?;
     if args.dry_run || args.prune {
-        let steps = plan(args, &file, jobs, client).await?;
-        tell(&steps, args.dry_run, output);
-        return match args.dry_run {
+        if args.prune {
+            check_selection(args, &file, &jobs)?;
+        }
+        let mut steps = plan(args, &file, jobs, client).await?;
+        let carried_out = match args.dry_run {
             true => Ok(()),
-            false => carry_out(&steps, client).await,
+            false => carry_out(&mut steps, client).await,
         };
+        tell(&steps, args.dry_run, output);
+        return carried_out;
     }
     let mut saved = Vec::new();
     let applied = one_by_one(&file, jobs, client, output, &mut saved).await;
@@ -88,12 +94,13 @@ pub(super) async fn export(
     client: &Client,
     output: Output,
 ) -> anyhow::Result<()> {
-    let jobs = Kind::Job
-        .there(client)
-        .await?
-        .into_iter()
-        .map(|(_, job)| job);
-    let jobs: Vec<_> = jobs.filter(|job| args.selection.has(job)).collect();
+    let mut broken = 0;
+    let wanted = |view: &Value| args.selection.may_have(view);
+    let mut jobs = readable(Kind::Job, client, wanted, &mut broken).await?;
+    if broken > 0 {
+        bail!("{broken} jobs cannot be read, so nothing is exported: save or delete them");
+    }
+    jobs.retain(|job| args.selection.has(job));
     let document = json!({ "jobs": jobs });
     if output != Output::Table {
         table::document(output, &document);
@@ -145,6 +152,41 @@ fn placed(error: anyhow::Error, file: &Written, path: &str, name: &str) -> anyho
     error.context(format!("{place}: job {name}"))
 }
 
+/// Whether the file can be what the selection holds: otherwise a prune deletes what is not the file's.
+fn check_selection(args: &ApplyArgs, file: &Written, jobs: &[JobInFile]) -> anyhow::Result<()> {
+    if jobs.is_empty() {
+        bail!(
+            "{} holds no jobs, and --prune would delete all that are selected: delete them with `sandclock job rm`",
+            file.shown
+        );
+    }
+    let mut jobs = jobs.iter();
+    if let Some(job) = jobs.find(|job| !args.selection.has(&job.document)) {
+        let (place, name) = (file.place(&job.path, Some("name")), &job.name);
+        bail!(
+            "{place}: job {name} is not among what --prefix and --label select, so these do not say which jobs are \
+             the file's; nothing was saved or deleted"
+        );
+    }
+    Ok(())
+}
+
+/// Whether all that a prune may delete can be read.
+fn check_readable(args: &ApplyArgs, jobs: &[JobInFile], views: &[Value]) -> anyhow::Result<()> {
+    let in_file = |view: &Value| jobs.iter().any(|job| view["name"] == *job.name);
+    let mut views = views.iter();
+    let broken =
+        |view: &&Value| unreadable(view) && args.selection.may_have(view) && !in_file(view);
+    if let Some(view) = views.find(broken) {
+        let name = table::text(view, "name");
+        bail!(
+            "job {name} cannot be read, so whether it is to be deleted is not known: save or delete it first; \
+             nothing was saved or deleted"
+        );
+    }
+    Ok(())
+}
+
 /// What would become of each job of the file, and of those that are to go.
 async fn plan(
     args: &ApplyArgs,
@@ -152,7 +194,12 @@ async fn plan(
     jobs: Vec<JobInFile>,
     client: &Client,
 ) -> anyhow::Result<Vec<Step>> {
-    let mut there = Kind::Job.there(client).await?;
+    let views = client.all("/jobs").await?;
+    if args.prune {
+        check_readable(args, &jobs, &views)?;
+    }
+    let views = views.into_iter();
+    let mut there: Vec<_> = views.map(|view| Kind::Job.taken_apart(view)).collect();
     let (mut steps, mut refused) = (Vec::new(), 0_u32);
     for job in jobs {
         let call = client.call(Method::POST, "/jobs:validate", Some(job.document));
@@ -177,6 +224,7 @@ async fn plan(
             there: own,
             version,
             outcome: Some(outcome),
+            done: None,
         });
     }
     if refused > 0 {
@@ -194,6 +242,7 @@ async fn plan(
             there: own,
             version,
             outcome: None,
+            done: None,
         }));
     }
     Ok(steps)
@@ -213,7 +262,11 @@ impl Step {
     }
 }
 
+/// Says what was done, or in a dry run what would be; what was not done stands beside it.
 fn tell(steps: &[Step], dry_run: bool, output: Output) {
+    let told =
+        |step: &&Step| dry_run || step.done.is_some() || step.outcome == Some(Outcome::Unchanged);
+    let (steps, not_done): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(told);
     let item = |step: &Step| {
         let changes = step.changes();
         let changes =
@@ -221,8 +274,9 @@ fn tell(steps: &[Step], dry_run: bool, output: Output) {
         let fields: Map<_, _> = changes.collect();
         json!({ "job": step.name, "outcome": step.word(), "fields": fields })
     };
-    let items: Vec<_> = steps.iter().map(item).collect();
-    let document = json!({ "dry_run": dry_run, "items": items, "next": null });
+    let items: Vec<_> = steps.iter().copied().map(item).collect();
+    let left: Vec<_> = not_done.iter().map(|step| &step.name).collect();
+    let document = json!({ "dry_run": dry_run, "items": items, "not_done": left, "next": null });
     table::either(output, &document, |_| {
         for step in steps
             .iter()
@@ -231,6 +285,9 @@ fn tell(steps: &[Step], dry_run: bool, output: Output) {
             table::say(&format!("{} {}", step.word(), step.name));
             for (field, from, to) in step.changes() {
                 table::say(&format!("  {field}: {} -> {}", shown(from), shown(to)));
+            }
+            if let Some(view) = &step.done {
+                schedule::warnings(view);
             }
         }
         let count = |word| steps.iter().filter(|step| step.word() == word).count();
@@ -241,6 +298,9 @@ fn tell(steps: &[Step], dry_run: bool, output: Output) {
             "{created} created, {changed} changed, {unchanged} unchanged, {deleted} deleted{would}"
         ));
     });
+    for step in not_done {
+        table::aside(&format!("not {}: {}", step.word(), step.name));
+    }
 }
 
 fn shown(value: &Value) -> String {
@@ -251,8 +311,8 @@ fn shown(value: &Value) -> String {
 }
 
 /// Saves and deletes, each job only as it was looked at.
-async fn carry_out(steps: &[Step], client: &Client) -> anyhow::Result<()> {
-    let changes = steps.iter();
+async fn carry_out(steps: &mut [Step], client: &Client) -> anyhow::Result<()> {
+    let changes = steps.iter_mut();
     let changes = changes.filter(|step| step.outcome != Some(Outcome::Unchanged));
     for (done, step) in changes.enumerate() {
         let path = path(&step.name);
@@ -263,12 +323,13 @@ async fn carry_out(steps: &[Step], client: &Client) -> anyhow::Result<()> {
             }
             None => client.delete_at(&path, step.version).await,
         };
-        saved.with_context(|| {
+        let view = saved.with_context(|| {
             let name = &step.name;
             format!(
                 "job {name}; {done} were saved or deleted before it, and the same command goes on from there"
             )
         })?;
+        step.done = Some(view);
     }
     Ok(())
 }

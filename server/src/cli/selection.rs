@@ -22,6 +22,12 @@ impl Selection {
         let labelled = |(key, value): &(String, String)| job["labels"][key] == value.as_str();
         self.prefix.iter().all(|prefix| name.starts_with(prefix)) && self.label.iter().all(labelled)
     }
+
+    /// Whether it may name this one, of which nothing but the name can be read.
+    pub(super) fn may_have(&self, job: &Value) -> bool {
+        let name = job["name"].as_str().unwrap_or_default();
+        self.prefix.iter().all(|prefix| name.starts_with(prefix))
+    }
 }
 
 /// Reads a label.

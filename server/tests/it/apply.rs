@@ -46,7 +46,7 @@ const FILE: &str = "\
 jobs:
   - {name: ours/a, command: a, schedule: '@hourly', labels: {team: ops}}
   - {name: ours/b, command: b, labels: {team: ops}}
-  - {name: ours/new, command: n}
+  - {name: ours/new, command: n, labels: {team: ops}}
 ";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,7 +120,34 @@ async fn a_prune_deletes_only_what_is_selected() {
         ["ours/a", "ours/b", "ours/c", "theirs"]
     );
 
-    let nothing = apply(&["--prune", "--prefix", "ours/", "--label", "team=none"]);
+    for (args, expected) in [
+        (
+            ["--label", "team=none"],
+            "line 2: job ours/a is not among what",
+        ),
+        (
+            ["--prefix", "theirs"],
+            "line 2: job ours/a is not among what",
+        ),
+    ] {
+        let refused = apply(&[&["--prune"][..], &args].concat());
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(told(&refused).contains(expected), "{}", told(&refused));
+    }
+    let empty = write(&product, "empty.yaml", "jobs: []\n");
+    let refused = product.cli(&["job", "apply", "-f", &empty, "--prune", "--prefix", "ours/"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        told(&refused).contains("empty.yaml holds no jobs"),
+        "{}",
+        told(&refused)
+    );
+    assert_eq!(
+        names(&product).await,
+        ["ours/a", "ours/b", "ours/c", "theirs"]
+    );
+
+    let nothing = apply(&["--prune", "--prefix", "ours/", "--label", "team=ops"]);
     assert!(
         told(&nothing).ends_with("1 created, 1 changed, 1 unchanged, 0 deleted\n"),
         "{}",

@@ -177,3 +177,23 @@ async fn a_broken_record_of_any_name_can_be_deleted() {
     }
     assert_eq!(names(&product.get("/jobs").await), ["a", "z"]);
 }
+
+#[tokio::test]
+async fn no_prune_and_no_export_takes_a_broken_job_for_an_ordinary_one() {
+    let product = damaged(&[]).await;
+    let file = product.home().join("jobs.yaml");
+    std::fs::write(&file, "jobs:\n  - {name: m/a, command: a}\n").unwrap();
+    let file = file.to_str().unwrap();
+    let said = |args: &[&str]| {
+        let output = product.cli(args);
+        assert_eq!(output.status.code(), Some(1));
+        crate::product::told(&output)
+    };
+    let pruned = said(&["job", "apply", "-f", file, "--prune", "--prefix", "m"]);
+    assert!(pruned.contains("job m cannot be read"), "{pruned}");
+    let exported = said(&["job", "export"]);
+    assert!(exported.contains("nothing is exported"), "{exported}");
+    assert_eq!(names(&product.get("/jobs").await), ["a", "m", "z"]);
+    let others = product.cli(&["job", "export", "--prefix", "a"]);
+    assert!(others.status.success());
+}

@@ -32,8 +32,8 @@ pub(in crate::cli) struct ExportArgs {
 /// Writes the document.
 pub(super) async fn run(args: &ExportArgs, client: &Client) -> anyhow::Result<()> {
     let mut broken = 0;
-    let jobs = readable(Kind::Job, client, &mut broken).await?;
-    let bindings = readable(Kind::Binding, client, &mut broken).await?;
+    let jobs = readable(Kind::Job, client, |_| true, &mut broken).await?;
+    let bindings = readable(Kind::Binding, client, |_| true, &mut broken).await?;
     let (plugins, modules) = plugins::export(client, &mut broken).await?;
     if broken > 0 && !args.skip_broken {
         bail!(
@@ -64,12 +64,28 @@ pub(super) async fn run(args: &ExportArgs, client: &Client) -> anyhow::Result<()
     Ok(())
 }
 
-/// All of a kind, but those that cannot be read: they are told and counted.
-async fn readable(kind: Kind, client: &Client, broken: &mut u32) -> anyhow::Result<Vec<Value>> {
+/// Whether what is listed is a record that cannot be read: it has nothing but its name. A job whose schedule alone is
+/// wrong has more.
+pub(in crate::cli) fn unreadable(view: &Value) -> bool {
+    view["broken"].is_string() && view["enabled"].is_null()
+}
+
+/// All of a kind, but those that cannot be read: they are told and counted if they are `wanted`.
+///
+/// # Errors
+/// If the server refuses or does not answer.
+pub(in crate::cli) async fn readable(
+    kind: Kind,
+    client: &Client,
+    wanted: impl Fn(&Value) -> bool,
+    broken: &mut u32,
+) -> anyhow::Result<Vec<Value>> {
     let mut documents = Vec::new();
     for view in client.all(&format!("/{}", kind.list())).await? {
-        // A record that cannot be read is listed with nothing but its name; a job whose schedule alone is wrong has more.
-        if view["broken"].is_string() && view["enabled"].is_null() {
+        if unreadable(&view) {
+            if !wanted(&view) {
+                continue;
+            }
             let (what, name) = (kind.word(), &view["name"]);
             let why = text(&view, "broken");
             table::aside(&format!("{what} {name} cannot be read: {why}"));

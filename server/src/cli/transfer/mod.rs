@@ -27,7 +27,7 @@ use super::client::Client;
 use crate::api::bindings::BindingView;
 use crate::api::jobs::JobView;
 
-pub(super) use export::ExportArgs;
+pub(super) use export::{ExportArgs, readable, unreadable};
 pub(super) use import::ImportArgs;
 pub(super) use report::{Outcome, differing};
 
@@ -151,7 +151,7 @@ impl Kind {
     }
 
     /// The version of what is listed, and the rest without what the server fills in.
-    fn taken_apart(self, mut view: Value) -> (Option<u64>, Value) {
+    pub(super) fn taken_apart(self, mut view: Value) -> (Option<u64>, Value) {
         let version = view["version"].as_u64();
         match self {
             Self::Binding => BindingView::leave_document(&mut view),
