@@ -19,8 +19,9 @@ use sandclock_core::time::Clock as _;
 use serde_json::Value;
 
 use super::client::{Client, segment};
+use super::reach::Refused;
 use super::transfer::{Kind, Outcome, differing};
-use super::{Output, Target, Told};
+use super::{Target, Told};
 use crate::api::schedule::Preview;
 use crate::clock::{SystemClock, local_zone, one_name};
 use crate::crontab::{self, Crontab, Entry, Names, Origin, SOURCE};
@@ -69,6 +70,8 @@ struct Step {
     version: Option<u64>,
     /// Not known without a server.
     outcome: Option<Outcome>,
+    /// Whether it was saved.
+    saved: bool,
 }
 
 /// All that is to be told.
@@ -91,6 +94,7 @@ struct Plan {
 pub(super) async fn main(command: &CrontabCommand, target: &Target) -> anyhow::Result<()> {
     let CrontabCommand::Import(args) = command;
     let path = whole(args)?;
+    check_system(&path, args.system)?;
     let (shown, text) = read(&args.file)?;
     let crontab = crontab::parse(&text, args.system);
     let host = crate::wire::host();
@@ -115,17 +119,28 @@ pub(super) async fn main(command: &CrontabCommand, target: &Target) -> anyhow::R
         false => None,
     };
     if let Some(client) = &client {
-        compare(&mut plan, client, &origin.source()).await?;
+        match compare(&mut plan, client, &origin.source()).await {
+            // What the lines mean can be told without a server.
+            Err(error) if !args.apply => {
+                super::table::aside(&format!("nothing is compared: {error:#}"));
+                for step in &mut plan.steps {
+                    step.outcome = None;
+                }
+            }
+            compared => compared?,
+        }
     }
-    report::tell(&plan, args, target.output);
+    let applies = args.apply && plan.refused.is_empty();
+    let saved = match client.filter(|_| applies) {
+        Some(client) => save(&mut plan, &client).await,
+        None => Ok(()),
+    };
+    report::tell(&plan, args, applies && saved.is_ok(), target.output);
     if !plan.refused.is_empty() {
         let (refused, shown) = (plan.refused.len(), &plan.shown);
         bail!("{refused} of what {shown} holds are refused; nothing was saved");
     }
-    match client.filter(|_| args.apply) {
-        Some(client) => save(&plan, &client, target.output).await,
-        None => Ok(()),
-    }
+    saved
 }
 
 /// The file's whole path without links, so that a file has one name; `-` for standard input.
@@ -144,6 +159,16 @@ fn whole(args: &ImportArgs) -> anyhow::Result<String> {
     let path = args.file.canonicalize();
     let path = path.with_context(|| format!("read {}", args.file.display()))?;
     Ok(path.display().to_string())
+}
+
+/// A crontab whose lines name users is not read as one whose lines do not.
+fn check_system(path: &str, system: bool) -> Result<(), Told> {
+    if !system && (path == "/etc/crontab" || path.starts_with("/etc/cron.d/")) {
+        return Err(Told(format!(
+            "the lines of {path} name a user before the command: add --system"
+        )));
+    }
+    Ok(())
 }
 
 fn read(file: &Path) -> anyhow::Result<(String, Vec<u8>)> {
@@ -195,6 +220,7 @@ fn plan(
                 document,
                 version: None,
                 outcome: None,
+                saved: false,
             }),
             Err(error) => refused.push((entry.line, error.to_string())),
         }
@@ -217,9 +243,13 @@ async fn compare(plan: &mut Plan, client: &Client, source: &str) -> anyhow::Resu
     let there = Kind::Job.there(client).await?;
     let own = |job: &Value| job["labels"][SOURCE].as_str() == Some(source);
     for step in &mut plan.steps {
-        let job = std::mem::take(&mut step.document);
+        let job = step.document.clone();
         match client.call(Method::POST, "/jobs:validate", Some(job)).await {
             Ok(document) => step.document = document,
+            // Without an answer nothing is known about the line.
+            Err(error) if !error.downcast_ref().is_some_and(Refused::is_final) => {
+                return Err(error);
+            }
             Err(error) => {
                 plan.refused.push((step.entry.line, format!("{error:#}")));
                 continue;
@@ -252,9 +282,9 @@ async fn compare(plan: &mut Plan, client: &Client, source: &str) -> anyhow::Resu
 }
 
 /// Saves what is new or differs, each job only over what it was checked against.
-async fn save(plan: &Plan, client: &Client, output: Output) -> anyhow::Result<()> {
+async fn save(plan: &mut Plan, client: &Client) -> anyhow::Result<()> {
     let mut saved = 0_usize;
-    for step in &plan.steps {
+    for step in &mut plan.steps {
         if step.outcome == Some(Outcome::Unchanged) {
             continue;
         }
@@ -262,14 +292,36 @@ async fn save(plan: &Plan, client: &Client, output: Output) -> anyhow::Result<()
         let put = client
             .put_over(&path, step.document.clone(), step.version)
             .await;
-        put.with_context(|| {
+        let view = put.with_context(|| {
             let name = &step.name;
             format!("job {name}; {saved} were saved before it, and an import of the same file goes on from there")
         })?;
         saved += 1;
-    }
-    if output == Output::Table {
-        super::table::say(&format!("saved {saved} jobs"));
+        step.saved = true;
+        let warnings = view["warnings"].as_array().into_iter().flatten();
+        for warning in warnings.filter_map(Value::as_str) {
+            let known = &mut step.preview.warnings;
+            if !known.iter().any(|it| it == warning) {
+                known.push(warning.to_owned());
+            }
+        }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_system;
+
+    #[test]
+    fn system_crontabs_are_refused_without_the_flag() {
+        for path in ["/etc/crontab", "/etc/cron.d/php"] {
+            let told = check_system(path, false).unwrap_err().to_string();
+            assert!(told.contains("--system"), "{told}");
+            assert!(check_system(path, true).is_ok());
+        }
+        for path in ["-", "/srv/etc/crontab", "/etc/cron.daily/x"] {
+            assert!(check_system(path, false).is_ok());
+        }
+    }
 }

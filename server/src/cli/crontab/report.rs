@@ -6,15 +6,34 @@ use super::{ImportArgs, Plan, Step};
 use crate::cli::transfer::Outcome;
 use crate::cli::{Output, table};
 
-/// Tells everything, lines that are refused on standard error.
-pub(super) fn tell(plan: &Plan, args: &ImportArgs, output: Output) {
-    table::either(output, &document(plan, args), |_| people(plan, args));
+/// Tells everything; on standard error lines that are refused, jobs that were to be saved and were not, and those that
+/// no line makes any more. `applied` says whether all was saved.
+pub(super) fn tell(plan: &Plan, args: &ImportArgs, applied: bool, output: Output) {
+    table::either(output, &document(plan, applied), |_| people(plan, args));
     for (line, why) in &plan.refused {
         table::aside(&format!("{}, line {line}: {why}", plan.shown));
     }
+    if !args.apply {
+        return;
+    }
+    let unchanged = Some(Outcome::Unchanged);
+    for step in plan
+        .steps
+        .iter()
+        .filter(|it| !it.saved && it.outcome != unchanged)
+    {
+        table::aside(&format!("not saved: {}", step.name));
+    }
+    if !plan.left.is_empty() {
+        table::aside(&format!(
+            "warning: {} jobs of earlier imports still run though no line makes them now; a line that has another \
+             number than before runs twice: delete them with `sandclock job rm`",
+            plan.left.len()
+        ));
+    }
 }
 
-fn document(plan: &Plan, args: &ImportArgs) -> Value {
+fn document(plan: &Plan, applied: bool) -> Value {
     let item = |step: &Step| {
         json!({
             "line": step.entry.line,
@@ -25,6 +44,7 @@ fn document(plan: &Plan, args: &ImportArgs) -> Value {
             "description": step.preview.description,
             "time_zone": step.preview.time_zone,
             "fires": step.preview.fires,
+            "saved": step.saved,
             "warnings": warnings(step).collect::<Vec<_>>(),
             "definition": step.document,
         })
@@ -35,7 +55,7 @@ fn document(plan: &Plan, args: &ImportArgs) -> Value {
     let refused = plan.refused.iter();
     let refusal = |(line, said): &(usize, String)| json!({ "line": line, "said": said });
     json!({
-        "applied": args.apply && plan.refused.is_empty(),
+        "applied": applied,
         "items": items,
         "notes": notes.map(note).collect::<Vec<_>>(),
         "refused": refused.map(refusal).collect::<Vec<_>>(),
@@ -76,8 +96,8 @@ fn people(plan: &Plan, args: &ImportArgs) {
     }
     for name in &plan.left {
         table::say(&format!(
-            "job {name} was made by an earlier import of this file, and no line makes it now; `sandclock job rm {name}` \
-             deletes it"
+            "job {name} was made by an earlier import of this file, and no line makes it now, but it still runs; \
+             `sandclock job rm {name}` deletes it"
         ));
     }
     if args.user.is_none() && !args.system && !plan.steps.is_empty() {
@@ -100,9 +120,13 @@ fn people(plan: &Plan, args: &ImportArgs) {
         said.push_str(match compared || jobs == 0 {
             true => " (nothing is saved; --apply saves them)",
             false => {
-                " (nothing is saved, and without a token nothing is compared; --apply saves them)"
+                " (nothing is saved, and without a token and a server nothing is compared; --apply saves them)"
             }
         });
     }
     table::say(&said);
+    if args.apply && plan.refused.is_empty() {
+        let saved = plan.steps.iter().filter(|step| step.saved).count();
+        table::say(&format!("saved {saved} jobs"));
+    }
 }

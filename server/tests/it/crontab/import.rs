@@ -74,7 +74,8 @@ async fn an_import_can_be_tried_applied_and_repeated() {
     let changed = import(&["--apply"]);
     for expected in [
         "job tab/backup-sh-1, changed: env, schedule",
-        "job tab/tidy-up-2 was made by an earlier import of this file, and no line makes it now",
+        "job tab/tidy-up-2 was made by an earlier import of this file, and no line makes it now, but it still runs",
+        "warning: 1 jobs of earlier imports still run",
     ] {
         assert!(changed.contains(expected), "{expected}: {changed}");
     }
@@ -172,7 +173,8 @@ async fn crontabs_of_other_users_and_prefixes_are_others() {
         told(&child.wait_with_output().unwrap())
     };
     assert!(import(&[]).contains("--user NAME or --prefix TEXT"));
-    assert!(import(&["--user", "alice"]).ends_with("saved 1 jobs\n"));
+    let first = import(&["--user", "alice"]);
+    assert!(first.ends_with("saved 1 jobs\n"), "{first}");
     let other = import(&["--user", "bob"]);
     assert!(other.contains("crontab/a-1 is there already"), "{other}");
     assert_eq!(product.get("/jobs/crontab%2Fa-1").await["user"], "alice");
@@ -180,6 +182,36 @@ async fn crontabs_of_other_users_and_prefixes_are_others() {
     let second = import(&["--prefix", "web2"]);
     assert!(second.ends_with("saved 1 jobs\n"), "{second}");
     assert!(!second.contains("no line makes it now"), "{second}");
+}
+
+#[test]
+fn a_dry_run_tells_the_lines_though_the_server_is_away() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("tab");
+    std::fs::write(&file, "@daily a\n").unwrap();
+    let import = |args: &[&str]| {
+        Command::new(PROGRAM)
+            .args(["crontab", "import", file.to_str().unwrap()])
+            .args(args)
+            .env("SANDCLOCK_URL", "http://127.0.0.1:1")
+            .env("SANDCLOCK_TOKEN", "some-token")
+            .output()
+            .unwrap()
+    };
+    let tried = import(&[]);
+    assert!(tried.status.success(), "{}", told(&tried));
+    assert!(
+        told(&tried).contains("line 1: job tab/a-1\n"),
+        "{}",
+        told(&tried)
+    );
+    let aside = String::from_utf8_lossy(&tried.stderr).into_owned();
+    assert_eq!(aside.lines().count(), 1, "{aside}");
+    assert!(
+        aside.contains("nothing is compared: cannot reach"),
+        "{aside}"
+    );
+    assert_eq!(import(&["--apply"]).status.code(), Some(1));
 }
 
 #[test]
@@ -212,7 +244,7 @@ fn a_dry_run_needs_no_server() {
         "{said}"
     );
     assert!(
-        said.contains("without a token nothing is compared"),
+        said.contains("without a token and a server nothing is compared"),
         "{said}"
     );
 }
