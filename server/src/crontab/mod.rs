@@ -165,7 +165,13 @@ impl Reader {
             return Err(FieldError::new("line", format!("{text:?}"), accepted));
         }
         match setting::read(text)? {
-            Some((name, value)) => self.set(name, value).map(|()| None),
+            Some((name, value)) => {
+                if value.is_empty() && text.trim_end().ends_with('=') {
+                    let said = "Debian's cron refuses a setting without a value; in quotes (\"\") every cron takes it";
+                    self.note(&name, said);
+                }
+                self.set(name, value).map(|()| None)
+            }
             None => self.entry(text).map(Some),
         }
     }
@@ -185,6 +191,14 @@ impl Reader {
                     FieldError::new("CRON_TZ", &value, why)
                 })?;
                 self.time_zone = Some(zone);
+                self.note(
+                    "CRON_TZ",
+                    "the schedules below are read in it, as cronie does; Debian's cron reads them in the host's zone",
+                );
+            }
+            "HOME" if !value.starts_with('/') => {
+                let accepted = "an absolute path, in which the commands below start";
+                return Err(FieldError::new("HOME", shown(&value), accepted));
             }
             "RANDOM_DELAY" => self.note(
                 "RANDOM_DELAY",

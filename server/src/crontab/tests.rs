@@ -73,6 +73,8 @@ fn what_no_cron_takes_is_refused_with_a_remedy() {
         ),
         ("A-B=x", "a variable of letters"),
         ("SANDCLOCK_RUN_ID=x", "not one of SANDCLOCK_*"),
+        ("HOME=", "HOME: nothing is not accepted: an absolute path"),
+        ("HOME=srv", "HOME: srv is not accepted: an absolute path"),
         ("CRON_TZ=Mars/Base", "CRON_TZ: Mars/Base"),
         ("SHELL=/usr/bin/fish\n@daily cat%in", "SHELL: /usr/bin/fish"),
     ] {
@@ -132,7 +134,7 @@ fn settings_hold_for_the_lines_below() {
 
 #[test]
 fn what_works_differently_is_told() {
-    let text = "MAILTO=ops\nRANDOM_DELAY=30\nLOGNAME=x\nP=$PATH:/x\nTZ=UTC\n@reboot start\n0 0 30 2 * never\n@daily a\r\n@daily b";
+    let text = "MAILTO=ops\nRANDOM_DELAY=30\nLOGNAME=x\nP=$PATH:/x\nTZ=UTC\n@reboot start\n0 0 30 2 * never\n@daily a\r\nA=\nB=\"\"\nCRON_TZ=Asia/Tokyo\n@daily b";
     let crontab = read(text);
     assert_eq!(crontab.refused, []);
     let about: Vec<_> = crontab
@@ -149,7 +151,9 @@ fn what_works_differently_is_told() {
         (6, "@reboot"),
         (7, "schedule"),
         (8, "the end of the line"),
-        (9, "the last line"),
+        (9, "A"),
+        (11, "CRON_TZ"),
+        (12, "the last line"),
     ];
     assert_eq!(about, expected);
     let commands: Vec<_> = crontab
