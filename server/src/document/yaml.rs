@@ -18,6 +18,9 @@ const MAX_DEPTH: usize = 128;
 /// The most values of a document, those that aliases repeat among them.
 const MAX_VALUES: usize = 1_000_000;
 
+/// The most bytes of names and text that aliases repeat.
+const MAX_REPEATED_BYTES: usize = 16 << 20;
+
 /// Parses one YAML document.
 ///
 /// # Errors
@@ -28,6 +31,7 @@ pub fn parse(text: &str) -> Result<(Value, Lines), FieldError> {
         lines: Lines::default(),
         anchors: BTreeMap::new(),
         values: 0,
+        repeated: 0,
     };
     loop {
         match reader.next()? {
@@ -51,13 +55,61 @@ pub fn parse(text: &str) -> Result<(Value, Lines), FieldError> {
     }
 }
 
+/// How much a value is.
+#[derive(Clone, Copy)]
+struct Extent {
+    values: usize,
+    /// Of names and text.
+    bytes: usize,
+    /// Levels below it.
+    depth: usize,
+}
+
+impl Extent {
+    fn of(value: &Value) -> Self {
+        let inner = |items: &mut dyn Iterator<Item = (usize, &Value)>| {
+            let none = Self {
+                values: 1,
+                bytes: 0,
+                depth: 0,
+            };
+            items.fold(none, |sum, (name, value)| {
+                let own = Self::of(value);
+                Self {
+                    values: sum.values + own.values,
+                    bytes: sum.bytes + name + own.bytes,
+                    depth: sum.depth.max(own.depth + 1),
+                }
+            })
+        };
+        match value {
+            Value::Array(items) => inner(&mut items.iter().map(|item| (0, item))),
+            Value::Object(members) => {
+                inner(&mut members.iter().map(|(name, value)| (name.len(), value)))
+            }
+            Value::String(text) => Self {
+                values: 1,
+                bytes: text.len(),
+                depth: 0,
+            },
+            _ => Self {
+                values: 1,
+                bytes: 0,
+                depth: 0,
+            },
+        }
+    }
+}
+
 struct Reader<'a> {
     events: Parser<'a, StrInput<'a>>,
     lines: Lines,
-    /// What has a name, and how many values it is.
-    anchors: BTreeMap<usize, (Value, usize)>,
+    /// What has a name.
+    anchors: BTreeMap<usize, (Value, Extent)>,
     /// How many there were so far.
     values: usize,
+    /// How many bytes of names and text aliases have repeated so far.
+    repeated: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -76,7 +128,6 @@ impl<'a> Reader<'a> {
         path: &str,
         depth: usize,
     ) -> Result<Value, FieldError> {
-        let before = self.values;
         self.values += 1;
         if depth > MAX_DEPTH || self.values > MAX_VALUES {
             let accepted =
@@ -96,20 +147,31 @@ impl<'a> Reader<'a> {
                 (self.mapping(path, depth)?, anchor)
             }
             Event::Alias(anchor) => {
-                let Some((value, size)) = self.anchors.get(&anchor) else {
+                let Some((value, extent)) = self.anchors.get(&anchor) else {
                     return Err(refused(
                         span,
                         "an alias stands behind its anchor, not inside it",
                     ));
                 };
-                self.values += size;
+                self.values += extent.values;
+                self.repeated += extent.bytes;
+                if depth + extent.depth > MAX_DEPTH
+                    || self.values > MAX_VALUES
+                    || self.repeated > MAX_REPEATED_BYTES
+                {
+                    let accepted = format!(
+                        "with what aliases repeat, at most {MAX_DEPTH} levels, {MAX_VALUES} values and \
+                         {MAX_REPEATED_BYTES} repeated bytes are accepted"
+                    );
+                    return Err(refused(span, &accepted));
+                }
                 return Ok(value.clone());
             }
             _ => return Err(refused(span, "a value is expected")),
         };
         if anchor > 0 {
             self.anchors
-                .insert(anchor, (value.clone(), self.values - before));
+                .insert(anchor, (value.clone(), Extent::of(&value)));
         }
         Ok(value)
     }
@@ -133,6 +195,11 @@ impl<'a> Reader<'a> {
             let (event, span) = self.next()?;
             let name = match event {
                 Event::MappingEnd => return Ok(Value::Object(members)),
+                Event::Scalar(name, ScalarStyle::Plain, ..) if name == "<<" => {
+                    let why = "merge keys (<<) are not known here; write the members out, or let an alias stand for a \
+                               whole value";
+                    return Err(refused(span, why));
+                }
                 Event::Scalar(name, ..) => name.into_owned(),
                 _ => return Err(refused(span, "a name is text")),
             };
@@ -340,6 +407,13 @@ mod tests {
             })
             .collect();
         let laughs = format!("a0: &a0 x\n{laughs}");
+        let brackets = ("[".repeat(100), "]".repeat(100));
+        let nested = format!("a: &x {0}{1}\nb: {0}*x{1}\n", brackets.0, brackets.1);
+        let long = format!(
+            "a: &x {}\nb: [{}]\n",
+            "y".repeat(1 << 20),
+            "*x, ".repeat(17)
+        );
         for (text, told) in [
             ("", "nothing is not accepted: one YAML document is"),
             ("a: 1\nb: *x\n", "line 2 is not YAML: "),
@@ -353,7 +427,10 @@ mod tests {
             ("? [a]\n: 1\n", "line 1: a name is text"),
             ("a: &x [*x]\n", "line 1: an alias stands behind its anchor"),
             (&deep, "at most 128 levels"),
-            (&laughs, "1000000 values are accepted"),
+            (&laughs, "1000000 values and"),
+            (&nested, "at most 128 levels"),
+            (&long, "repeated bytes are accepted"),
+            ("a: &x {b: 1}\nc:\n  <<: *x\n", "line 3: merge keys (<<)"),
         ] {
             let refusal = parse(text).unwrap_err().to_string();
             assert!(refusal.contains(told), "{text:.40}: {refusal}");
