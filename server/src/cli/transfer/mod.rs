@@ -93,7 +93,7 @@ impl Api {
     async fn of(stores: &Stores, target: &Target, anew: bool) -> anyhow::Result<Self> {
         let (data, config) = (stores.data.as_deref(), stores.config.as_deref());
         if data.is_some() || config.is_some() {
-            return offline::open(data, config, anew).await;
+            return Box::pin(offline::open(data, config, anew)).await;
         }
         Ok(Self {
             client: Client::new(&target.url, target.token.as_deref())?,
