@@ -19,7 +19,7 @@ use sandclock_core::backend::Docs;
 use sandclock_core::time::Clock;
 use sandclock_core::{BackendError, Timestamp};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 pub(crate) use self::first::ready;
 pub(crate) use self::secret::{hash, is_earlier, make, new_id};
@@ -27,6 +27,9 @@ use self::throttle::Throttle;
 
 /// How old the list of tokens may be.
 const FRESH: Duration = Duration::from_secs(2);
+
+/// How often at most it is read again because of a token that it does not have.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// How long the store may take for it, once there is a list.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -135,6 +138,9 @@ impl Gate {
         }
         self.refresh().await?;
         let id = secret::id_of(token).ok_or(Denied::Unknown)?;
+        if !self.known().tokens.contains_key(&id) {
+            self.learn().await?;
+        }
         let kept = self.known().tokens.get(&id).cloned();
         let kept = kept.ok_or(Denied::Unknown)?;
         if !self.fits(&kept, token, print).await {
@@ -202,7 +208,28 @@ impl Gate {
     /// # Errors
     /// If there is no list and the store does not answer.
     pub async fn refresh(&self) -> Result<(), Denied> {
-        let is_fresh = || self.known().at.is_some_and(|at| at.elapsed() < FRESH);
+        self.read(None).await
+    }
+
+    /// Reads the tokens as they are now: another server may just have made the one that is asked for.
+    async fn learn(&self) -> Result<(), Denied> {
+        let now = Instant::now();
+        let age = self.known().at.map(|at| at.elapsed());
+        if let Some(left) = age.and_then(|age| AGAIN.checked_sub(age)) {
+            sleep(left).await;
+        }
+        self.read(Some(now)).await
+    }
+
+    /// Reads the tokens again if their list is older than this, or too old.
+    async fn read(&self, since: Option<Instant>) -> Result<(), Denied> {
+        let is_fresh = || {
+            let at = self.known().at;
+            at.is_some_and(|at| match since {
+                Some(since) => at >= since,
+                None => at.elapsed() < FRESH,
+            })
+        };
         if is_fresh() {
             return Ok(());
         }
@@ -210,7 +237,7 @@ impl Gate {
         let _reading = match self.reading.try_lock() {
             Ok(reading) => reading,
             // Whoever has a list need not wait for the one who reads.
-            Err(_) if has_list => return Ok(()),
+            Err(_) if has_list && since.is_none() => return Ok(()),
             Err(_) => self.reading.lock().await,
         };
         if is_fresh() {
