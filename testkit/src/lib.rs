@@ -15,4 +15,5 @@ pub mod languages;
 pub mod memory;
 pub mod no_work;
 pub mod oracle;
+pub mod schemathesis;
 pub mod services;

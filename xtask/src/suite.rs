@@ -25,6 +25,7 @@ pub(crate) fn test() -> Result<()> {
         python = Some(tools::oracle_python(&place)?);
         Ok(Verdict::Held)
     });
+    report.step("schemathesis", || tools::schemathesis(&place).map(held));
     report.step("wasm target", || tools::wasm_target().map(held));
     report.step("etcd", || tools::etcd().map(held));
     report.step("nats-server", || tools::nats().map(held));
@@ -81,6 +82,7 @@ pub(crate) fn tools() -> Result<()> {
     report.step("schedule oracle", || {
         tools::oracle_python(&place).map(|_| Verdict::Held)
     });
+    report.step("schemathesis", || tools::schemathesis(&place).map(held));
     report.step("wasm target", || tools::wasm_target().map(held));
     report.step("etcd", || tools::etcd().map(held));
     report.step("nats-server", || tools::nats().map(held));

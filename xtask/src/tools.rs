@@ -30,6 +30,9 @@ const MONGOD_IN_WHEEL: &str = "purelib/fiftyone/db/bin/mongod";
 /// The Python packages of the independent schedule oracle.
 const ORACLE_REQUIREMENTS: &str = "testkit/oracle/requirements.txt";
 
+/// The Python packages that ask the API by its document.
+const SCHEMATHESIS_REQUIREMENTS: &str = "testkit/api/requirements.txt";
+
 /// rustfmt and clippy: a minimal toolchain has neither.
 pub(crate) fn components(place: &Place) -> Result<()> {
     for (component, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
@@ -81,11 +84,21 @@ pub(crate) fn crates(place: &Place, manifests: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// The Python of the schedule oracle, in a virtual environment of its own.
+/// The Python of the schedule oracle.
 pub(crate) fn oracle_python(place: &Place) -> Result<PathBuf> {
-    let wanted = fs::read_to_string(place.root.join(ORACLE_REQUIREMENTS))
-        .with_context(|| format!("reading {ORACLE_REQUIREMENTS}"))?;
-    let venv = place.tools().join("oracle");
+    python_with(place, "oracle", ORACLE_REQUIREMENTS)
+}
+
+/// What asks the API by its document.
+pub(crate) fn schemathesis(place: &Place) -> Result<()> {
+    python_with(place, "schemathesis", SCHEMATHESIS_REQUIREMENTS).map(drop)
+}
+
+/// A Python that has these packages, in a virtual environment of its own.
+fn python_with(place: &Place, folder: &str, requirements: &str) -> Result<PathBuf> {
+    let wanted = fs::read_to_string(place.root.join(requirements))
+        .with_context(|| format!("reading {requirements}"))?;
+    let venv = place.tools().join(folder);
     let python = venv.join("bin/python3");
     let stamp = venv.join("requirements.txt");
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted)
@@ -95,10 +108,10 @@ pub(crate) fn oracle_python(place: &Place) -> Result<PathBuf> {
     }
     create_venv(&venv)?;
     let mut pip = pip_install(&venv);
-    pip.arg("-r").arg(place.root.join(ORACLE_REQUIREMENTS));
+    pip.arg("-r").arg(place.root.join(requirements));
     process::run(&mut pip).with_context(|| {
         format!(
-            "the packages of {ORACLE_REQUIREMENTS} are missing; with a network at hand get them with: {}",
+            "the packages of {requirements} are missing; with a network at hand get them with: {}",
             process::shown(&pip)
         )
     })?;

@@ -17,7 +17,7 @@ use crate::document::FieldError;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ValidateQuery {
-    /// Names of plugins with commas between them: they are about to come, and are asked by [`super::candidate`].
+    /// Names of plugins with commas between them: they are about to come, and are judged when they do.
     coming: Option<String>,
 }
 

@@ -15,7 +15,7 @@ use sandclock_hooks::{Artifact, ConfigSchema, InstallError, PluginInfo, PluginSt
 use serde::Deserialize;
 
 use super::Api;
-use super::dto::plugin::{PluginDto, ReleaseDto};
+use super::dto::plugin::{ModuleFile, PluginDto, ReleaseDto};
 use super::dto::run::ListDto;
 use super::input::{Id, Module, Query};
 use super::modes;
@@ -114,7 +114,7 @@ async fn described(api: &Api, wanted: impl Fn(&str) -> bool) -> Result<Vec<Plugi
     operation_id = "plugin.push",
     tag = "plugins",
     params(("name" = String, Path, description = "The plugin"), PushQuery),
-    request_body(content = Vec<u8>, content_type = "application/wasm"),
+    request_body(content = ModuleFile, content_type = "application/wasm"),
     responses((status = 200, description = "The plugin", body = PluginDto)),
 )]
 pub async fn push(

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::Api;
+use super::dto::plugin::ModuleFile;
 use super::dto::run::ListDto;
 use super::input::{Id, MAX_LIMIT_OF_LARGE, Query, Run, limit};
 use super::lookup::find;
@@ -112,7 +113,7 @@ fn documents(recordings: &[Recording]) -> Vec<Value> {
     operation_id = "plugin.module",
     tag = "plugins",
     params(("name" = String, Path, description = "The plugin"), ("sha256" = String, Path, description = "64 lowercase hexadecimal digits")),
-    responses((status = 200, description = "The file", body = Vec<u8>, content_type = "application/wasm")),
+    responses((status = 200, description = "The file", body = ModuleFile, content_type = "application/wasm")),
 )]
 pub async fn module(
     State(api): State<Api>,

@@ -60,7 +60,12 @@ impl From<Role> for RoleDto {
 
 /// A token to be made.
 #[derive(Debug, Deserialize, Serialize, utoipa::ToSchema)]
-#[schema(as = NewToken)]
+#[schema(as = NewToken, example = json!({
+    "name": "deploys of the shop",
+    "role": "editor",
+    "prefixes": ["shop/"],
+    "expires_in_s": 7_776_000,
+}))]
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
     /// What people call it: 1 to 100 bytes in one line.

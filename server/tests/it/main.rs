@@ -33,6 +33,8 @@ mod dev;
 #[cfg(test)]
 mod dev_loop;
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod door;
 #[cfg(test)]
 mod drop_in;

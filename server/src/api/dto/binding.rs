@@ -12,7 +12,11 @@ use utoipa::ToSchema;
 
 /// A binding as people write it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[schema(as = Binding)]
+#[schema(as = Binding, example = json!({
+    "selector": { "prefix": "shop/" },
+    "plugin": "webhook-alert",
+    "config": { "target": "on-call" },
+}))]
 #[serde(deny_unknown_fields)]
 pub struct BindingDto {
     /// Its identity. A request may leave it to the route.

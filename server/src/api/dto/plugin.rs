@@ -97,6 +97,12 @@ impl PluginDto {
     }
 }
 
+/// The bytes of a module, as a body.
+#[derive(Debug, ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "only the API's document speaks of it")]
+pub struct ModuleFile(Vec<u8>);
+
 /// A release.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = Release)]

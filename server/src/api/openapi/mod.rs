@@ -3,6 +3,7 @@
 //! A route is listed once, with its handler; the handler's comment and attribute say the rest. What all routes have in
 //! common is said here: the role that each needs, how it is asked for, and what a refusal looks like.
 
+mod links;
 mod page;
 
 use std::sync::Arc;
@@ -106,6 +107,7 @@ pub fn finish(mut document: OpenApi) -> Arc<Served> {
             body.content.values_mut().for_each(leave_out_null);
         }
     }
+    links::add(&mut document.paths);
     let about = OpenApiBuilder::new()
         .info(
             InfoBuilder::new()

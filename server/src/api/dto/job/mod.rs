@@ -23,7 +23,14 @@ use utoipa::ToSchema;
 
 /// A job document.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[schema(as = Job)]
+#[schema(as = Job, example = json!({
+    "command": "pg_dump shop | gzip > /backup/shop.gz",
+    "schedule": "30 3 * * *",
+    "time_zone": "Europe/Berlin",
+    "timeout_s": 3600,
+    "retry": { "max": 2 },
+    "labels": { "team": "shop" },
+}))]
 #[serde(deny_unknown_fields, default)]
 pub struct JobDto {
     /// May be left out where the route names the job.
