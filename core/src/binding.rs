@@ -14,7 +14,7 @@ use crate::backend::docs::{DocKind, Docs};
 use crate::backend::plugins::{PLUGIN_NAMES, is_plugin_name};
 use crate::backend::{Precondition, Result, Version, Versioned};
 use crate::error::{BackendError, ErrorKind};
-use crate::job::{HookBinding, Job, MAX_HOOK_CONFIG_BYTES, Unfit};
+use crate::job::{HookBinding, Job, JobName, MAX_HOOK_CONFIG_BYTES, Unfit};
 use crate::stored::{self, StoredError};
 
 /// Which jobs a binding is for: those that meet every condition. Without any, all jobs are.
@@ -29,9 +29,14 @@ pub struct Selector {
 impl Selector {
     /// Whether this job meets every condition.
     pub fn selects(&self, job: &Job) -> bool {
-        let named = |prefix: &String| job.name.as_str().starts_with(prefix.as_str());
         let labelled = |(key, value)| job.labels.get(key) == Some(value);
-        self.prefix.as_ref().is_none_or(named) && self.labels.iter().all(labelled)
+        self.may_select(&job.name) && self.labels.iter().all(labelled)
+    }
+
+    /// Whether it may select the job of this name, of which nothing else can be read.
+    pub fn may_select(&self, name: &JobName) -> bool {
+        let named = |prefix: &String| name.as_str().starts_with(prefix.as_str());
+        self.prefix.as_ref().is_none_or(named)
     }
 }
 

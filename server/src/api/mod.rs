@@ -178,6 +178,7 @@ fn of_editors() -> OpenApiRouter<Api> {
         .routes(routes!(jobs::put, jobs::patch, jobs::delete))
         .route(NAMELESS, axum::routing::delete(jobs::delete))
         .routes(routes!(jobs::validate))
+        .routes(routes!(jobs::apply::apply))
         .routes(routes!(jobs::enable))
         .routes(routes!(jobs::disable))
 }

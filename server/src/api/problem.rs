@@ -4,6 +4,8 @@
 //! place. A document names the field, the value and what would be accepted; an unexpected failure
 //! shows an id that also stands in the log, never the text of a driver.
 
+mod fault;
+
 use std::time::Duration;
 
 use axum::Json;
@@ -15,6 +17,7 @@ use sandclock_core::{BackendError, ErrorKind};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub use self::fault::Fault;
 use crate::document::FieldError;
 
 /// All that is said of what nobody has foreseen.
@@ -46,6 +49,12 @@ pub struct Document {
     /// What would be accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     accepted: Option<String>,
+    /// The fields at fault, where there may be several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Fault>,
+    /// What was changed before it failed, of a request that changes several things.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    done: Option<Vec<String>>,
     /// What the server's log calls it.
     instance: String,
     /// After how many seconds another try makes sense; a header of the answer.
@@ -65,6 +74,8 @@ impl Problem {
             field: None,
             value: None,
             accepted: None,
+            errors: Vec::new(),
+            done: None,
             instance,
             retry_after_s: None,
         }))

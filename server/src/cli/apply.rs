@@ -1,21 +1,22 @@
 //! `sandclock job apply` and `export`: files of jobs, into a server and out of it.
 //!
-//! By itself an apply saves job by job, up to the first that is refused. A dry run and a prune look at everything
-//! first: which jobs are new, which differ and in which fields, and which are there and not in the file.
+//! The server looks at everything first: which jobs are new, which differ and in which fields, and with a prune which are
+//! there and not in the file. What it refuses is told with its place in the file.
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::{ArgGroup, Args};
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::client::{Client, segment};
+use super::client::Client;
 use super::file::{JobInFile, Written};
 use super::reach::Refused;
 use super::selection::Selection;
-use super::transfer::{Kind, Outcome, differing, readable, unreadable};
+use super::transfer::{Kind, readable};
 use super::{Output, out, schedule, table};
+use crate::document::FieldError;
 
 /// What to apply, and how.
 #[derive(Debug, Args)]
@@ -43,21 +44,6 @@ pub(super) struct ExportArgs {
     selection: Selection,
 }
 
-/// What would become of a job.
-#[derive(Debug)]
-struct Step {
-    name: String,
-    /// As the server would save it; null for one that is to be deleted.
-    document: Value,
-    /// As it is there; null if it is not.
-    there: Value,
-    version: Option<u64>,
-    /// `None` if it is to be deleted.
-    outcome: Option<Outcome>,
-    /// What the server answered when it was saved or deleted.
-    done: Option<Value>,
-}
-
 /// Applies a file.
 ///
 /// # Errors
@@ -65,24 +51,18 @@ struct Step {
 pub(super) async fn apply(args: &ApplyArgs, client: &Client, output: Output) -> anyhow::Result<()> {
     let file = Written::read(&args.file)?;
     let jobs = file.jobs()?;
-    if args.dry_run || args.prune {
-        if args.prune {
-            check_selection(args, &file, &jobs)?;
-        }
-        let mut steps = plan(args, &file, jobs, client).await?;
-        let carried_out = match args.dry_run {
-            true => Ok(()),
-            false => carry_out(&mut steps, client).await,
-        };
-        tell(&steps, args.dry_run, output);
-        return carried_out;
+    let documents: Vec<_> = jobs.iter().map(|job| &job.document).collect();
+    let mut set = json!({ "jobs": documents, "dry_run": args.dry_run });
+    if args.prune {
+        set["prune"] = args.selection.document();
     }
-    let mut saved = Vec::new();
-    let applied = one_by_one(&file, jobs, client, output, &mut saved).await;
-    if output != Output::Table {
-        table::document(output, &json!({ "items": saved, "next": null }));
+    let applied = client.call(Method::POST, "/jobs:apply", Some(set)).await;
+    let applied = applied.map_err(|error| refused(error, &file, &jobs))?;
+    if jobs.is_empty() {
+        table::aside(&format!("{} holds no jobs", file.shown));
     }
-    applied
+    table::either(output, &applied, |_| tell(&applied, args.dry_run));
+    Ok(())
 }
 
 /// Prints jobs as a file that can be applied: TOML for people.
@@ -114,193 +94,64 @@ pub(super) async fn export(
     Ok(())
 }
 
-/// Saves the jobs of a file, and keeps what was saved also if a later one is refused.
-async fn one_by_one(
-    file: &Written,
-    jobs: Vec<JobInFile>,
-    client: &Client,
-    output: Output,
-    saved: &mut Vec<Value>,
-) -> anyhow::Result<()> {
-    if jobs.is_empty() && output == Output::Table {
-        table::say(&format!("{} holds no jobs: nothing was saved", file.shown));
-    }
-    for job in jobs {
-        let route = path(&job.name);
-        let call = client.call(Method::PUT, &route, Some(job.document));
-        let view = call
-            .await
-            .map_err(|error| placed(error, file, &job.path, &job.name))?;
-        if output == Output::Table {
-            table::say(&format!("saved {}, version {}", job.name, view["version"]));
-            schedule::warnings(&view);
-        }
-        saved.push(view);
-    }
-    Ok(())
-}
-
-fn path(name: &str) -> String {
-    format!("/jobs/{}", segment(name))
-}
-
-/// A refusal with the place in the file.
-fn placed(error: anyhow::Error, file: &Written, path: &str, name: &str) -> anyhow::Error {
-    let refused = error.downcast_ref::<Refused>();
-    let field = refused.and_then(|refused| refused.field.clone());
-    let place = file.place(path, field.as_deref());
-    error.context(format!("{place}: job {name}"))
-}
-
-/// Whether the file can be what the selection holds: otherwise a prune deletes what is not the file's.
-fn check_selection(args: &ApplyArgs, file: &Written, jobs: &[JobInFile]) -> anyhow::Result<()> {
-    if jobs.is_empty() {
-        bail!(
-            "{} holds no jobs, and --prune would delete all that are selected: delete them with `sandclock job rm`",
-            file.shown
-        );
-    }
-    let mut jobs = jobs.iter();
-    if let Some(job) = jobs.find(|job| !args.selection.has(&job.document)) {
-        let (place, name) = (file.place(&job.path, Some("name")), &job.name);
-        bail!(
-            "{place}: job {name} is not among what --prefix and --label select, so these do not say which jobs are \
-             the file's; nothing was saved or deleted"
-        );
-    }
-    Ok(())
-}
-
-/// Whether all that a prune may delete can be read.
-fn check_readable(args: &ApplyArgs, jobs: &[JobInFile], views: &[Value]) -> anyhow::Result<()> {
-    let in_file = |view: &Value| jobs.iter().any(|job| view["name"] == *job.name);
-    let mut views = views.iter();
-    let broken =
-        |view: &&Value| unreadable(view) && args.selection.may_have(view) && !in_file(view);
-    if let Some(view) = views.find(broken) {
-        let name = table::text(view, "name");
-        bail!(
-            "job {name} cannot be read, so whether it is to be deleted is not known: save or delete it first; \
-             nothing was saved or deleted"
-        );
-    }
-    Ok(())
-}
-
-/// What would become of each job of the file, and of those that are to go.
-async fn plan(
-    args: &ApplyArgs,
-    file: &Written,
-    jobs: Vec<JobInFile>,
-    client: &Client,
-) -> anyhow::Result<Vec<Step>> {
-    let views = client.all("/jobs").await?;
-    if args.prune {
-        check_readable(args, &jobs, &views)?;
-    }
-    let views = views.into_iter();
-    let mut there: Vec<_> = views.map(|view| Kind::Job.taken_apart(view)).collect();
-    let (mut steps, mut refused) = (Vec::new(), 0_u32);
-    for job in jobs {
-        let call = client.call(Method::POST, "/jobs:validate", Some(job.document));
-        let document = match call.await {
-            Ok(document) => document,
-            Err(error) => {
-                table::complain(&placed(error, file, &job.path, &job.name));
-                refused += 1;
-                continue;
-            }
-        };
-        let at = there.iter().position(|(_, own)| own["name"] == *job.name);
-        let (version, own) = at.map_or((None, Value::Null), |at| there.swap_remove(at));
-        let outcome = match own.is_null() {
-            true => Outcome::Created,
-            false if own == document => Outcome::Unchanged,
-            false => Outcome::Changed(differing(&own, &document)),
-        };
-        steps.push(Step {
-            name: job.name,
-            document,
-            there: own,
-            version,
-            outcome: Some(outcome),
-            done: None,
-        });
-    }
-    if refused > 0 {
-        bail!(
-            "{refused} jobs of {} are refused; nothing was saved",
-            file.shown
-        );
-    }
-    if args.prune {
-        there.retain(|(_, job)| args.selection.has(job));
-        there.sort_by(|(_, one), (_, other)| one["name"].as_str().cmp(&other["name"].as_str()));
-        steps.extend(there.into_iter().map(|(version, own)| Step {
-            name: own["name"].as_str().unwrap_or_default().to_owned(),
-            document: Value::Null,
-            there: own,
-            version,
-            outcome: None,
-            done: None,
-        }));
-    }
-    Ok(steps)
-}
-
-impl Step {
-    fn word(&self) -> &'static str {
-        self.outcome.as_ref().map_or("deleted", Outcome::word)
-    }
-
-    /// The members that differ: what is there, and what would be.
-    fn changes(&self) -> impl Iterator<Item = (&String, &Value, &Value)> {
-        let fields = self.outcome.as_ref().map_or(&[][..], Outcome::fields);
-        fields
-            .iter()
-            .map(|field| (field, &self.there[field], &self.document[field]))
-    }
-}
-
-/// Says what was done, or in a dry run what would be; what was not done stands beside it.
-fn tell(steps: &[Step], dry_run: bool, output: Output) {
-    let told =
-        |step: &&Step| dry_run || step.done.is_some() || step.outcome == Some(Outcome::Unchanged);
-    let (steps, not_done): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(told);
-    let item = |step: &Step| {
-        let changes = step.changes();
-        let changes =
-            changes.map(|(field, from, to)| (field.clone(), json!({ "from": from, "to": to })));
-        let fields: Map<_, _> = changes.collect();
-        json!({ "job": step.name, "outcome": step.word(), "fields": fields })
+/// A refusal with the places in the file.
+fn refused(error: anyhow::Error, file: &Written, jobs: &[JobInFile]) -> anyhow::Error {
+    let Some(refused) = error.downcast_ref::<Refused>() else {
+        return error;
     };
-    let items: Vec<_> = steps.iter().copied().map(item).collect();
-    let left: Vec<_> = not_done.iter().map(|step| &step.name).collect();
-    let document = json!({ "dry_run": dry_run, "items": items, "not_done": left, "next": null });
-    table::either(output, &document, |_| {
-        for step in steps
-            .iter()
-            .filter(|step| step.outcome != Some(Outcome::Unchanged))
-        {
-            table::say(&format!("{} {}", step.word(), step.name));
-            for (field, from, to) in step.changes() {
-                table::say(&format!("  {field}: {} -> {}", shown(from), shown(to)));
-            }
-            if let Some(view) = &step.done {
-                schedule::warnings(view);
-            }
-        }
-        let count = |word| steps.iter().filter(|step| step.word() == word).count();
-        let [created, changed, unchanged, deleted] =
-            ["created", "changed", "unchanged", "deleted"].map(count);
-        let would = if dry_run { " (nothing is saved)" } else { "" };
-        table::say(&format!(
-            "{created} created, {changed} changed, {unchanged} unchanged, {deleted} deleted{would}"
-        ));
-    });
-    for step in not_done {
-        table::aside(&format!("not {}: {}", step.word(), step.name));
+    if let Some(done) = refused.done.as_ref().filter(|done| !done.is_empty()) {
+        let done = done.join(", ");
+        let more =
+            format!("saved or deleted before it: {done}; the same command goes on from there");
+        return error.context(more);
     }
+    if refused.errors.is_empty() {
+        return error;
+    }
+    for fault in &refused.errors {
+        table::complain(&placed(fault, file, jobs));
+    }
+    anyhow::anyhow!("{} is refused; nothing was saved", file.shown)
+}
+
+/// A field's fault, with its place in the file where it is of a job.
+fn placed(fault: &FieldError, file: &Written, jobs: &[JobInFile]) -> anyhow::Error {
+    let of = |(at, job): (usize, &JobInFile)| {
+        let path = fault.field.strip_prefix(&format!("jobs[{at}]"))?;
+        let field = path.strip_prefix('.').filter(|field| !field.is_empty());
+        let (value, accepted) = (&fault.value, &fault.accepted);
+        let place = file.place(&job.path, field);
+        let field = field.unwrap_or("the job");
+        let name = &job.name;
+        Some(format!(
+            "{place}: job {name}: {field}: {value} is not accepted: {accepted}"
+        ))
+    };
+    match jobs.iter().enumerate().find_map(of) {
+        Some(told) => anyhow::Error::msg(told),
+        None => anyhow::Error::msg(format!("{}: {fault}", file.shown)),
+    }
+}
+
+/// Says what was done, or in a dry run what would be.
+fn tell(applied: &Value, dry_run: bool) {
+    let items = applied["items"].as_array().map_or(&[][..], Vec::as_slice);
+    let word = |item: &Value| item["outcome"].as_str().unwrap_or_default().to_owned();
+    for item in items.iter().filter(|item| word(item) != "unchanged") {
+        table::say(&format!("{} {}", word(item), table::text(item, "job")));
+        for (field, change) in item["fields"].as_object().into_iter().flatten() {
+            let (from, to) = (shown(&change["from"]), shown(&change["to"]));
+            table::say(&format!("  {field}: {from} -> {to}"));
+        }
+        schedule::warnings(item);
+    }
+    let count = |which| items.iter().filter(|item| word(item) == which).count();
+    let [created, changed, unchanged, deleted] =
+        ["created", "changed", "unchanged", "deleted"].map(count);
+    let would = if dry_run { " (nothing is saved)" } else { "" };
+    table::say(&format!(
+        "{created} created, {changed} changed, {unchanged} unchanged, {deleted} deleted{would}"
+    ));
 }
 
 fn shown(value: &Value) -> String {
@@ -308,28 +159,4 @@ fn shown(value: &Value) -> String {
         Value::Null => "nothing".to_owned(),
         value => value.to_string(),
     }
-}
-
-/// Saves and deletes, each job only as it was looked at.
-async fn carry_out(steps: &mut [Step], client: &Client) -> anyhow::Result<()> {
-    let changes = steps.iter_mut();
-    let changes = changes.filter(|step| step.outcome != Some(Outcome::Unchanged));
-    for (done, step) in changes.enumerate() {
-        let path = path(&step.name);
-        let saved = match step.outcome {
-            Some(_) => {
-                let document = step.document.clone();
-                client.put_over(&path, document, step.version).await
-            }
-            None => client.delete_at(&path, step.version).await,
-        };
-        let view = saved.with_context(|| {
-            let name = &step.name;
-            format!(
-                "job {name}; {done} were saved or deleted before it, and the same command goes on from there"
-            )
-        })?;
-        step.done = Some(view);
-    }
-    Ok(())
 }

@@ -80,20 +80,6 @@ impl Client {
         self.json(sent.await?).await
     }
 
-    /// `DELETE` if what is there is still at this version; with `None`, whatever is there.
-    ///
-    /// # Errors
-    /// As [`Client::get`].
-    pub(super) async fn delete_at(
-        &self,
-        path: &str,
-        version: Option<u64>,
-    ) -> anyhow::Result<Value> {
-        let condition = version.map(|version| (IF_MATCH, format!("\"{version}\"")));
-        let sent = self.send(Method::DELETE, path, None, condition);
-        self.json(sent.await?).await
-    }
-
     /// `PUT` of bytes, as JSON.
     ///
     /// # Errors

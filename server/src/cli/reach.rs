@@ -8,6 +8,7 @@ use reqwest::{Response, StatusCode, Url};
 use serde_json::Value;
 
 use super::Told;
+use crate::document::FieldError;
 
 /// What a server refused.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,10 @@ pub(super) struct Refused {
     told: String,
     /// The field at fault, if it is about one.
     pub(super) field: Option<String>,
+    /// The fields at fault, where there may be several.
+    pub(super) errors: Vec<FieldError>,
+    /// What was changed before it failed.
+    pub(super) done: Option<Vec<String>>,
     pub(super) status: StatusCode,
 }
 
@@ -123,9 +128,20 @@ pub(super) async fn refusal(url: &str, response: Response) -> Refused {
         _ => stranger(url, &status.to_string()),
     };
     let field = member("field").map(ToOwned::to_owned);
+    let fault = |fault: &Value| {
+        let [field, value, accepted] = ["field", "value", "accepted"].map(|it| fault[it].as_str());
+        Some(FieldError::new(field?, value?, accepted?))
+    };
+    let errors = problem["errors"].as_array().into_iter().flatten();
+    let done = problem["done"].as_array().map(|done| {
+        let done = done.iter().filter_map(Value::as_str);
+        done.map(ToOwned::to_owned).collect()
+    });
     Refused {
         told,
         field,
+        errors: errors.filter_map(fault).collect(),
+        done,
         status,
     }
 }

@@ -1,8 +1,10 @@
 //! Some of the jobs, as commands name them: by prefix, by labels, or both.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Which jobs; all of them if it names none.
 #[derive(Clone, Debug, Default, Args)]
@@ -21,6 +23,16 @@ impl Selection {
         let name = job["name"].as_str().unwrap_or_default();
         let labelled = |(key, value): &(String, String)| job["labels"][key] == value.as_str();
         self.prefix.iter().all(|prefix| name.starts_with(prefix)) && self.label.iter().all(labelled)
+    }
+
+    /// As the API has it.
+    pub(super) fn document(&self) -> Value {
+        let mut document =
+            json!({ "labels": self.label.iter().cloned().collect::<BTreeMap<_, _>>() });
+        if let Some(prefix) = &self.prefix {
+            document["prefix"] = json!(prefix);
+        }
+        document
     }
 
     /// Whether it may name this one, of which nothing but the name can be read.

@@ -75,7 +75,7 @@ async fn a_dry_run_says_which_fields_change_and_saves_nothing() {
     let document = product.cli(&["job", "apply", "-f", &file, "--dry-run", "--output", "json"]);
     let document: Value = serde_json::from_slice(&document.stdout).unwrap();
     assert_eq!(document["dry_run"], true);
-    let changed = json!({ "job": "ours/a", "outcome": "changed", "fields": { "schedule": { "from": "@daily", "to": "@hourly" } } });
+    let changed = json!({ "job": "ours/a", "outcome": "changed", "fields": { "schedule": { "from": "@daily", "to": "@hourly" } }, "version": before[0]["version"] });
     assert_eq!(document["items"][0], changed);
     let after = product.get("/jobs").await["items"].clone();
     let versions = |jobs: &Value| -> Vec<Value> {
@@ -123,11 +123,11 @@ async fn a_prune_deletes_only_what_is_selected() {
     for (args, expected) in [
         (
             ["--label", "team=none"],
-            "line 2: job ours/a is not among what",
+            "line 2: job ours/a: name: ours/a is not accepted: a job that prune selects",
         ),
         (
             ["--prefix", "theirs"],
-            "line 2: job ours/a is not among what",
+            "line 2: job ours/a: name: ours/a is not accepted: a job that prune selects",
         ),
     ] {
         let refused = apply(&[&["--prune"][..], &args].concat());
@@ -138,7 +138,7 @@ async fn a_prune_deletes_only_what_is_selected() {
     let refused = product.cli(&["job", "apply", "-f", &empty, "--prune", "--prefix", "ours/"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(
-        told(&refused).contains("empty.yaml holds no jobs"),
+        told(&refused).contains("jobs: [] is not accepted: at least one job"),
         "{}",
         told(&refused)
     );

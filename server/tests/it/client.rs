@@ -30,12 +30,12 @@ async fn a_file_is_refused_at_its_own_line() {
         (
             "a.toml",
             "name = \"a\"\ncommand = \"true\"\n\n[retry]\nmax = \"often\"\n",
-            "a.toml, line 5: job a: a field is not accepted: retry.max: \"often\" is not accepted: a whole number",
+            "a.toml, line 5: job a: retry.max: \"often\" is not accepted: a whole number",
         ),
         (
             "b.toml",
             "[[jobs]]\nname = \"b\"\ncommand = \"true\"\n[[jobs]]\nname = \"c\"\nargv = []\n",
-            "b.toml, line 6: job c: a field is not accepted: argv: ",
+            "b.toml, line 6: job c: argv: ",
         ),
         (
             "c.toml",
@@ -79,14 +79,11 @@ async fn a_file_is_refused_at_its_own_line() {
         .iter()
         .map(|job| &job["name"])
         .collect();
-    assert_eq!(names, ["b"], "what came before the fault");
+    assert!(names.is_empty(), "{names:?} of files that are refused");
     let none = apply(&product, "i.json", "{\"jobs\": []}");
     assert!(none.status.success(), "{none:?}");
-    let said = String::from_utf8(none.stdout).unwrap();
-    assert!(
-        said.ends_with("i.json holds no jobs: nothing was saved\n"),
-        "{said}"
-    );
+    let said = crate::product::told(&none);
+    assert!(said.contains("i.json holds no jobs\n"), "{said}");
 }
 
 #[tokio::test]
@@ -107,7 +104,8 @@ async fn what_get_shows_can_be_applied() {
     process.stdin.take().unwrap().write_all(&shown).unwrap();
     let output = process.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stdout).starts_with("saved a, version "));
+    let said = crate::product::told(&output);
+    assert!(said.ends_with("1 unchanged, 0 deleted\n"), "{said}");
 }
 
 fn job_ls(url: &str, token: &str) -> String {

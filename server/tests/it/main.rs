@@ -7,6 +7,8 @@ mod alerts;
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod applied;
+#[cfg(test)]
 mod apply;
 #[cfg(test)]
 mod audited;

@@ -14,7 +14,7 @@ const ROLES: [&str; 4] = ["viewer", "operator", "editor", "admin"];
 
 /// What each operation answers whom it admits, where it is asked as [`Ask::of`] does. What would end things that others of
 /// the matrix need is asked so that it is refused for another reason than the caller.
-const ADMITTED: [(&str, u16); 46] = [
+const ADMITTED: [(&str, u16); 47] = [
     ("alert.ack", 404),
     ("alert.list", 200),
     ("alert.retry", 404),
@@ -25,6 +25,7 @@ const ADMITTED: [(&str, u16); 46] = [
     ("binding.list", 200),
     ("binding.put", 422),
     ("binding.validate", 422),
+    ("job.apply", 200),
     ("job.delete", 412),
     ("job.disable", 200),
     ("job.enable", 200),
@@ -94,6 +95,9 @@ impl Ask {
         };
         let body = match id {
             "job.put" => Some(json!({ "command": "true", "schedule": "@daily" })),
+            "job.apply" => Some(
+                json!({ "jobs": [{ "name": target.job, "command": "true", "schedule": "@daily" }] }),
+            ),
             "job.validate" => {
                 Some(json!({ "name": target.job, "command": "true", "schedule": "@daily" }))
             }
@@ -185,7 +189,7 @@ async fn every_operation_admits_exactly_those_whom_the_document_names() {
             .position(|role| *role == said("x-role"))
             .unwrap();
         let fleet = said("x-scope") == "fleet";
-        let of_one = id == "job.validate"
+        let of_one = ["job.validate", "job.apply"].contains(&id)
             || ["/jobs/{name}", "/runs/{id}"]
                 .iter()
                 .any(|of| operation.path.contains(of));

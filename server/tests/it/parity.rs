@@ -18,7 +18,7 @@ use crate::progress::serve;
 /// What a document of the API calls an operation, and the command for it. `{…}` is what the test has at hand. Without a
 /// command of their own are the document itself, and what a command does without asking the server for it: `schedule
 /// next` and `plugin replay`.
-const COMMANDS: [(&str, &str); 46] = [
+const COMMANDS: [(&str, &str); 47] = [
     ("alert.ack", "alert ack none"),
     ("alert.list", "alert ls"),
     ("alert.retry", "alert retry none"),
@@ -29,8 +29,7 @@ const COMMANDS: [(&str, &str); 46] = [
     ("token.revoke", "token revoke 12345678"),
     ("worker.list", "worker ls"),
     ("schedule.preview", "api /schedule/preview?expr=@daily"),
-    ("job.put", "job apply -f {job}"),
-    ("job.validate", "job apply -f {job} --dry-run"),
+    ("job.apply", "job apply -f {job}"),
     ("job.list", "job ls"),
     ("job.get", "job get team/a"),
     ("job.next", "job next team/a"),
@@ -66,6 +65,8 @@ const COMMANDS: [(&str, &str); 46] = [
     ("plugin.remove", "plugin rm ladder"),
     ("plugin.validate", "import {export} --dry-run"),
     ("binding.validate", "import {export} --dry-run"),
+    ("job.validate", "crontab import {tab}"),
+    ("job.put", "crontab import {tab} --apply"),
     ("job.delete", "job rm team/a"),
     ("worker.drain", "worker drain {worker}"),
 ];
@@ -128,6 +129,7 @@ async fn every_operation_has_a_command_that_reaches_it() {
     let file = |name: &str| product.home().join(name).to_str().unwrap().to_owned();
     let job = json!({ "name": "team/a", "command": "true", "schedule": "@yearly" });
     std::fs::write(file("job.json"), job.to_string()).unwrap();
+    std::fs::write(file("tab"), "0 3 * * * true\n").unwrap();
     let module = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../examples/plugins/artifacts/timeout-ladder.wasm"
@@ -136,6 +138,7 @@ async fn every_operation_has_a_command_that_reaches_it() {
         ("{job}", file("job.json")),
         ("{module}", module.to_owned()),
         ("{export}", file("export.json")),
+        ("{tab}", file("tab")),
     ]);
     let workers = product.get("/workers").await;
     let worker = workers["items"][0]["name"].as_str().unwrap();

@@ -69,11 +69,12 @@ async fn every_command_has_a_document_for_programs() {
         cli(&["job", "apply", "-f", file.to_str().unwrap()])
     };
     let saved = document(&save(json!([{ "name": "a", "command": "echo hi" }])));
-    assert_eq!(saved["items"][0]["name"], "a");
-    assert_eq!(saved["items"][0]["enabled"], true);
-    let half = save(json!([{ "name": "b", "command": "true" }, { "name": "c", "argv": [] }]));
-    assert_eq!(half.status.code(), Some(1));
-    assert_eq!(document(&half)["items"][0]["name"], "b", "what was saved");
+    assert_eq!(saved["items"][0]["job"], "a");
+    assert_eq!(saved["items"][0]["outcome"], "created");
+    let refused = save(json!([{ "name": "b", "command": "true" }, { "name": "c", "argv": [] }]));
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(product.get("/jobs").await["items"][1], Value::Null);
+    document(&save(json!([{ "name": "b", "command": "true" }])));
 
     let listed = document(&cli(&["job", "ls"]));
     assert_eq!(listed["items"][1]["name"], "b");

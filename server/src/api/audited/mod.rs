@@ -12,6 +12,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest as _, FromRequestParts as _, RawPathParams, Request, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use hyper::service::Service as _;
@@ -23,12 +24,13 @@ use sandclock_core::error::WithSources;
 use sandclock_core::job::JobName;
 use sandclock_core::run::hex;
 use sandclock_core::{BackendError, ErrorKind};
+use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 use utoipa::openapi::OpenApi;
 
-pub use self::operations::{ACT, CHANGE_DOCUMENTS, CHANGE_NOTHING};
+pub use self::operations::{ACT, CHANGE_DOCUMENTS, CHANGE_NOTHING, CHANGE_SEVERAL};
 use self::operations::{Kept, Operation};
 use super::auth::origin;
 use super::problem::Problem;
@@ -64,7 +66,8 @@ impl Audited {
             ];
             for (method, operation) in all {
                 let id = operation.as_ref().and_then(|it| it.operation_id.clone());
-                let id = id.filter(|id| !CHANGE_NOTHING.contains(&&**id));
+                let left = [&CHANGE_NOTHING[..], &CHANGE_SEVERAL].concat();
+                let id = id.filter(|id| !left.contains(&&**id));
                 let path = path.clone();
                 operations.extend(id.map(|id| Operation { id, method, path }));
             }
@@ -94,7 +97,7 @@ impl Audited {
     async fn done(&self, action: String, request: Request, next: Next) -> Response {
         let kept = Kept::of(&action);
         let document = (kept == Kept::Document).then(|| resource(request.uri().path()));
-        let (request, mut entry) = self.begun(action, request).await;
+        let (request, mut entry) = self.begun(&action, request).await;
         let (request, asked) = match kept {
             Kept::Answer | Kept::NewToken => match read(request).await {
                 Ok((request, asked)) => (Ok(request), asked),
@@ -108,8 +111,8 @@ impl Audited {
             (None, Kept::OldToken) => self.token(&entry.subject).await,
             _ => None,
         };
-        if let Err(error) = self.api.trail.write(&entry).await {
-            return unwritten(&error).into_response();
+        if let Err(problem) = begin(&self.api, &entry).await {
+            return problem.into_response();
         }
         let response = match request {
             Ok(request) => next.run(request).await,
@@ -132,16 +135,12 @@ impl Audited {
             Some(document) => self.shown(document).await,
             None => answered,
         };
-        if let Err(error) = self.api.trail.write(&entry).await {
-            let error = WithSources(&error);
-            let (action, subject) = (entry.action, entry.subject);
-            tracing::error!(%error, action, subject, "the audit trail does not learn what came of a change");
-        }
+        end(&self.api, &entry).await;
         response
     }
 
     /// The entry of a request that has only begun.
-    async fn begun(&self, action: String, request: Request) -> (Request, AuditEntry) {
+    async fn begun(&self, action: &str, request: Request) -> (Request, AuditEntry) {
         let (mut parts, body) = request.into_parts();
         let parameters = RawPathParams::from_request_parts(&mut parts, &()).await;
         let subject = match &parameters {
@@ -149,23 +148,7 @@ impl Audited {
             // It is refused as no UTF-8.
             Err(_) => parts.uri.path(),
         };
-        let at = self.api.clock.now();
-        let who = parts.extensions.get::<Caller>();
-        let from = origin(&self.api, &parts);
-        let entry = AuditEntry {
-            id: format!("{:012x}-{}", at.as_millis(), crate::random::token_hex(8)),
-            at,
-            who: word(who.map_or("", |who| &who.name)),
-            token: who.and_then(|who| who.id.clone()),
-            from: from.to_string(),
-            action,
-            subject: word(subject),
-            outcome: AuditOutcome::Begun,
-            status: None,
-            asked: None,
-            before: None,
-            after: None,
-        };
+        let entry = entry(&self.api, &parts, action, subject);
         (Request::from_parts(parts, body), entry)
     }
 
@@ -227,16 +210,74 @@ pub async fn record(State(audited): State<Arc<Audited>>, request: Request, next:
     if beyond {
         return next.run(request).await;
     }
+    let api = Api::clone(&audited.api);
+    let done = async move { Ok(audited.done(action, request, next).await) };
+    let answered = to_the_end(&api, done).await;
+    answered.unwrap_or_else(Problem::into_response)
+}
+
+/// Makes a change to its end, whether its client stays or not, and answers what came of it.
+///
+/// # Errors
+/// Those of the change.
+pub async fn to_the_end<T: Send + 'static>(
+    api: &Api,
+    change: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
     let (answer, answered) = oneshot::channel();
-    let trail = Arc::clone(&audited.api.trail);
-    trail.go_on(async move {
+    api.trail.go_on(async move {
         // Nobody listens if the client has gone.
-        let _ = answer.send(audited.done(action, request, next).await);
+        let _ = answer.send(change.await);
     });
     answered.await.unwrap_or_else(|_| {
         let error = BackendError::new("audit", ErrorKind::Unexpected);
-        Problem::from(error.context("a request ended without an answer")).into_response()
+        Err(error.context("a request ended without an answer").into())
     })
+}
+
+/// The entry of a change that has only begun.
+pub fn entry(api: &Api, parts: &Parts, action: &str, subject: &str) -> AuditEntry {
+    let at = api.clock.now();
+    let who = parts.extensions.get::<Caller>();
+    AuditEntry {
+        id: format!("{:012x}-{}", at.as_millis(), crate::random::token_hex(8)),
+        at,
+        who: word(who.map_or("", |who| &who.name)),
+        token: who.and_then(|who| who.id.clone()),
+        from: origin(api, parts).to_string(),
+        action: action.to_owned(),
+        subject: word(subject),
+        outcome: AuditOutcome::Begun,
+        status: None,
+        asked: None,
+        before: None,
+        after: None,
+    }
+}
+
+/// Writes that a change begins.
+///
+/// # Errors
+/// If it stands nowhere: then nothing may be changed.
+pub async fn begin(api: &Api, entry: &AuditEntry) -> Result<(), Problem> {
+    let written = api.trail.write(entry).await;
+    written.map_err(|error| unwritten(&error))
+}
+
+/// Writes what came of a change.
+pub async fn end(api: &Api, entry: &AuditEntry) {
+    if let Err(error) = api.trail.write(entry).await {
+        let error = WithSources(&error);
+        let AuditEntry {
+            action, subject, ..
+        } = entry;
+        tracing::error!(%error, action, subject, "the audit trail does not learn what came of a change");
+    }
+}
+
+/// What the trail keeps of a document.
+pub fn kept(document: &impl Serialize) -> Option<Value> {
+    self::document(&serde_json::to_vec(document).ok()?)
 }
 
 /// What is kept of a new token, which the entry is about from now on.
@@ -266,7 +307,8 @@ fn word(text: &str) -> String {
     text.get(..end).unwrap_or_default().to_owned()
 }
 
-fn outcome(status: StatusCode) -> AuditOutcome {
+/// What came of a change that was answered so.
+pub fn outcome(status: StatusCode) -> AuditOutcome {
     if status.is_server_error() {
         AuditOutcome::Failed
     } else if status.is_client_error() {

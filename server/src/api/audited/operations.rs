@@ -35,6 +35,9 @@ pub const ACT: [&str; 6] = [
     "alert.ack",
 ];
 
+/// Operations that change several things, and leave an entry for each by themselves.
+pub const CHANGE_SEVERAL: [&str; 1] = ["job.apply"];
+
 /// What makes a token: what was asked and answered is kept, but for the token itself.
 const MAKES_TOKEN: &str = "token.create";
 

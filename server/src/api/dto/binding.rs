@@ -55,13 +55,14 @@ pub struct SelectorDto {
 }
 
 impl SelectorDto {
-    fn to_core(&self) -> Result<Selector, FieldError> {
+    /// As core has it; `field` is where it stands.
+    ///
+    /// # Errors
+    /// Names the field that is not accepted.
+    pub fn to_core(&self, field: &str) -> Result<Selector, FieldError> {
         if self.prefix.as_deref() == Some("") {
-            return Err(FieldError::new(
-                "selector.prefix",
-                "\"\"",
-                "at least one character",
-            ));
+            let field = format!("{field}.prefix");
+            return Err(FieldError::new(field, "\"\"", "at least one character"));
         }
         let conditions = self.prefix.is_some() || !self.labels.is_empty();
         let accepted = match (self.all, conditions) {
@@ -75,7 +76,7 @@ impl SelectorDto {
             (false, false) => "a prefix, labels, or all = true",
         };
         let value = serde_json::to_string(self).unwrap_or_default();
-        Err(FieldError::new("selector", value, accepted))
+        Err(FieldError::new(field, value, accepted))
     }
 
     fn from_core(selector: &Selector) -> Self {
@@ -107,7 +108,7 @@ impl BindingDto {
         };
         let binding = Binding {
             name: name.to_owned(),
-            selector: self.selector.to_core()?,
+            selector: self.selector.to_core("selector")?,
             hook: HookBinding {
                 plugin: self.plugin.clone(),
                 config,

@@ -71,6 +71,23 @@ impl<S: Send + Sync> FromRequest<S> for Module {
     }
 }
 
+/// The most bytes of a set of jobs.
+const MAX_SET_BYTES: usize = 16 << 20;
+
+/// A set of jobs, of at most [`MAX_SET_BYTES`], all of it within [`BODY_PATIENCE`].
+#[derive(Debug)]
+pub struct JobSet(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for JobSet {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        collect(request, MAX_SET_BYTES, BODY_PATIENCE)
+            .await
+            .map(Self)
+    }
+}
+
 /// The most bytes of a body with a module in base64, and what it is to be asked.
 const MAX_CANDIDATE_BYTES: usize = MAX_MODULE_BYTES.div_ceil(3) * 4 + (8 << 20);
 

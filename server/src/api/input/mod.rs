@@ -15,7 +15,7 @@ use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-pub use self::body::{Body, Candidate, Module, body, optional_body};
+pub use self::body::{Body, Candidate, JobSet, Module, body, optional_body};
 pub use self::conditions::{Conditions, Expected, RequestKey, Unmet, etag};
 use super::problem::Problem;
 use super::{Api, lookup};

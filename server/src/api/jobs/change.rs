@@ -76,8 +76,19 @@ fn elsewhere(name: &JobName) -> Problem {
     ))
 }
 
-/// Saves a job. Of a record that cannot be read nobody knows that its ticks are the same.
+/// Saves a job, and shows it.
 pub(super) async fn save(api: &Api, job: &mut Job, pre: Expected) -> Result<Response, Problem> {
+    let (status, stored) = write(api, job, pre).await?;
+    Ok(shown(api, status, &stored))
+}
+
+/// Saves a job: whether it is new, and what is stored now. Of a record that cannot be read nobody knows that its ticks are
+/// the same.
+pub(super) async fn write(
+    api: &Api,
+    job: &mut Job,
+    pre: Expected,
+) -> Result<(StatusCode, StoredJob), Problem> {
     let old = broken::look(api, &job.name).await?;
     let replaced = match &old {
         Some(JobRecord::Job(old)) => Some(&*old.job),
@@ -104,5 +115,5 @@ pub(super) async fn save(api: &Api, job: &mut Job, pre: Expected) -> Result<Resp
         version: put.version,
         created: old.map_or(put.version, |old| old.created()),
     };
-    Ok(shown(api, status, &stored))
+    Ok((status, stored))
 }

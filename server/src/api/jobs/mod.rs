@@ -1,5 +1,6 @@
 //! Job management: list, read, write, delete, and when a job is due next.
 
+pub mod apply;
 mod change;
 mod view;
 
@@ -11,6 +12,7 @@ use sandclock_core::ErrorKind;
 use sandclock_core::backend::{JobRecord, Precondition, StoredJob};
 use sandclock_core::job::{Job, JobName};
 use serde::Deserialize;
+use serde_json::Value;
 
 pub(super) use self::change::RACES;
 use self::change::{absent, change, conflict, save};
@@ -132,7 +134,15 @@ async fn checked(
     body: &[u8],
     but: &ValidateQuery,
 ) -> Result<Job, Problem> {
-    let mut document = document::parse_json(body)?;
+    checked_document(api, name, document::parse_json(body)?, but).await
+}
+
+async fn checked_document(
+    api: &Api,
+    name: Option<&JobName>,
+    mut document: Value,
+    but: &ValidateQuery,
+) -> Result<Job, Problem> {
     JobView::leave_document(&mut document);
     let dto: JobDto = document::read(&document)?;
     let name = name.map(JobName::as_str).or(dto.name.as_deref());

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sandclock_core::backend::{JobRecord, StoredJob};
+use sandclock_core::job::Job;
 use serde::{Deserialize, Serialize};
 
 use crate::api::Api;
@@ -53,7 +54,7 @@ impl JobView {
         }
     }
 
-    fn of(api: &Api, stored: &StoredJob) -> Self {
+    pub(super) fn of(api: &Api, stored: &StoredJob) -> Self {
         let spec = stored.job.schedule.as_ref();
         let (table, broken) = match spec.map(crate::timetable::of).transpose() {
             Ok(table) => (table, None),
@@ -61,8 +62,7 @@ impl JobView {
         };
         let table = table.as_ref();
         let now = api.clock.now();
-        let mut warnings = table.map_or_else(Vec::new, |table| table.warnings(now));
-        warnings.extend(hooks::warnings(api, &stored.job));
+        let warnings = warnings(api, &stored.job);
         let next = table
             .filter(|_| stored.job.enabled)
             .and_then(|table| table.next_after(now));
@@ -91,6 +91,15 @@ impl JobView {
             },
         }
     }
+}
+
+/// What a person should know about a job.
+pub(super) fn warnings(api: &Api, job: &Job) -> Vec<String> {
+    let table = job.schedule.as_ref().map(crate::timetable::of);
+    let table = table.and_then(Result::ok);
+    let mut warnings = table.map_or_else(Vec::new, |table| table.warnings(api.clock.now()));
+    warnings.extend(hooks::warnings(api, job));
+    warnings
 }
 
 /// The answer that shows a job.

@@ -27,7 +27,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use self::page::page;
 use super::Api;
 use super::auth::Needs;
-use super::problem::Document as ProblemDocument;
+use super::problem::{Document as ProblemDocument, Fault};
 use super::stream::{CutEvent, OutputEvent};
 
 /// Where an operation says which role it needs.
@@ -142,6 +142,7 @@ fn components(of_routes: Option<Components>) -> Components {
             ProblemDocument::name(),
             <ProblemDocument as utoipa::PartialSchema>::schema(),
         ),
+        (Fault::name(), <Fault as utoipa::PartialSchema>::schema()),
         (
             OutputEvent::name(),
             <OutputEvent as utoipa::PartialSchema>::schema(),

@@ -27,7 +27,7 @@ use super::client::Client;
 use crate::api::bindings::BindingView;
 use crate::api::jobs::JobView;
 
-pub(super) use export::{ExportArgs, readable, unreadable};
+pub(super) use export::{ExportArgs, readable};
 pub(super) use import::ImportArgs;
 pub(super) use report::{Outcome, differing};
 
