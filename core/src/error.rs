@@ -44,6 +44,15 @@ pub enum Effect {
     Unknown,
 }
 
+/// A part of an installation, which may be away while the others are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Part {
+    /// What programs call it, such as `run_log`.
+    pub name: &'static str,
+    /// What people call it, with what it is on, such as `the run log (MongoDB)`.
+    pub title: &'static str,
+}
+
 /// A failed call of a backend contract.
 #[derive(Debug, thiserror::Error)]
 #[error("{op}: {}{context}", KindText(*kind))]
@@ -56,6 +65,8 @@ pub struct BackendError {
     pub op: &'static str,
     /// What the caller should know besides, ready to be appended to a sentence (`": …"`), or empty.
     pub context: String,
+    /// The part of the installation that failed, if whoever put the parts together has said it.
+    pub part: Option<&'static Part>,
     /// What the driver said.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync + 'static>>,
@@ -69,6 +80,7 @@ impl BackendError {
             effect: Effect::None,
             op,
             context: String::new(),
+            part: None,
             source: None,
         }
     }
@@ -84,6 +96,13 @@ impl BackendError {
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {
         self.context = format!(": {context}");
+        self
+    }
+
+    /// Adds which part of the installation failed.
+    #[must_use]
+    pub fn of_part(mut self, part: &'static Part) -> Self {
+        self.part.get_or_insert(part);
         self
     }
 

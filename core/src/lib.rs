@@ -28,5 +28,5 @@ pub mod schedule;
 pub mod stored;
 pub mod time;
 
-pub use error::{BackendError, Effect, ErrorKind};
+pub use error::{BackendError, Effect, ErrorKind, Part};
 pub use time::Timestamp;

@@ -26,6 +26,7 @@ pub mod private_file;
 pub mod random;
 mod recorder;
 mod replay;
+mod request;
 pub mod roles;
 pub mod rollout;
 pub mod spool;

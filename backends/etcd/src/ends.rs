@@ -104,6 +104,7 @@ fn same_for_all(error: BackendError, callers: usize) -> Vec<Result<Ended>> {
         effect,
         op,
         context,
+        part,
         source,
     } = error;
     let source: Option<Arc<dyn std::error::Error + Send + Sync>> = source.map(Arc::from);
@@ -112,6 +113,7 @@ fn same_for_all(error: BackendError, callers: usize) -> Vec<Result<Ended>> {
         effect,
         op,
         context: context.clone(),
+        part,
         source: source.clone().map(|source| Box::new(source) as _),
     };
     (0..callers).map(|_| Err(one())).collect()

@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 pub(crate) use self::first::ready;
 pub(crate) use self::secret::{hash, is_earlier, make, new_id};
 use self::throttle::Throttle;
+use crate::request;
 
 /// How old the list of tokens may be.
 const FRESH: Duration = Duration::from_secs(2);
@@ -307,7 +308,8 @@ impl Gate {
             at: self.clock.now(),
             from: from.to_string(),
         };
-        let noted = timeout(NOTE_PATIENCE, access::note_use(&*self.docs, &used)).await;
+        let noting = timeout(NOTE_PATIENCE, access::note_use(&*self.docs, &used));
+        let noted = request::aside(noting).await;
         if !matches!(noted, Ok(Ok(()))) {
             tracing::debug!(token = id, "a token's use could not be written down");
         }

@@ -17,6 +17,7 @@ use super::hooks::{self, ValidateQuery};
 use super::input::{Body, Conditions, Expected, Id, Query, Unmet, etag};
 use super::problem::Problem;
 use crate::document::{self, FieldError};
+use crate::request;
 
 /// A binding as it is shown.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -144,7 +145,7 @@ pub async fn put(
     let pre = precondition(&name, expected, old.as_ref())?;
     let put = binding::put(&*api.coordination.docs, &binding, pre).await;
     let put = put.map_err(|error| refusal(&name, error))?;
-    api.rollout.follow().await;
+    request::in_time(api.rollout.follow()).await;
     let status = match old {
         Some(_) => StatusCode::OK,
         None => StatusCode::CREATED,
@@ -218,7 +219,7 @@ pub async fn delete(
         .delete(DocKind::Binding, &name, pre)
         .await;
     deleted.map_err(|error| refusal(&name, error))?;
-    api.rollout.follow().await;
+    request::in_time(api.rollout.follow()).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -109,11 +109,16 @@ fn judge(contact: Contact, worker: Option<&WorkerStatus>) -> (StatusCode, Json<V
         Some(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     let said = |is_there| if is_there { "ok" } else { "away" };
+    let coordination = contact.coordination && outage.is_none();
+    let parts = [("coordination", coordination), ("run_log", contact.run_log)];
+    let away: Vec<_> = parts.iter().filter(|(_, is_there)| !is_there).collect();
+    let away: Vec<_> = away.iter().map(|(part, _)| *part).collect();
     let mut body = json!({
         "ready": reason.is_none(),
         "draining": worker.is_some_and(|worker| worker.draining),
-        "coordination": said(contact.coordination && outage.is_none()),
+        "coordination": said(coordination),
         "run_log": said(contact.run_log),
+        "away": away,
     });
     if let (Some(reason), Some(body)) = (reason, body.as_object_mut()) {
         body.insert("reason".to_owned(), reason.into());

@@ -30,13 +30,14 @@ pub mod runs;
 pub mod schedule;
 pub mod stream;
 pub mod tokens;
+pub mod tracked;
 pub mod uses;
 pub mod workers;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use axum::{Extension, Router};
 use sandclock_core::backend::{Coordination, Records};
@@ -109,6 +110,7 @@ pub fn router_of_a_worker(api: Api) -> Router {
     probes(&api)
         .fallback(auth::unknown_route)
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .layer(from_fn(tracked::carry))
         .with_state(api)
 }
 
@@ -234,5 +236,6 @@ pub fn router(api: Api) -> Router {
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .merge(probes(&api))
         .merge(crate::console::router(&document))
+        .layer(from_fn(tracked::carry))
         .with_state(api)
 }

@@ -10,6 +10,7 @@ use super::Api;
 use super::input::{Body, Id, body};
 use super::problem::Problem;
 use crate::document::FieldError;
+use crate::request;
 
 /// The body of `PUT /plugins/{name}/mode`.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -61,6 +62,6 @@ pub async fn change(api: &Api, name: &str, mode: PluginMode) -> Result<(), Probl
         )),
         _ => error.into(),
     })?;
-    api.rollout.follow().await;
+    request::in_time(api.rollout.follow()).await;
     Ok(())
 }

@@ -23,6 +23,7 @@ use super::problem::Problem;
 use super::uses;
 use crate::access::Caller;
 use crate::document::FieldError;
+use crate::request;
 use crate::rollout::is_standard;
 
 /// The query of `PUT /plugins/{name}`.
@@ -287,7 +288,7 @@ async fn serve(api: &Api, name: &str, from: Option<&str>, to: Option<&str>) -> R
         )),
         _ => error.into(),
     })?;
-    api.rollout.follow().await;
+    request::in_time(api.rollout.follow()).await;
     Ok(())
 }
 

@@ -25,6 +25,7 @@ use super::plugins::find as find_plugin;
 use super::problem::Problem;
 use crate::document::FieldError;
 use crate::replay::{self, Artifacts, Asked, ReplayReport};
+use crate::request;
 use crate::rollout::standard_module;
 
 /// How long a replay may take.
@@ -259,6 +260,6 @@ async fn change_shadow(
         )),
         _ => error.into(),
     })?;
-    api.rollout.follow().await;
+    request::in_time(api.rollout.follow()).await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::leader::Leads;
-use crate::spool;
+use crate::{request, spool};
 
 /// How long the run log may take for an entry before that waits elsewhere.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -91,6 +91,10 @@ impl Trail {
     /// # Errors
     /// If it stands nowhere then, or it is not known whether it does.
     pub async fn write(&self, entry: &AuditEntry) -> Result<()> {
+        request::aside(self.put(entry)).await
+    }
+
+    async fn put(&self, entry: &AuditEntry) -> Result<()> {
         if !self.is_away() {
             match self.ask(self.log.put(entry)).await {
                 Err(error) if spool::is_away(&error) => {}

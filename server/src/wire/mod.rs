@@ -28,6 +28,7 @@ use crate::spool::{Spool, SpoolConfig};
 
 mod etcd;
 mod mongodb;
+mod parts;
 mod plugins;
 mod stores;
 

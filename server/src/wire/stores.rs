@@ -6,10 +6,12 @@ use std::sync::Arc;
 use anyhow::{anyhow, bail};
 use sandclock_backend_embedded::{Embedded, EmbeddedConfig};
 use sandclock_core::ErrorKind;
+use sandclock_core::backend::layer::Layered;
 use sandclock_core::backend::{Coordination, GoFleet, GoLog, Records};
 
 use super::etcd::etcd;
 use super::mongodb::{RunLog, mongodb};
+use super::parts::{ETCD, FILE_OF_JOBS, FILE_OF_RUNS, InPart, MONGODB};
 use crate::config::{Config, CoordinationSection, RunLogSection};
 
 /// The embedded store's file in a data folder.
@@ -54,8 +56,8 @@ pub async fn open(config: &Config, data: &Path) -> anyhow::Result<Stores> {
         (CoordinationSection::Embedded {}, RunLogSection::Embedded {}) => {
             let file = file()?;
             Stores {
-                coordination: file.coordination(),
-                records: file.records(),
+                coordination: file.coordination().behind(&InPart(&FILE_OF_JOBS)),
+                records: file.records().behind(&InPart(&FILE_OF_RUNS)),
                 go: None,
                 away: None,
             }
@@ -64,8 +66,8 @@ pub async fn open(config: &Config, data: &Path) -> anyhow::Result<Stores> {
             let coordination = file()?.coordination();
             let (log, away) = mongodb(section).await?;
             Stores {
-                coordination,
-                records: log.records.clone(),
+                coordination: coordination.behind(&InPart(&FILE_OF_JOBS)),
+                records: log.records.clone().behind(&InPart(&MONGODB)),
                 go: None,
                 away,
             }
@@ -74,11 +76,11 @@ pub async fn open(config: &Config, data: &Path) -> anyhow::Result<Stores> {
             let (coordination, fleet) = etcd(section, config).await?;
             let (log, away) = mongodb(log).await?;
             Stores {
-                coordination,
-                records: log.records.clone(),
+                coordination: coordination.behind(&InPart(&ETCD)),
+                records: log.records.clone().behind(&InPart(&MONGODB)),
                 go: Some(GoStores {
-                    fleet,
-                    log: Arc::clone(&log.go),
+                    fleet: Layered::new(&InPart(&ETCD), fleet),
+                    log: Layered::new(&InPart(&MONGODB), Arc::clone(&log.go)),
                 }),
                 away,
             }

@@ -17,6 +17,8 @@ mod author;
 #[cfg(test)]
 mod author_languages;
 #[cfg(test)]
+mod away;
+#[cfg(test)]
 mod bindings;
 #[cfg(test)]
 mod broken;

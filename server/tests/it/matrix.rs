@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
 use crate::openapi::{Operation, operations};
@@ -65,21 +65,21 @@ const ADMITTED: [(&str, u16); 47] = [
 ];
 
 /// A job of the matrix, with a run that has ended.
-struct Target {
-    job: &'static str,
-    run: String,
+pub(crate) struct Target {
+    pub(crate) job: &'static str,
+    pub(crate) run: String,
 }
 
 /// How an operation is asked.
-struct Ask {
+pub(crate) struct Ask {
     method: Method,
     path: String,
-    body: Option<Value>,
+    pub(crate) body: Option<Value>,
     condition: Option<&'static str>,
 }
 
 impl Ask {
-    fn of(operation: &Operation, target: &Target) -> Self {
+    pub(crate) fn of(operation: &Operation, target: &Target) -> Self {
         let id = operation.said["operationId"].as_str().unwrap();
         let job = target.job.replace('/', "%2F");
         let path = operation
@@ -113,6 +113,11 @@ impl Ask {
     }
 
     async fn status(&self, product: &Product, token: Option<&str>) -> u16 {
+        let answer = self.request(product, token).send().await;
+        answer.unwrap().status().as_u16()
+    }
+
+    pub(crate) fn request(&self, product: &Product, token: Option<&str>) -> RequestBuilder {
         let mut request = product.bare(self.method.clone(), &self.path);
         if let Some(token) = token {
             request = request.bearer_auth(token);
@@ -123,7 +128,7 @@ impl Ask {
         if let Some(condition) = self.condition {
             request = request.header("if-match", condition);
         }
-        request.send().await.unwrap().status().as_u16()
+        request
     }
 }
 

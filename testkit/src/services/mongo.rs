@@ -4,11 +4,14 @@
 //! refuses every query without an index. A test that stops its server has one more, of its own.
 
 use std::path::PathBuf;
+use std::process::Child;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use tempfile::TempDir;
+
 use super::certificates::{Certificates, text};
-use super::process::start;
+use super::process::{folder, start, start_here};
 
 /// Where the program is put, below the target directory.
 const PROGRAM: &str = "tools/mongod/mongod";
@@ -33,31 +36,69 @@ pub struct Mongo {
     pub uri: &'static str,
 }
 
-/// A running server that one test has for itself, so that it may stop it: a replica set of one.
-#[derive(Clone, Debug)]
+/// A server that one test has for itself, so that it may stop it, or kill it and start it again on its data: a replica
+/// set of one. It ends with the test's thread.
+#[derive(Debug)]
 pub struct OwnMongo {
-    /// As [`Mongo::uri`].
+    /// As [`Mongo::uri`], also after it was started again.
     pub uri: String,
     /// Its process, for signals.
     pub pid: i32,
+    port: u16,
+    data: TempDir,
+    process: Child,
 }
 
 impl OwnMongo {
-    /// Starts it. Blocks until it takes writes; it ends with the test binary.
+    /// Starts an empty server. Blocks until it takes writes.
     ///
     /// # Panics
     /// As [`Mongo::replica_set`].
     pub fn start() -> Self {
-        let port = serve(REPLICA_SET);
+        let data = TempDir::new_in(folder()).expect("a folder of its own");
+        let (process, port) = Self::launch(0, &data);
         elect(port);
-        let status = wire::ask(port, &wire::command(wire::int("serverStatus", 1)));
-        let pid = status.and_then(|status| wire::long(&status, "pid"));
-        let pid = pid.and_then(|pid| i32::try_from(pid).ok());
         Self {
             uri: format!("mongodb://127.0.0.1:{port}/?replicaSet={SET}"),
-            pid: pid.expect("a pid in the server's status"),
+            pid: pid(&process),
+            port,
+            data,
+            process,
         }
     }
+
+    fn launch(port: u16, data: &TempDir) -> (Child, u16) {
+        let mut line = line(port, REPLICA_SET);
+        line.push(text(data.path()));
+        let (process, port) = start_here(&line, GET, serving);
+        (process, port.parse().expect("a port"))
+    }
+
+    /// Ends it with SIGKILL.
+    pub fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// Starts it again where it was, after [`Self::kill`]. Blocks until it takes writes.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_again(&mut self) {
+        (self.process, _) = Self::launch(self.port, &self.data);
+        self.pid = pid(&self.process);
+        await_primary(self.port);
+    }
+}
+
+impl Drop for OwnMongo {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn pid(process: &Child) -> i32 {
+    i32::try_from(process.id()).expect("a pid")
 }
 
 impl Mongo {
@@ -123,16 +164,21 @@ fn program() -> String {
 
 /// Starts a server and returns its port.
 fn serve(options: &[&str]) -> u16 {
-    let program = program();
+    let port = start(&line(0, options), GET, serving);
+    port.parse().expect("a port")
+}
+
+/// The command line of a server at this port, or, if it is 0, at any; the folder of data follows.
+fn line(port: u16, options: &[&str]) -> Vec<String> {
+    let (program, port) = (program(), port.to_string());
     let mut arguments = vec![program.as_str()];
-    arguments.extend(["--bind_ip", "127.0.0.1", "--port", "0", "--nounixsocket"]);
+    arguments.extend(["--bind_ip", "127.0.0.1", "--port", &port, "--nounixsocket"]);
     arguments.extend(["--logappend", "--logpath", "/dev/stderr"]);
     arguments.extend(["--wiredTigerCacheSizeGB", "0.25"]);
     arguments.extend(["--setParameter", "diagnosticDataCollectionEnabled=false"]);
     arguments.extend(options);
     arguments.push("--dbpath");
-    let port = start(&arguments, GET, serving);
-    port.parse().expect("a port")
+    arguments.into_iter().map(str::to_owned).collect()
 }
 
 /// The port in the line that says that clients are served.
@@ -143,10 +189,6 @@ fn serving(line: &str) -> Option<String> {
 }
 
 /// Makes the server the primary of a replica set of its own.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a server tells nobody that it has become the primary"
-)]
 fn elect(port: u16) {
     let member = wire::document(&[
         wire::int("_id", 0),
@@ -161,6 +203,15 @@ fn elect(port: u16) {
     let reply = wire::ask(port, &wire::command(initiate)).expect("an answer");
     let said = String::from_utf8_lossy(&reply);
     assert!(wire::holds(&reply, wire::OK), "replSetInitiate: {said}");
+    await_primary(port);
+}
+
+/// Waits until the server takes writes.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a server tells nobody that it has become the primary"
+)]
+fn await_primary(port: u16) {
     let hello = wire::command(wire::int("hello", 1));
     for _ in 0..POLLS {
         let reply = wire::ask(port, &hello);
@@ -233,16 +284,6 @@ mod wire {
         let mut reply = vec![0; rest];
         server.read_exact(&mut reply).ok()?;
         Some(reply)
-    }
-
-    /// The first member of this name that is a 64-bit integer.
-    pub(super) fn long(reply: &[u8], name: &str) -> Option<i64> {
-        let before = element(0x12, name, &[]);
-        let at = reply
-            .windows(before.len())
-            .position(|window| window == before)?;
-        let value = reply.get(at + before.len()..)?.first_chunk()?;
-        Some(i64::from_le_bytes(*value))
     }
 
     pub(super) fn holds(reply: &[u8], part: &[u8]) -> bool {

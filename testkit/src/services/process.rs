@@ -140,7 +140,7 @@ fn is_installed(program: &str) -> bool {
 }
 
 /// Where data that may be lost is fastest.
-fn folder() -> &'static str {
+pub(super) fn folder() -> &'static str {
     let memory = "/dev/shm";
     if std::path::Path::new(memory).is_dir() {
         memory

@@ -12,13 +12,14 @@ use std::sync::Arc;
 use super::{Coordination, Records, Result};
 
 mod coordination;
+mod go;
 mod observer;
 mod op;
 mod records;
 mod retry;
 
 pub use observer::{Figures, Observer};
-pub use op::{Op, Repeat};
+pub use op::{Nature, Op, Repeat};
 pub use retry::Retry;
 
 /// A call on its way to a backend.

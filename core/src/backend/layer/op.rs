@@ -9,8 +9,17 @@ pub enum Repeat {
     OnlyWithoutEffect,
 }
 
+/// What a method does to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nature {
+    /// Nothing.
+    Reads,
+    /// It may change something.
+    Changes,
+}
+
 macro_rules! ops {
-    ($($op:ident $name:literal $repeat:ident)+) => {
+    ($($op:ident $name:literal $nature:ident $repeat:ident)+) => {
         /// A contract method.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         #[expect(missing_docs, reason = "each is documented where the contract is")]
@@ -26,6 +35,13 @@ macro_rules! ops {
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$op => $name,)+
+                }
+            }
+
+            /// What it does to the store.
+            pub fn nature(self) -> Nature {
+                match self {
+                    $(Self::$op => Nature::$nature,)+
                 }
             }
 
@@ -46,65 +62,72 @@ macro_rules! ops {
 // value in place of the expected one. All else, sent twice, is recognised by nonce, fence, id or version, or its
 // caller is told to look again. (A push repeated after somebody withdrew it meanwhile is a push.)
 ops! {
-    JobsSnapshot "jobs.snapshot" Always
-    JobsWatch "jobs.watch" Always
-    JobsGet "jobs.get" Always
-    JobsPut "jobs.put" OnlyWithoutEffect
-    JobsDelete "jobs.delete" OnlyWithoutEffect
-    SessionsOpen "sessions.open" OnlyWithoutEffect
-    SessionsRenew "sessions.renew" Always
-    SessionsAskToDrain "sessions.ask_to_drain" Always
-    SessionsClose "sessions.close" Always
-    SessionsLive "sessions.live" Always
-    FiresDecide "fires.decide" Always
-    FiresAdopt "fires.adopt" Always
-    FiresTake "fires.take" Always
-    FiresEnd "fires.end" Always
-    FiresRebind "fires.rebind" OnlyWithoutEffect
-    FiresSettle "fires.settle" Always
-    FiresTrigger "fires.trigger" Always
-    FeedSnapshot "feed.snapshot" Always
-    FeedWatch "feed.watch" Always
-    FeedClean "feed.clean" Always
-    KillsSend "kills.send" Always
-    KillsWatch "kills.watch" Always
-    LeadershipCampaign "leadership.campaign" Always
-    LeadershipHold "leadership.hold" Always
-    LeadershipResign "leadership.resign" Always
-    DocsList "docs.list" Always
-    DocsPut "docs.put" OnlyWithoutEffect
-    DocsDelete "docs.delete" OnlyWithoutEffect
-    SinkBegin "sink.begin" Always
-    SinkAppend "sink.append" Always
-    SinkFinish "sink.finish" Always
-    RunsGet "runs.get" Always
-    RunsList "runs.list" Always
-    RunsReadLog "runs.read_log" Always
-    RunsHistory "runs.history" Always
-    RunsPrune "runs.prune" Always
-    OutboxPut "outbox.put" Always
-    OutboxClaim "outbox.claim" OnlyWithoutEffect
-    OutboxEnd "outbox.end" Always
-    OutboxGather "outbox.gather" Always
-    OutboxPace "outbox.pace" OnlyWithoutEffect
-    OutboxSet "outbox.set" Always
-    OutboxList "outbox.list" Always
-    OutboxOfRun "outbox.of_run" Always
-    OutboxOfJob "outbox.of_job" Always
-    PluginsPush "plugins.push" Always
-    PluginsList "plugins.list" Always
-    PluginsModule "plugins.module" Always
-    PluginsServe "plugins.serve" OnlyWithoutEffect
-    PluginsShadow "plugins.shadow" Always
-    PluginsSetMode "plugins.set_mode" Always
-    PluginsWithdraw "plugins.withdraw" OnlyWithoutEffect
-    RecordingsKeep "recordings.keep" Always
-    RecordingsOfRun "recordings.of_run" Always
-    RecordingsLatest "recordings.latest" Always
-    KvGet "kv.get" Always
-    KvSwap "kv.swap" OnlyWithoutEffect
-    KvClear "kv.clear" Always
-    AuditPut "audit.put" Always
-    AuditList "audit.list" Always
-    AuditPrune "audit.prune" Always
+    JobsSnapshot "jobs.snapshot" Reads Always
+    JobsWatch "jobs.watch" Reads Always
+    JobsGet "jobs.get" Reads Always
+    JobsPut "jobs.put" Changes OnlyWithoutEffect
+    JobsDelete "jobs.delete" Changes OnlyWithoutEffect
+    SessionsOpen "sessions.open" Changes OnlyWithoutEffect
+    SessionsRenew "sessions.renew" Changes Always
+    SessionsAskToDrain "sessions.ask_to_drain" Changes Always
+    SessionsClose "sessions.close" Changes Always
+    SessionsLive "sessions.live" Reads Always
+    FiresDecide "fires.decide" Changes Always
+    FiresAdopt "fires.adopt" Changes Always
+    FiresTake "fires.take" Changes Always
+    FiresEnd "fires.end" Changes Always
+    FiresRebind "fires.rebind" Changes OnlyWithoutEffect
+    FiresSettle "fires.settle" Changes Always
+    FiresTrigger "fires.trigger" Changes Always
+    FeedSnapshot "feed.snapshot" Reads Always
+    FeedWatch "feed.watch" Reads Always
+    FeedClean "feed.clean" Changes Always
+    KillsSend "kills.send" Changes Always
+    KillsWatch "kills.watch" Reads Always
+    LeadershipCampaign "leadership.campaign" Changes Always
+    LeadershipHold "leadership.hold" Changes Always
+    LeadershipResign "leadership.resign" Changes Always
+    DocsList "docs.list" Reads Always
+    DocsPut "docs.put" Changes OnlyWithoutEffect
+    DocsDelete "docs.delete" Changes OnlyWithoutEffect
+    SinkBegin "sink.begin" Changes Always
+    SinkAppend "sink.append" Changes Always
+    SinkFinish "sink.finish" Changes Always
+    RunsGet "runs.get" Reads Always
+    RunsList "runs.list" Reads Always
+    RunsReadLog "runs.read_log" Reads Always
+    RunsHistory "runs.history" Reads Always
+    RunsPrune "runs.prune" Changes Always
+    OutboxPut "outbox.put" Changes Always
+    OutboxClaim "outbox.claim" Changes OnlyWithoutEffect
+    OutboxEnd "outbox.end" Changes Always
+    OutboxGather "outbox.gather" Changes Always
+    OutboxPace "outbox.pace" Changes OnlyWithoutEffect
+    OutboxSet "outbox.set" Changes Always
+    OutboxList "outbox.list" Reads Always
+    OutboxOfRun "outbox.of_run" Reads Always
+    OutboxOfJob "outbox.of_job" Reads Always
+    PluginsPush "plugins.push" Changes Always
+    PluginsList "plugins.list" Reads Always
+    PluginsModule "plugins.module" Reads Always
+    PluginsServe "plugins.serve" Changes OnlyWithoutEffect
+    PluginsShadow "plugins.shadow" Changes Always
+    PluginsSetMode "plugins.set_mode" Changes Always
+    PluginsWithdraw "plugins.withdraw" Changes OnlyWithoutEffect
+    RecordingsKeep "recordings.keep" Changes Always
+    RecordingsOfRun "recordings.of_run" Reads Always
+    RecordingsLatest "recordings.latest" Reads Always
+    KvGet "kv.get" Reads Always
+    KvSwap "kv.swap" Changes OnlyWithoutEffect
+    KvClear "kv.clear" Changes Always
+    AuditPut "audit.put" Changes Always
+    AuditList "audit.list" Reads Always
+    AuditPrune "audit.prune" Changes Always
+    GoJobs "go.jobs" Reads Always
+    GoJob "go.job" Reads Always
+    GoSave "go.save" Changes OnlyWithoutEffect
+    GoKill "go.kill" Changes Always
+    GoWorkers "go.workers" Reads Always
+    GoGoWorkers "go.go_workers" Reads Always
+    GoEntries "go.log" Reads Always
 }

@@ -28,6 +28,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 use utoipa::openapi::OpenApi;
 
 pub use self::operations::{ACT, CHANGE_DOCUMENTS, CHANGE_NOTHING, CHANGE_SEVERAL};
@@ -36,6 +37,7 @@ use super::auth::origin;
 use super::problem::Problem;
 use super::{Api, NAMELESS, PREFIX, input, tokens};
 use crate::access::Caller;
+use crate::request::Request as Current;
 
 /// The largest answer that passes through here, in bytes: a list of all open runs of a job.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
@@ -225,10 +227,16 @@ pub async fn to_the_end<T: Send + 'static>(
     change: impl Future<Output = Result<T, Problem>> + Send + 'static,
 ) -> Result<T, Problem> {
     let (answer, answered) = oneshot::channel();
-    api.trail.go_on(async move {
+    let current = Current::current();
+    let going_on = async move {
         // Nobody listens if the client has gone.
         let _ = answer.send(change.await);
-    });
+    };
+    let going_on = going_on.in_current_span();
+    match current {
+        Some(current) => api.trail.go_on(current.carry(going_on)),
+        None => api.trail.go_on(going_on),
+    }
     answered.await.unwrap_or_else(|_| {
         let error = BackendError::new("audit", ErrorKind::Unexpected);
         Err(error.context("a request ended without an answer").into())
@@ -266,6 +274,9 @@ pub async fn begin(api: &Api, entry: &AuditEntry) -> Result<(), Problem> {
 
 /// Writes what came of a change.
 pub async fn end(api: &Api, entry: &AuditEntry) {
+    if let Some(request) = Current::current() {
+        request.has_last_word();
+    }
     if let Err(error) = api.trail.write(entry).await {
         let error = WithSources(&error);
         let AuditEntry {
@@ -325,7 +336,11 @@ fn unwritten(error: &BackendError) -> Problem {
         "nothing was changed, because the audit trail cannot be written: {}",
         error.without_op(&WithSources(error).to_string())
     );
-    away.context(why).into()
+    let away = away.context(why);
+    match error.part {
+        Some(part) => away.of_part(part).into(),
+        None => away.into(),
+    }
 }
 
 /// A request with its body, and what that says; a body that cannot be read is refused as a handler refuses it.

@@ -3,6 +3,8 @@
 //! A Go master lets everybody in, other sites' pages included: a form on any page could save a job. Browsers say
 //! where a request comes from; what comes from elsewhere is refused. Programs say nothing of the kind and pass.
 
+use std::time::Duration;
+
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -16,6 +18,10 @@ use super::Go;
 use super::answer::Refusal;
 use crate::access::Caller;
 use crate::front::Peer;
+use crate::request::Request as Current;
+
+/// How much longer an answer is waited for that waits for no store.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Lets a request pass that comes from no other site and has a token of the role, if one is asked for; and ends
 /// it when its time is over.
@@ -29,6 +35,10 @@ pub(super) async fn pass(
             "this request comes from the page of another site, which may not use these routes";
         return Refusal(why.to_owned()).with_status(StatusCode::FORBIDDEN);
     }
+    let within = go.master.write_timeout;
+    if let Some(current) = Current::current() {
+        current.ends_within(within);
+    }
     let (mut parts, body) = request.into_parts();
     let who = match auth::admit(&go.api, needs, &parts).await {
         Ok(who) => who,
@@ -40,8 +50,8 @@ pub(super) async fn pass(
     };
     parts.extensions.insert(who);
     let request = Request::from_parts(parts, body);
-    let within = go.master.write_timeout;
-    match timeout(within, next.run(request)).await {
+    // The stores' calls end before, and say which store it was.
+    match timeout(within + GRACE, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Refusal(format!(
             "etcd or MongoDB did not answer within {} ms: what was to be changed may have been changed or not",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::{FromRequest, Request};
+use axum::http::header;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use sandclock_core::backend::plugins::MAX_MODULE_BYTES;
@@ -107,8 +108,27 @@ impl<S: Send + Sync> FromRequest<S> for Candidate {
 
 /// The body, at most so many bytes of it, and in time.
 async fn collect(request: Request, most: usize, patience: Duration) -> Result<Bytes, Problem> {
+    refuse_encoded(&request)?;
+    let current = crate::request::Request::current();
+    if let Some(current) = &current {
+        current.waits_for_body(patience);
+    }
     let read = timeout(patience, collect_all(request, most)).await;
+    if let Some(current) = &current {
+        current.has_body();
+    }
     read.unwrap_or_else(|_| Err(Problem::too_slow(patience)))
+}
+
+/// Refuses what is compressed: a few bytes of it may stand for more than any limit.
+fn refuse_encoded(request: &Request) -> Result<(), Problem> {
+    let mut encodings = request.headers().get_all(header::CONTENT_ENCODING).iter();
+    match encodings.find(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        Some(encoding) => Err(Problem::encoded(&String::from_utf8_lossy(
+            encoding.as_bytes(),
+        ))),
+        None => Ok(()),
+    }
 }
 
 async fn collect_all(request: Request, most: usize) -> Result<Bytes, Problem> {

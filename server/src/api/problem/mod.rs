@@ -2,23 +2,23 @@
 //!
 //! Every error of every route passes through [`Problem`], so that status codes are decided in one
 //! place. A document names the field, the value and what would be accepted; an unexpected failure
-//! shows an id that also stands in the log, never the text of a driver.
+//! shows an id that also stands in the log, never the text of a driver. What stores say is turned into one in [`stores`].
 
 mod fault;
+mod stores;
 
 use std::time::Duration;
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sandclock_core::error::WithSources;
 use sandclock_core::job::Unfit;
-use sandclock_core::{BackendError, ErrorKind};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 pub use self::fault::Fault;
 use crate::document::FieldError;
+use crate::request::Request;
 
 /// All that is said of what nobody has foreseen.
 const IN_THE_LOG: &str = "the instance names the entry in the server's log";
@@ -55,8 +55,17 @@ pub struct Document {
     /// What was changed before it failed, of a request that changes several things.
     #[serde(skip_serializing_if = "Option::is_none")]
     done: Option<Vec<String>>,
+    /// The part of the installation that is away: `coordination` or `run_log`. What needs only the other one goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<&'static str>,
+    /// With `part`, of a request that changes something: `none` if it certainly changed nothing, `unknown` if it may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effect: Option<&'static str>,
     /// What the server's log calls it.
     instance: String,
+    /// What the server's log calls the request; `X-Request-Id` of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
     /// After how many seconds another try makes sense; a header of the answer.
     #[serde(skip)]
     #[schema(ignore)]
@@ -76,7 +85,10 @@ impl Problem {
             accepted: None,
             errors: Vec::new(),
             done: None,
+            part: None,
+            effect: None,
             instance,
+            request_id: Request::current().map(|request| request.id().to_owned()),
             retry_after_s: None,
         }))
     }
@@ -183,6 +195,21 @@ impl Problem {
         problem
     }
 
+    /// 429: this caller asks faster than it may.
+    pub fn too_fast(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + 1;
+        let mut problem = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "/problems/too-fast",
+            "too many requests",
+            format!(
+                "this caller asks faster than api.requests_per_s allows; try again in {seconds} s"
+            ),
+        );
+        problem.0.retry_after_s = Some(seconds);
+        problem
+    }
+
     /// 409: the state of things does not allow it now.
     pub fn conflict(detail: impl Into<String>) -> Self {
         let title = "in conflict with the current state";
@@ -223,6 +250,16 @@ impl Problem {
             "/problems/too-large",
             "the body is too large",
             format!("a body may have {most_bytes} bytes at most"),
+        )
+    }
+
+    /// 415: the body is compressed.
+    pub fn encoded(how: &str) -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "/problems/encoded-body",
+            "the body is encoded",
+            format!("Content-Encoding is {how:?}; send the body as it is, without this header"),
         )
     }
 
@@ -278,45 +315,6 @@ impl From<FieldError> for Problem {
         problem.0.field = Some(error.field);
         problem.0.value = Some(error.value);
         problem.0.accepted = Some(error.accepted);
-        problem
-    }
-}
-
-impl From<BackendError> for Problem {
-    fn from(error: BackendError) -> Self {
-        let (status, kind, title) = match error.kind {
-            ErrorKind::Conflict => (
-                StatusCode::PRECONDITION_FAILED,
-                "/problems/precondition",
-                "the resource has changed",
-            ),
-            ErrorKind::NotFound => (StatusCode::NOT_FOUND, "/problems/not-found", "not found"),
-            ErrorKind::InvalidConfig => (
-                StatusCode::BAD_REQUEST,
-                "/problems/malformed",
-                "the request cannot be carried out",
-            ),
-            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Throttled => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "/problems/unavailable",
-                "the store does not answer now",
-            ),
-            _ => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "/problems/unexpected",
-                "unexpected failure",
-            ),
-        };
-        let known = status != StatusCode::INTERNAL_SERVER_ERROR;
-        let detail = if known {
-            error.without_op(&error.to_string()).to_owned()
-        } else {
-            IN_THE_LOG.to_owned()
-        };
-        let problem = Self::new(status, kind, title, detail);
-        if !known {
-            tracing::error!(instance = problem.0.instance, error = %WithSources(&error), "request failed");
-        }
         problem
     }
 }
