@@ -15,6 +15,7 @@ pub use sandclock_core::access::Role;
 use sandclock_core::job::JobName;
 
 use super::Api;
+use super::pace::{self, Asker};
 use super::problem::Problem;
 use crate::access::{Caller, Denied};
 use crate::front::Peer;
@@ -141,7 +142,22 @@ pub async fn unknown_route(State(api): State<Api>, request: Request) -> Problem 
     }
 }
 
+/// Whose request it is, if that caller has not asked too much.
 async fn authenticate(api: &Api, parts: &Parts) -> Result<Caller, Problem> {
+    let who = recognise(api, parts).await;
+    let asker = match &who {
+        Ok(Caller { id: Some(id), .. }) => Asker::Token(id.clone()),
+        // This process itself.
+        Ok(Caller { id: None, .. }) => return who,
+        Err(_) => Asker::at(origin(api, parts)),
+    };
+    if !pace::is_stream(parts) {
+        api.pace.count(&asker).map_err(Problem::too_fast)?;
+    }
+    who
+}
+
+async fn recognise(api: &Api, parts: &Parts) -> Result<Caller, Problem> {
     let header = parts.headers.get(header::AUTHORIZATION).ok_or_else(|| {
         Problem::unauthorized("send the header \"Authorization: Bearer <token>\"")
     })?;

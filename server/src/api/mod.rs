@@ -11,6 +11,7 @@ pub mod auth;
 pub mod bindings;
 pub mod broken;
 pub mod candidate;
+mod compressed;
 pub mod decisions;
 pub mod dto;
 pub mod go;
@@ -23,6 +24,7 @@ pub mod metrics;
 pub mod modes;
 pub mod openapi;
 pub mod operate;
+pub mod pace;
 pub mod plugins;
 pub mod problem;
 pub mod recordings;
@@ -37,7 +39,7 @@ pub mod workers;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use sandclock_core::backend::{Coordination, Records};
@@ -49,6 +51,7 @@ use utoipa_axum::routes;
 
 use self::audited::Audited;
 use self::auth::{Needs, Role, Scope};
+use self::pace::Pace;
 use self::problem::Problem;
 use crate::access::Gate;
 use crate::audit::Trail;
@@ -89,6 +92,8 @@ pub struct Api {
     pub clock: Arc<dyn Clock>,
     /// Who may do what.
     pub gate: Arc<Gate>,
+    /// How fast.
+    pub pace: Arc<Pace>,
     /// Where it is written who changes what.
     pub trail: Arc<Trail>,
     /// Whether clients come by a proxy, which says for whom it asks.
@@ -236,6 +241,8 @@ pub fn router(api: Api) -> Router {
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .merge(probes(&api))
         .merge(crate::console::router(&document))
+        .layer(compressed::layer())
+        .layer(map_response(compressed::weaken))
         .layer(from_fn(tracked::carry))
         .with_state(api)
 }

@@ -1,11 +1,17 @@
 //! The API as client commands see it: one place for addresses, tokens and refusals.
 
+use std::time::Duration;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
+use tokio::time::{Instant, sleep_until};
 
 use super::{Told, reach};
+
+/// How long a server may ask a command to wait, in all.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a path segment may hold as it is.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
@@ -140,9 +146,7 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub(super) async fn open_if_there(&self, path: &str) -> anyhow::Result<Option<Response>> {
-        let unreached = |error| Told(reach::why_not(&self.url, &error));
-        let response = self.request(Method::GET, path).send().await;
-        let response = response.map_err(unreached)?;
+        let response = self.at_its_pace(self.request(Method::GET, path)).await?;
         if response.status() == StatusCode::NOT_FOUND {
             return Ok(None);
         }
@@ -172,9 +176,26 @@ impl Client {
     }
 
     async fn answer(&self, request: RequestBuilder) -> anyhow::Result<Response> {
-        let unreached = |error| Told(reach::why_not(&self.url, &error));
-        let response = request.send().await.map_err(unreached)?;
+        let response = self.at_its_pace(request).await?;
         self.taken(response).await
+    }
+
+    /// The answer of a server that may ask to wait. What it refuses as too fast it has not begun.
+    async fn at_its_pace(&self, request: RequestBuilder) -> anyhow::Result<Response> {
+        let unreached = |error| Told(reach::why_not(&self.url, &error));
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let again = request.try_clone();
+            let Some(attempt) = again else {
+                return Ok(request.send().await.map_err(unreached)?);
+            };
+            let response = attempt.send().await.map_err(unreached)?;
+            let wait = reach::wait(&response).map(|wait| Instant::now() + wait);
+            match wait.filter(|_| response.status() == StatusCode::TOO_MANY_REQUESTS) {
+                Some(at) if at <= until => sleep_until(at).await,
+                _ => return Ok(response),
+            }
+        }
     }
 
     /// The answer, unless it is a refusal.

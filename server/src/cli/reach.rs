@@ -3,7 +3,9 @@
 
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
+use reqwest::header::RETRY_AFTER;
 use reqwest::{Response, StatusCode, Url};
 use serde_json::Value;
 
@@ -22,12 +24,20 @@ pub(super) struct Refused {
     /// What was changed before it failed.
     pub(super) done: Option<Vec<String>>,
     pub(super) status: StatusCode,
+    /// How long the server asks to wait before another try.
+    pub(super) wait: Option<Duration>,
+}
+
+/// How long an answer asks to wait before another try, if it was a refusal for a moment.
+pub(super) fn wait(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    Some(Duration::from_secs(seconds.parse().ok()?))
 }
 
 impl Refused {
     /// Whether another try gets the same answer.
     pub(super) fn is_final(&self) -> bool {
-        !self.status.is_server_error()
+        !self.status.is_server_error() && self.status != StatusCode::TOO_MANY_REQUESTS
     }
 }
 
@@ -109,7 +119,7 @@ pub(super) fn stranger(url: &str, what: &str) -> String {
 
 /// What a server said when it refused.
 pub(super) async fn refusal(url: &str, response: Response) -> Refused {
-    let status = response.status();
+    let (status, wait) = (response.status(), wait(&response));
     let problem: Value = response.json().await.unwrap_or(Value::Null);
     let member = |name: &str| problem[name].as_str();
     let told = match (member("type"), member("title"), member("detail")) {
@@ -143,5 +153,6 @@ pub(super) async fn refusal(url: &str, response: Response) -> Refused {
         errors: errors.filter_map(fault).collect(),
         done,
         status,
+        wait,
     }
 }

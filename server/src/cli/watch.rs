@@ -151,18 +151,21 @@ impl<'a> Watch<'a> {
             ));
         }
         let until = *self.until.get_or_insert_with(|| Instant::now() + PATIENCE);
-        let open = async || {
-            sleep(PAUSE).await;
+        let open = async |pause| {
+            sleep(pause).await;
             self.client.events(&self.path, self.last.as_deref()).await
         };
-        while let Ok(opened) = timeout_at(until, open()).await {
+        let mut pause = PAUSE;
+        while let Ok(opened) = timeout_at(until, open(pause)).await {
             match opened {
                 Ok(stream) => return Ok(stream),
                 Err(error) => why = error,
             }
-            if why.downcast_ref::<Refused>().is_some_and(Refused::is_final) {
+            let refused = why.downcast_ref::<Refused>();
+            if refused.is_some_and(Refused::is_final) {
                 break;
             }
+            pause = refused.and_then(|refused| refused.wait).unwrap_or(PAUSE);
         }
         let (run, why) = (self.run.to_owned(), format!("{why:#}"));
         Err(Lost { run, why }.into())

@@ -14,6 +14,7 @@ use crate::clock::local_zone;
 use crate::document::FieldError;
 
 mod alerts;
+mod api;
 mod breakers;
 mod checked;
 mod environment;
@@ -31,6 +32,7 @@ pub use alerts::{
     AlertSection, EmailTarget, EmailTls, LogTarget, NatsTarget, PolicySection, SlackTarget, Target,
     WebhookTarget, signing_key,
 };
+pub use api::ApiSection;
 pub use environment::Environment;
 pub use go::GoFile;
 pub use go_api::GoApiSection;
@@ -67,6 +69,8 @@ pub struct Config {
     pub plugins: PluginSection,
     /// How long records are kept.
     pub retention: RetentionSection,
+    /// How fast callers may ask.
+    pub api: ApiSection,
     /// The routes of a Go fleet's master.
     pub go_api: GoApiSection,
     /// It was read from this file of the Go fleet.
@@ -87,6 +91,7 @@ impl Default for Config {
             alerts: AlertSection::default(),
             plugins: PluginSection::default(),
             retention: RetentionSection::default(),
+            api: ApiSection::default(),
             go_api: GoApiSection::default(),
             from_go: None,
         }
@@ -210,6 +215,7 @@ impl Config {
                 return Err(FieldError::new(field, ms, "milliseconds, from 1"));
             }
         }
+        self.api.check()?;
         if let CoordinationSection::Etcd(etcd) = &self.coordination {
             etcd.check_times()?;
         }

@@ -15,6 +15,7 @@ use sandclock_hooks::{KnownSecrets, PluginHost};
 use crate::access::Gate;
 use crate::api::Api;
 use crate::api::go::GoMaster;
+use crate::api::pace::Pace;
 use crate::audit::{Places, Trail};
 use crate::clock::SystemClock;
 use crate::config::{Config, CoordinationSection, Environment, RunLogSection};
@@ -229,6 +230,7 @@ impl Parts {
             spool: self.spool.clone(),
             clock: Arc::new(SystemClock),
             gate: Arc::new(gate),
+            pace: Arc::new(Pace::new(config.api)),
             trail: Arc::clone(&self.trail),
             behind_proxy: config.behind_proxy,
             alert_targets: config.alerts.targets.keys().cloned().collect(),

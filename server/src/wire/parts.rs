@@ -79,3 +79,63 @@ async fn within<'a, T: Send + 'a>(
     }
     answer
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::request::BUDGET;
+
+    async fn of_request<T>(work: impl Future<Output = T>) -> (Arc<Request>, T) {
+        let request = Request::new("a", false);
+        let done = Arc::clone(&request).carry(work).await;
+        (request, done)
+    }
+
+    /// What a store says that has stopped.
+    async fn stopped(op: Op) -> BackendError {
+        let call = || Box::pin(std::future::pending::<Result<()>>()) as Call<'_, ()>;
+        InPart(&ETCD).call(op, call).await.unwrap_err()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_has_stopped_is_named_when_the_time_is_over() {
+        let began = Instant::now();
+        let (request, error) = of_request(stopped(Op::JobsGet)).await;
+        assert_eq!(began.elapsed(), BUDGET);
+        assert_eq!(error.part, Some(&ETCD));
+        let (kind, effect) = (error.kind, error.effect);
+        assert_eq!((kind, effect), (ErrorKind::Timeout, Effect::None));
+        assert!(!request.may_have_changed());
+
+        let (request, error) = of_request(stopped(Op::JobsPut)).await;
+        assert_eq!(error.effect, Effect::Unknown);
+        assert!(request.may_have_changed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_too_late_is_not_asked() {
+        let both = async {
+            stopped(Op::JobsGet).await;
+            stopped(Op::JobsPut).await
+        };
+        let (request, error) = of_request(both).await;
+        assert_eq!(error.effect, Effect::None);
+        assert!(!request.may_have_changed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_done_for_no_request_has_its_own_deadlines() {
+        let waiting = tokio::time::timeout(Duration::from_secs(3_600), stopped(Op::JobsGet));
+        assert!(waiting.await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_that_was_made_is_remembered() {
+        let call = || Box::pin(async { Ok(()) }) as Call<'_, ()>;
+        let (request, _) = of_request(InPart(&ETCD).call(Op::JobsPut, call)).await;
+        assert!(request.may_have_changed());
+    }
+}

@@ -57,6 +57,8 @@ mod granted;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod leader;
 #[cfg(test)]
 mod lives;

@@ -66,14 +66,14 @@ const ADMITTED: [(&str, u16); 47] = [
 
 /// A job of the matrix, with a run that has ended.
 pub(crate) struct Target {
-    pub(crate) job: &'static str,
+    pub(crate) job: String,
     pub(crate) run: String,
 }
 
 /// How an operation is asked.
 pub(crate) struct Ask {
     method: Method,
-    path: String,
+    pub(crate) path: String,
     pub(crate) body: Option<Value>,
     condition: Option<&'static str>,
 }
@@ -151,7 +151,7 @@ async fn target(product: &Product, job: &'static str) -> Target {
     assert_eq!(named["name"], job);
     let run = product.run_job(&escaped).await;
     Target {
-        job,
+        job: job.to_owned(),
         run: run["id"].as_str().unwrap().to_owned(),
     }
 }

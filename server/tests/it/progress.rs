@@ -17,9 +17,11 @@ use sandclock_core::job::{Job, JobName};
 use sandclock_core::run::{Outcome, RunKey, RunState};
 use sandclock_hooks::{HooksConfig, KnownSecrets, PluginHost};
 use sandclock_server::access::Gate;
+use sandclock_server::api::pace::Pace;
 use sandclock_server::api::{self, Api};
 use sandclock_server::audit::{Places, Trail};
 use sandclock_server::clock::SystemClock;
+use sandclock_server::config::ApiSection;
 use sandclock_server::deliver::Figures;
 use sandclock_server::leader::Leads;
 use sandclock_server::rollout::Rollout;
@@ -80,6 +82,7 @@ pub(crate) fn over(
         worker: None,
         spool: None,
         clock: Arc::new(SystemClock),
+        pace: Arc::new(Pace::new(ApiSection::default())),
         gate: Arc::new(gate),
         trail: Arc::new(trail),
         behind_proxy: false,

@@ -42,7 +42,7 @@ pub(super) async fn pass(
     let (mut parts, body) = request.into_parts();
     let who = match auth::admit(&go.api, needs, &parts).await {
         Ok(who) => who,
-        Err(_) if go.master.open => anybody(&parts),
+        Err(problem) if go.master.open && !problem.is_too_fast() => anybody(&parts),
         Err(problem) => {
             let status = problem.status();
             return Refusal::from(problem).with_status(status);

@@ -124,7 +124,7 @@ fn expected(headers: &HeaderMap) -> Result<Expected, FieldError> {
     value
         .to_str()
         .ok()
-        .and_then(|value| value.trim_matches('"').parse().ok())
+        .and_then(|value| version_of(value).parse().ok())
         .map(|version| Expected::At(Version(version)))
         .ok_or_else(|| {
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -134,6 +134,11 @@ fn expected(headers: &HeaderMap) -> Result<Expected, FieldError> {
                 "*, or a version as the ETag header shows it, such as \"42\"",
             )
         })
+}
+
+/// The version in an ETag. A compressed answer has a weak one, of the same version.
+fn version_of(etag: &str) -> &str {
+    etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"')
 }
 
 /// A version as an ETag.

@@ -23,6 +23,9 @@ use crate::request::Request;
 /// All that is said of what nobody has foreseen.
 const IN_THE_LOG: &str = "the instance names the entry in the server's log";
 
+/// The type of what comes too early.
+const TOO_FAST: &str = "/problems/too-fast";
+
 /// A refusal, ready to be sent.
 #[derive(Debug)]
 pub struct Problem(Box<Document>);
@@ -200,7 +203,7 @@ impl Problem {
         let seconds = wait.as_secs() + 1;
         let mut problem = Self::new(
             StatusCode::TOO_MANY_REQUESTS,
-            "/problems/too-fast",
+            TOO_FAST,
             "too many requests",
             format!(
                 "this caller asks faster than api.requests_per_s allows; try again in {seconds} s"
@@ -288,6 +291,11 @@ impl Problem {
             StatusCode::SERVICE_UNAVAILABLE => format!("{title}: {detail}"),
             _ => detail.clone(),
         }
+    }
+
+    /// Whether it is for the caller to wait.
+    pub fn is_too_fast(&self) -> bool {
+        self.0.kind == TOO_FAST
     }
 
     /// The status.
