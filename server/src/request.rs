@@ -120,8 +120,8 @@ impl Request {
         self.stretch(patience + BUDGET);
     }
 
-    /// Begins anew: the body is there.
-    pub(crate) fn has_body(&self) {
+    /// Begins anew: the body is there, or of several things that it asks for another one is done.
+    pub(crate) fn goes_on(&self) {
         self.stretch(BUDGET);
     }
 
@@ -180,10 +180,10 @@ mod tests {
         let request = Request::new("a", false);
         request.waits_for_body(Duration::from_secs(30));
         tokio::time::advance(Duration::from_secs(20)).await;
-        request.has_body();
+        request.goes_on();
         assert_eq!(request.deadline(), Instant::now() + BUDGET);
         request.ends_within(Duration::from_secs(2));
-        request.has_body();
+        request.goes_on();
         assert_eq!(request.deadline(), Instant::now() + Duration::from_secs(2));
     }
 

@@ -115,7 +115,7 @@ async fn collect(request: Request, most: usize, patience: Duration) -> Result<By
     }
     let read = timeout(patience, collect_all(request, most)).await;
     if let Some(current) = &current {
-        current.has_body();
+        current.goes_on();
     }
     read.unwrap_or_else(|_| Err(Problem::too_slow(patience)))
 }

@@ -17,6 +17,7 @@ use crate::api::input::Expected;
 use crate::api::jobs::change::{conflict, write};
 use crate::api::jobs::view::JobView;
 use crate::api::problem::Problem;
+use crate::request::Request;
 
 /// Changes at the same time. Each waits for its entry in the trail, its step of the store, and the entry's end.
 const AT_ONCE: usize = 8;
@@ -68,6 +69,9 @@ async fn one(api: &Api, parts: &Parts, step: Step) -> Result<AppliedJob, Problem
     let mut entry = audited::entry(api, parts, ACTION, step.name.as_str());
     let before = (step.there.as_ref()).map(|there| JobView::of_record(api, there));
     entry.before = before.and_then(|view| audited::kept(&view));
+    if let Some(request) = Request::current() {
+        request.goes_on();
+    }
     audited::begin(api, &entry).await?;
     let changed = change(api, step).await;
     entry.outcome = match &changed {
