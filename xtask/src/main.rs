@@ -16,6 +16,7 @@ mod plugins;
 mod process;
 mod protos;
 mod report;
+mod sign_in;
 mod suite;
 mod tidy;
 mod tools;

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::place::Place;
 use crate::process::{self, Tests};
 use crate::report::{Report, Verdict};
-use crate::{deploy, languages, tidy, tools};
+use crate::{deploy, languages, sign_in, tidy, tools};
 
 /// How long the advisory database may take to answer before its step is given up as not checked.
 const ADVISORY_WAIT: Duration = Duration::from_secs(60);
@@ -32,6 +32,8 @@ pub(crate) fn test() -> Result<()> {
     report.step("faketime", || tools::faketime().map(held));
     report.step("mongod", || tools::mongod(&place).map(held));
     report.step("systemd, nginx and curl", || tools::deployment().map(held));
+    report.step("browser", || sign_in::browser().map(held));
+    report.step("OpenID provider", || sign_in::provider(&place).map(held));
     report.step("languages of plugins", || {
         languages::install(&place).map(held)
     });
@@ -89,6 +91,8 @@ pub(crate) fn tools() -> Result<()> {
     report.step("faketime", || tools::faketime().map(held));
     report.step("mongod", || tools::mongod(&place).map(held));
     report.step("systemd, nginx and curl", || tools::deployment().map(held));
+    report.step("browser", || sign_in::browser().map(held));
+    report.step("OpenID provider", || sign_in::provider(&place).map(held));
     report.step("languages of plugins", || {
         languages::install(&place).map(held)
     });

@@ -346,7 +346,7 @@ pub(crate) fn on_path(program: &str) -> Command {
 }
 
 /// Something of which Debian has a package, which root may install.
-fn packaged(what: &str, package: &str, is_there: impl Fn() -> bool) -> Result<()> {
+pub(crate) fn packaged(what: &str, package: &str, is_there: impl Fn() -> bool) -> Result<()> {
     if !is_there() && is_root() {
         install_packages(&[package]);
     }

@@ -129,7 +129,7 @@ fn lines(stderr: ChildStderr) -> impl Iterator<Item = String> {
     lines.map(|line| String::from_utf8_lossy(&line).into_owned())
 }
 
-fn is_installed(program: &str) -> bool {
+pub(super) fn is_installed(program: &str) -> bool {
     #[expect(clippy::disallowed_methods, reason = "a server for tests")]
     let version = Command::new(program)
         .arg("--version")
