@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
+use crate::api::{self, Api};
 use crate::cli::DevArgs;
 use crate::clock::SystemClock;
 use crate::config::{Config, CoordinationSection, Environment};
@@ -11,7 +12,7 @@ use crate::exec::{Spawner, open_files};
 use crate::folders::Folders;
 use crate::lifecycle::{Running, Signals};
 use crate::wire::Parts;
-use crate::{api, examples, roles, wire};
+use crate::{examples, roles, wire};
 
 /// Runs until a signal asks for the end, then lets running jobs finish.
 ///
@@ -67,7 +68,9 @@ async fn run(
         folders.data.display()
     );
     roles::greet(&listener, folders, &parts, &lost).await?;
-    let router = api::router(parts.api(config, Some(worker.handle()), parts.gate().await));
+    let provider = roles::provider(config, &listener)?;
+    let api = parts.api(config, Some(worker.handle()), parts.gate().await);
+    let router = api::router(Api { provider, ..api });
     let running = Running {
         signals,
         front: Some((listener, router)),

@@ -4,8 +4,8 @@
 //! forgiving: a server that hears nothing of the store stops its chores before its lease is over, and another begins
 //! once it is. Which server leads says the gauge `sandclock_leader`.
 //!
-//! The seat is the one that Go masters look for. The one chore beside holding it is the audit trail's (see
-//! [`crate::audit`]): what every worker can do it does, by rank and without a leader (see `core::fleet`): it settles what
+//! The seat is the one that Go masters look for. The chores beside holding it are the audit trail's (see
+//! [`crate::audit`]), and forgetting sessions that have ended (see [`crate::access`]): what every worker can do it does, by rank and without a leader (see `core::fleet`): it settles what
 //! others left behind, records what was missed, and prunes the run log; and every server sends alerts, by claim (see
 //! [`crate::deliver`]).
 
@@ -14,9 +14,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sandclock_core::ErrorKind;
-use sandclock_core::backend::{Candidate, Leadership};
+use sandclock_core::backend::{Candidate, Docs, Leadership};
+use sandclock_core::time::Clock;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
+use crate::access;
 use crate::audit::Trail;
 
 /// The lease: a leader that is gone is replaced within it.
@@ -56,6 +58,10 @@ pub struct Chores {
     pub leads: Leads,
     /// What waits for the run log, and what is old.
     pub trail: Arc<Trail>,
+    /// Where sessions are kept.
+    pub docs: Arc<dyn Docs>,
+    /// Says which have ended.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Chores {
@@ -66,6 +72,7 @@ impl Chores {
             () = closing => {}
             () = self.lead() => {}
             () = self.trail.tend() => {}
+            () = access::sweep(&*self.docs, &*self.clock, &self.leads) => {}
         }
         if self.leads.get() {
             self.leads.set(false);

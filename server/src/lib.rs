@@ -29,6 +29,7 @@ mod replay;
 mod request;
 pub mod roles;
 pub mod rollout;
+pub mod sign_in;
 pub mod spool;
 pub mod timetable;
 pub mod wire;

@@ -15,14 +15,16 @@ use sandclock_hooks::KnownSecrets;
 use tokio::net::TcpListener;
 
 use crate::access;
+use crate::api::{self, Api};
 use crate::cli::{ServerArgs, say};
 use crate::clock::SystemClock;
 use crate::config::{Config, CoordinationSection, Environment, GoFile};
 use crate::exec::{Spawner, open_files};
 use crate::folders::Folders;
 use crate::lifecycle::{Running, Signals};
+use crate::log as process_log;
+use crate::sign_in::Provider;
 use crate::wire::{self, Parts};
-use crate::{api, log as process_log};
 
 /// `sandclock server`: runs until a signal asks for the end.
 ///
@@ -54,7 +56,9 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
                 "the routes of the Go master are open: whoever reaches them can have any command run on every worker"
             );
         }
-        let router = api::router(parts.api(&config, None, parts.gate().await));
+        let provider = provider(&config, &listener)?;
+        let api = parts.api(&config, None, parts.gate().await);
+        let router = api::router(Api { provider, ..api });
         let running = Running {
             signals,
             front: Some((listener, router)),
@@ -210,6 +214,16 @@ pub(crate) fn log(environment: &Environment) -> KnownSecrets {
 
 /// How the API's address is set.
 pub(crate) const LISTEN: &str = "listen in the configuration, or --listen of sandclock dev";
+
+/// Where people sign in, if they do, at the server that listens there.
+pub(crate) fn provider(
+    config: &Config,
+    listener: &TcpListener,
+) -> anyhow::Result<Option<Arc<Provider>>> {
+    let here = format!("http://{}", listener.local_addr()?);
+    let of = |section: &_| Provider::new(section, &here, Arc::new(SystemClock));
+    config.oidc.as_deref().map(of).transpose()
+}
 
 /// Opens an address that is set in this way.
 pub(crate) async fn listen(address: SocketAddr, how: &str) -> anyhow::Result<TcpListener> {

@@ -26,13 +26,21 @@ pub enum DocKind {
     Token,
     /// When a token was used last.
     TokenUse,
+    /// Somebody who is signed in.
+    SignIn,
     /// An entry of the audit trail that waits for the run log.
     Audit,
 }
 
 impl DocKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Binding, Self::Token, Self::TokenUse, Self::Audit];
+    pub const ALL: [Self; 5] = [
+        Self::Binding,
+        Self::Token,
+        Self::TokenUse,
+        Self::SignIn,
+        Self::Audit,
+    ];
 
     /// What stands for it in stores.
     pub fn as_str(self) -> &'static str {
@@ -40,6 +48,7 @@ impl DocKind {
             Self::Binding => "binding",
             Self::Token => "token",
             Self::TokenUse => "token-use",
+            Self::SignIn => "sign-in",
             Self::Audit => "audit",
         }
     }

@@ -1,16 +1,19 @@
-//! The stored forms of a token and of its last use.
+//! The stored forms of a token, of its last use, and of somebody who is signed in.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Stored;
-use super::forms::{instant, opt_instant, role};
+use super::forms::{instant, millis, opt_instant, role};
 use super::records::stored;
 use super::sealed::Form;
-use crate::access::{Grant, Role, Token, TokenUse};
+use crate::access::{Grant, Role, SignIn, Token, TokenUse};
 use crate::time::Timestamp;
 
 stored!(Token, TokenForm, "token");
 stored!(TokenUse, TokenUseForm, "token's last use");
+stored!(SignIn, SignInForm, "sign-in");
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Token")]
@@ -48,4 +51,24 @@ struct TokenUseForm {
     #[serde(with = "instant", rename = "at_ms")]
     at: Timestamp,
     from: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "SignIn")]
+struct SignInForm {
+    id: String,
+    subject: String,
+    name: String,
+    #[serde(with = "GrantForm")]
+    grant: Grant,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+    #[serde(with = "instant", rename = "created_ms")]
+    created_at: Timestamp,
+    #[serde(with = "instant", rename = "used_ms")]
+    used_at: Timestamp,
+    #[serde(with = "instant", rename = "expires_ms")]
+    expires_at: Timestamp,
+    #[serde(with = "millis", rename = "idle_ms")]
+    idle: Duration,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::access::{Grant, Role, Token, TokenUse};
+use crate::access::{Grant, Role, SignIn, Token, TokenUse};
 use crate::backend::{
     AuditEntry, AuditOutcome, DoneRecord, Generation, Kill, Mark, Nonce, OpenRecord, OpenState,
     Pinned, RunRecord, SessionId, Span, Version, WaitRecord, WorkerInfo,
@@ -259,6 +259,23 @@ fn token_use() -> TokenUse {
     }
 }
 
+fn sign_in() -> SignIn {
+    SignIn {
+        id: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
+        subject: "oidc:248289761001".to_owned(),
+        name: "oidc:ann@example.org".to_owned(),
+        grant: Grant {
+            role: Role::Operator,
+            prefixes: vec!["data/".to_owned()],
+        },
+        token: Some("1a2b3c4d".to_owned()),
+        created_at: T,
+        used_at: T.plus(Duration::from_secs(60)),
+        expires_at: T.plus(Duration::from_secs(43_200)),
+        idle: Duration::from_secs(3_600),
+    }
+}
+
 fn audited() -> AuditEntry {
     AuditEntry {
         id: "0190a1-7f".to_owned(),
@@ -329,6 +346,7 @@ fn form_1_is_written_and_stays_readable() {
     check(&binding(), include_str!("golden/v1/binding.json"));
     check(&token(), include_str!("golden/v1/token.json"));
     check(&token_use(), include_str!("golden/v1/token-use.json"));
+    check(&sign_in(), include_str!("golden/v1/sign-in.json"));
     check(&audited(), include_str!("golden/v1/audit.json"));
 }
 

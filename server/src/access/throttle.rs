@@ -39,6 +39,13 @@ impl Throttle {
         let left = SPAN.saturating_sub(now.duration_since(*since));
         (*tries > TRIES).then_some(left)
     }
+
+    /// How long to wait after the tries that there were, if they were too many.
+    pub(super) fn left(&self, id: &str, from: IpAddr, now: Instant) -> Option<Duration> {
+        let (since, tries) = self.0.get(&(id.to_owned(), from))?;
+        let left = SPAN.checked_sub(now.duration_since(*since))?;
+        (*tries > TRIES && !left.is_zero()).then_some(left)
+    }
 }
 
 #[cfg(test)]

@@ -3,22 +3,29 @@
 //! Scheduling shell commands over a network is remote execution by design, so nothing is open by default. A route says
 //! what it [`Needs`]. A caller who is limited to some jobs is refused where everything is meant; where one job or run is
 //! meant, the extractor of its name or id refuses; and lists show the caller's part.
+//!
+//! A browser sends its cookie with whatever any page makes it ask for. So a request with a session's cookie that would
+//! change something also has to say a word that only the console's pages can read (a CSRF token).
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 pub use sandclock_core::access::Role;
 use sandclock_core::job::JobName;
 
-use super::Api;
+use super::foreign::is_foreign;
 use super::pace::{self, Asker};
 use super::problem::Problem;
-use crate::access::{Caller, Denied};
+use super::{Api, sign_in};
+use crate::access::{Caller, Denied, Purpose, fits};
 use crate::front::Peer;
+
+/// Where a request says its session's CSRF token.
+const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
 
 /// What a route is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +67,15 @@ impl Caller {
         Err(self.beyond(&format!("job {job} is not among them")))
     }
 
+    fn said(&self) -> String {
+        let what = if self.id.is_some() { "token " } else { "" };
+        format!("{what}{:?}", self.name)
+    }
+
     fn beyond(&self, what: &str) -> Problem {
         Problem::forbidden(format!(
-            "token {:?} is for jobs whose names begin with {}: {what}",
-            self.name,
+            "{} is for jobs whose names begin with {}: {what}",
+            self.said(),
             self.grant.prefixes.join(" or ")
         ))
     }
@@ -71,8 +83,10 @@ impl Caller {
     fn meets(&self, needs: Needs) -> Result<(), Problem> {
         if self.grant.role < needs.role {
             return Err(Problem::forbidden(format!(
-                "token {:?} has the role {}; {} is needed",
-                self.name, self.grant.role, needs.role
+                "{} has the role {}; {} is needed",
+                self.said(),
+                self.grant.role,
+                needs.role
             )));
         }
         if needs.scope == Scope::Fleet && self.grant.is_limited() {
@@ -127,8 +141,17 @@ fn forwarded(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Whose request it is, if the caller meets the needs.
-pub(super) async fn admit(api: &Api, needs: Needs, parts: &Parts) -> Result<Caller, Problem> {
+async fn admit(api: &Api, needs: Needs, parts: &Parts) -> Result<Caller, Problem> {
     let caller = authenticate(api, parts).await?;
+    caller.meets(needs)?;
+    Ok(caller)
+}
+
+/// The same for routes that change things whatever the method is: a cookie is nothing there.
+pub(super) async fn admit_token(api: &Api, needs: Needs, parts: &Parts) -> Result<Caller, Problem> {
+    let header = parts.headers.get(header::AUTHORIZATION);
+    let header = header.ok_or_else(nobody)?;
+    let caller = by_token(api, parts, header).await?;
     caller.meets(needs)?;
     Ok(caller)
 }
@@ -146,9 +169,12 @@ pub async fn unknown_route(State(api): State<Api>, request: Request) -> Problem 
 async fn authenticate(api: &Api, parts: &Parts) -> Result<Caller, Problem> {
     let who = recognise(api, parts).await;
     let asker = match &who {
+        Ok(Caller {
+            session: Some(id), ..
+        }) => Asker::Session(id.clone()),
         Ok(Caller { id: Some(id), .. }) => Asker::Token(id.clone()),
         // This process itself.
-        Ok(Caller { id: None, .. }) => return who,
+        Ok(_) => return who,
         Err(_) => Asker::at(origin(api, parts)),
     };
     if !pace::is_stream(parts) {
@@ -158,9 +184,20 @@ async fn authenticate(api: &Api, parts: &Parts) -> Result<Caller, Problem> {
 }
 
 async fn recognise(api: &Api, parts: &Parts) -> Result<Caller, Problem> {
-    let header = parts.headers.get(header::AUTHORIZATION).ok_or_else(|| {
-        Problem::unauthorized("send the header \"Authorization: Bearer <token>\"")
-    })?;
+    if let Some(header) = parts.headers.get(header::AUTHORIZATION) {
+        return by_token(api, parts, header).await;
+    }
+    match sign_in::session(api, &parts.headers) {
+        Some(secret) => by_session(api, parts, &secret).await,
+        None => Err(nobody()),
+    }
+}
+
+fn nobody() -> Problem {
+    Problem::unauthorized("send the header \"Authorization: Bearer <token>\"")
+}
+
+async fn by_token(api: &Api, parts: &Parts, header: &HeaderValue) -> Result<Caller, Problem> {
     let token = header
         .to_str()
         .ok()
@@ -170,17 +207,44 @@ async fn recognise(api: &Api, parts: &Parts) -> Result<Caller, Problem> {
         .ok_or_else(|| {
             Problem::unauthorized("the header must be \"Authorization: Bearer <token>\"")
         })?;
-    api.gate
-        .admit(token, origin(api, parts))
-        .await
-        .map_err(|denied| match denied {
-            Denied::Unknown => Problem::unauthorized("this token is not known here"),
-            Denied::Expired(name, at) => {
-                Problem::unauthorized(format!("token {name:?} has expired at {at}"))
-            }
-            Denied::Throttled(wait) => Problem::too_many(wait),
-            Denied::Away(error) => error.into(),
-        })
+    let admitted = api.gate.admit(token, origin(api, parts)).await;
+    admitted.map_err(refused)
+}
+
+async fn by_session(api: &Api, parts: &Parts, secret: &str) -> Result<Caller, Problem> {
+    let caller = api.gate.admit_session(secret).await.map_err(refused)?;
+    if !parts.method.is_safe() {
+        check_source(&parts.headers, secret)?;
+    }
+    Ok(caller)
+}
+
+/// Whether a page of ours sends this, as far as can be told.
+fn check_source(headers: &HeaderMap, secret: &str) -> Result<(), Problem> {
+    if is_foreign(headers) {
+        return Err(Problem::foreign("it comes from the page of another site"));
+    }
+    let said = headers.get(CSRF).and_then(|value| value.to_str().ok());
+    match said {
+        None => Err(Problem::foreign("it has no CSRF token")),
+        Some(said) if !fits(secret, Purpose::Csrf, said) => {
+            Err(Problem::foreign("its CSRF token is another session's"))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// What somebody is told who is not let in.
+pub(super) fn refused(denied: Denied) -> Problem {
+    match denied {
+        Denied::Unknown => Problem::unauthorized("this token is not known here"),
+        Denied::Expired(name, at) => {
+            Problem::unauthorized(format!("token {name:?} has expired at {at}"))
+        }
+        Denied::Ended => Problem::unauthorized("this session has ended: sign in again"),
+        Denied::Throttled(wait) => Problem::too_many(wait),
+        Denied::Away(error) => error.into(),
+    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod candidate;
 mod compressed;
 pub mod decisions;
 pub mod dto;
+mod foreign;
 pub mod go;
 pub mod health;
 pub mod hooks;
@@ -30,6 +31,8 @@ pub mod problem;
 pub mod recordings;
 pub mod runs;
 pub mod schedule;
+pub mod sessions;
+pub mod sign_in;
 pub mod stream;
 pub mod tokens;
 pub mod tracked;
@@ -39,7 +42,9 @@ pub mod workers;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use axum::http::{HeaderValue, header};
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use sandclock_core::backend::{Coordination, Records};
@@ -53,12 +58,14 @@ use self::audited::Audited;
 use self::auth::{Needs, Role, Scope};
 use self::pace::Pace;
 use self::problem::Problem;
-use crate::access::Gate;
+use self::sign_in::Cookies;
+use crate::access::{Gate, Lifetimes};
 use crate::audit::Trail;
 use crate::deliver::Figures;
 use crate::leader::Leads;
 use crate::recorder::RecordingQueue;
 use crate::rollout::Rollout;
+use crate::sign_in::Provider;
 use crate::spool::Spool;
 
 /// The largest request body in bytes.
@@ -98,6 +105,12 @@ pub struct Api {
     pub trail: Arc<Trail>,
     /// Whether clients come by a proxy, which says for whom it asks.
     pub behind_proxy: bool,
+    /// How long people stay signed in.
+    pub sessions: Lifetimes,
+    /// What browsers hold.
+    pub cookies: Cookies,
+    /// Where they sign in, if they do.
+    pub provider: Option<Arc<Provider>>,
     /// The names of where alerts can go.
     pub alert_targets: BTreeSet<String>,
     /// For jobs and previews that name no zone.
@@ -152,6 +165,19 @@ fn of_viewers() -> OpenApiRouter<Api> {
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::get))
         .routes(routes!(alerts::list))
+        .routes(routes!(sessions::get, sessions::end))
+}
+
+/// What needs no token but the one that it is about.
+fn of_anybody() -> OpenApiRouter<Api> {
+    let needs = Needs {
+        role: Role::Viewer,
+        scope: Scope::Jobs,
+    };
+    openapi::with_needs(
+        needs,
+        OpenApiRouter::new().routes(routes!(sessions::create)),
+    )
 }
 
 /// What shows parts of many jobs and their runs.
@@ -206,6 +232,16 @@ fn of_admins() -> OpenApiRouter<Api> {
         .routes(routes!(audit::list))
 }
 
+/// Forbids browsers to take an answer for something else than it says that it is: output of jobs for a page.
+async fn as_it_says(mut answer: Response) -> Response {
+    let headers = answer.headers_mut();
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    answer
+}
+
 /// All routes.
 pub fn router(api: Api) -> Router {
     let documented = [
@@ -231,7 +267,7 @@ pub fn router(api: Api) -> Router {
                 all.merge(routes.route_layer(guard))
             });
     let (v1, document) = OpenApiRouter::new()
-        .nest(PREFIX, documented)
+        .nest(PREFIX, documented.merge(of_anybody()))
         .split_for_parts();
     let document = openapi::finish(document);
     let go = api.go.clone().map(|master| go::router(api.clone(), master));
@@ -240,7 +276,9 @@ pub fn router(api: Api) -> Router {
         .fallback(auth::unknown_route)
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .merge(probes(&api))
-        .merge(crate::console::router(&document))
+        .merge(sign_in::router())
+        .merge(crate::console::router(&api, &document))
+        .layer(map_response(as_it_says))
         .layer(compressed::layer())
         .layer(map_response(compressed::weaken))
         .layer(from_fn(tracked::carry))

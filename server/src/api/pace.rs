@@ -1,6 +1,6 @@
 //! How fast each caller may ask: so that one that asks without a pause leaves room for the others.
 //!
-//! A caller is a token, or without one an address. Health and what this process itself asks are not counted, nor are
+//! A caller is a token or a session, or without one an address. Health and what this process itself asks are not counted, nor are
 //! streams: each is one request however long it lasts, and one that is cut off has to begin again.
 
 use std::net::{IpAddr, Ipv6Addr};
@@ -24,6 +24,8 @@ const SWEEP: u32 = 4_096;
 pub enum Asker {
     /// A token, by its id.
     Token(String),
+    /// A session, by its id.
+    Session(String),
     /// An address; of IPv6 the network, because a host may have all of its addresses.
     Address(IpAddr),
 }

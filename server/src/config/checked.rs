@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use lettre::message::Mailbox;
+use sandclock_core::access::Role;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
@@ -44,6 +45,13 @@ pub(super) fn webhook_url<'de, D: Deserializer<'de>>(from: D) -> Result<String, 
     Err(D::Error::custom(format!(
         "{why}; give an http or https address with a host, such as https://hooks.example.org/alerts"
     )))
+}
+
+/// A role.
+pub(super) fn role<'de, D: Deserializer<'de>>(from: D) -> Result<Role, D::Error> {
+    let text = String::deserialize(from)?;
+    let accepted = "viewer, operator, editor or admin";
+    Role::parse(&text).ok_or_else(|| D::Error::custom(accepted))
 }
 
 /// The address of a mail's sender.

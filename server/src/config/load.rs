@@ -9,13 +9,14 @@ use super::{Config, Environment, go};
 use crate::document::{self, FieldError, Lines};
 
 /// Fields that may hold a password: a refusal names them without their value.
-const CONFIDENTIAL: [&str; 7] = [
+const CONFIDENTIAL: [&str; 8] = [
     "password",
     "uri",
     "mongodbUri",
     "headers",
     "url",
     "secret",
+    "client_secret",
     "token",
 ];
 

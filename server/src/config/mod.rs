@@ -24,8 +24,10 @@ mod header;
 mod kinds;
 mod labels;
 mod load;
+mod oidc;
 mod plugins;
 mod secret;
+mod sessions;
 mod stores;
 
 pub use alerts::{
@@ -37,8 +39,10 @@ pub use environment::Environment;
 pub use go::GoFile;
 pub use go_api::GoApiSection;
 pub use header::header_name;
+pub use oidc::{OidcSection, RuleSection, Whom};
 pub use plugins::{GrantSection, HttpSection, PluginSection, SecretSection};
 pub use secret::secret;
+pub use sessions::SessionSection;
 pub use stores::{
     CoordinationSection, EtcdSection, EtcdTls, GoSection, MongodbSection, RunLogSection,
 };
@@ -71,6 +75,10 @@ pub struct Config {
     pub retention: RetentionSection,
     /// How fast callers may ask.
     pub api: ApiSection,
+    /// How long people stay signed in.
+    pub sessions: SessionSection,
+    /// Where people sign in, if they do.
+    pub oidc: Option<Box<OidcSection>>,
     /// The routes of a Go fleet's master.
     pub go_api: GoApiSection,
     /// It was read from this file of the Go fleet.
@@ -92,6 +100,8 @@ impl Default for Config {
             plugins: PluginSection::default(),
             retention: RetentionSection::default(),
             api: ApiSection::default(),
+            sessions: SessionSection::default(),
+            oidc: None,
             go_api: GoApiSection::default(),
             from_go: None,
         }
@@ -174,6 +184,12 @@ impl Config {
         !address.ip().is_loopback() && !self.behind_proxy
     }
 
+    /// Whether people reach the API by TLS, so that browsers may be told to send cookies by nothing else.
+    pub fn has_tls(&self) -> bool {
+        let oidc = self.oidc.as_ref();
+        self.behind_proxy || oidc.is_some_and(|oidc| oidc.is_public_by_tls())
+    }
+
     /// The zone of jobs that name none: without a setting this host's, in which crontab and a Go worker read their
     /// schedules; but UTC in a fleet, whose hosts may differ.
     pub fn time_zone(&self) -> String {
@@ -218,6 +234,10 @@ impl Config {
         self.api.check()?;
         if let CoordinationSection::Etcd(etcd) = &self.coordination {
             etcd.check_times()?;
+        }
+        self.sessions.check()?;
+        if let Some(oidc) = &self.oidc {
+            oidc.check(self.behind_proxy || !self.listen.ip().is_loopback())?;
         }
         self.plugins.check()?;
         self.alerts.check()?;

@@ -375,3 +375,71 @@ fn without_targets_alerts_go_to_the_log() {
         Some(Target::Log(_))
     ));
 }
+
+#[test]
+fn where_people_sign_in_is_checked_by_field() {
+    let section = |more: &str| {
+        let issuer = match more.contains("issuer") {
+            true => "",
+            false => "issuer = \"https://login.example.org/a\"\n",
+        };
+        let rule = match more.contains("rules") {
+            true => "",
+            false => "[[oidc.rules]]\ngroup = \"ops\"\nrole = \"operator\"\n",
+        };
+        format!("[oidc]\nclient_id = \"sandclock\"\n{issuer}{more}{rule}")
+    };
+    let config = load(&section("client_secret = \"of-ours\"\n"), &[]).unwrap();
+    assert!(!config.has_tls() && !format!("{config:?}").contains("of-ours"));
+    let public = "public_url = \"https://cron.example.org\"\n";
+    assert!(load(&section(public), &[]).unwrap().has_tls());
+    let rule = |rule: &str| format!("[[oidc.rules]]\n{rule}\n");
+    for (more, said) in [
+        ("issuer = \"http://login.example.org\"\n", "oidc.issuer: "),
+        ("issuer = \"login.example.org\"\n", "oidc.issuer: "),
+        (
+            "public_url = \"http://cron.example.org\"\n",
+            "oidc.public_url: ",
+        ),
+        (
+            "public_url = \"https://cron.example.org/x\"\n",
+            "without a path",
+        ),
+        (
+            "public_url = \"https://a@cron.example.org\"\n",
+            "oidc.public_url: ",
+        ),
+        ("timeout_s = 0\n", "oidc.timeout_s: 0 "),
+        ("client_secret = 7\n", "oidc.client_secret: (not shown)"),
+        ("rules = []\n", "oidc.rules: "),
+        (
+            &rule("role = \"viewer\""),
+            "one of group, email and subject",
+        ),
+        (
+            &rule("role = \"viewer\"\ngroup = \"\""),
+            "one of group, email",
+        ),
+        (
+            &rule("role = \"viewer\"\ngroup = \"a\"\nemail = \"b@example.org\""),
+            "oidc.rules[0]",
+        ),
+        (
+            &rule("role = \"root\"\ngroup = \"a\""),
+            "viewer, operator, editor or admin",
+        ),
+        (
+            &rule("role = \"viewer\"\ngroup = \"a\"\nprefixes = [\"/x\"]"),
+            "oidc.rules[0].prefixes",
+        ),
+    ] {
+        let refused = load(&section(more), &[]).unwrap_err().to_string();
+        assert!(refused.contains(said), "{more}: {refused}");
+    }
+    // Others reach it by another address than where it listens.
+    let proxied = format!("behind_proxy = true\n{}", section(""));
+    let refused = load(&proxied, &[]).unwrap_err().to_string();
+    assert!(refused.contains("oidc.public_url: nothing"), "{refused}");
+    let short = load("[sessions]\nidle_s = 0\n", &[]).unwrap_err();
+    assert!(short.to_string().contains("sessions.idle_s: 0"), "{short}");
+}

@@ -16,6 +16,7 @@ use crate::access::Gate;
 use crate::api::Api;
 use crate::api::go::GoMaster;
 use crate::api::pace::Pace;
+use crate::api::sign_in::Cookies;
 use crate::audit::{Places, Trail};
 use crate::clock::SystemClock;
 use crate::config::{Config, CoordinationSection, Environment, RunLogSection};
@@ -188,6 +189,8 @@ impl Parts {
             },
             leads: self.leads.clone(),
             trail: Arc::clone(&self.trail),
+            docs: Arc::clone(&self.stores.coordination.docs),
+            clock: Arc::new(SystemClock),
         }
     }
 
@@ -211,7 +214,7 @@ impl Parts {
         gate
     }
 
-    /// What the API's handlers share; `worker` is the one in this process.
+    /// What the API's handlers share; `worker` is the one in this process. Nobody signs in at a provider there yet.
     pub fn api(&self, config: &Config, worker: Option<WorkerHandle>, gate: Gate) -> Api {
         let go_api = &config.go_api;
         let go = self.stores.go.clone().map(|stores| GoMaster {
@@ -233,6 +236,9 @@ impl Parts {
             pace: Arc::new(Pace::new(config.api)),
             trail: Arc::clone(&self.trail),
             behind_proxy: config.behind_proxy,
+            sessions: config.sessions.lifetimes(),
+            cookies: Cookies::new(config.has_tls()),
+            provider: None,
             alert_targets: config.alerts.targets.keys().cloned().collect(),
             default_time_zone: config.time_zone(),
             go,

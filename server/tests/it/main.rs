@@ -101,6 +101,8 @@ mod run_log_late;
 #[cfg(test)]
 mod secured;
 #[cfg(test)]
+mod sign_in;
+#[cfg(test)]
 mod signed;
 #[cfg(test)]
 mod spool;

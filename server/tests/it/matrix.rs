@@ -14,7 +14,7 @@ const ROLES: [&str; 4] = ["viewer", "operator", "editor", "admin"];
 
 /// What each operation answers whom it admits, where it is asked as [`Ask::of`] does. What would end things that others of
 /// the matrix need is asked so that it is refused for another reason than the caller.
-const ADMITTED: [(&str, u16); 47] = [
+const ADMITTED: [(&str, u16); 50] = [
     ("alert.ack", 404),
     ("alert.list", 200),
     ("alert.retry", 404),
@@ -57,6 +57,9 @@ const ADMITTED: [(&str, u16); 47] = [
     ("run.recordings", 200),
     ("run.stream", 200),
     ("schedule.preview", 200),
+    ("session.create", 201),
+    ("session.end", 404),
+    ("session.get", 200),
     ("token.create", 422),
     ("token.list", 200),
     ("token.revoke", 404),
@@ -76,6 +79,8 @@ pub(crate) struct Ask {
     pub(crate) path: String,
     pub(crate) body: Option<Value>,
     condition: Option<&'static str>,
+    /// It asks for the token in its body, too.
+    says_token: bool,
 }
 
 impl Ask {
@@ -109,6 +114,7 @@ impl Ask {
             body: body.filter(|_| operation.method != Method::GET),
             condition: (id == "job.delete").then_some("\"999999\""),
             method: operation.method.clone(),
+            says_token: id == "session.create",
         }
     }
 
@@ -124,6 +130,9 @@ impl Ask {
         }
         if let Some(body) = &self.body {
             request = request.json(body);
+        }
+        if let (Some(token), true) = (token, self.says_token) {
+            request = request.json(&json!({ "token": token }));
         }
         if let Some(condition) = self.condition {
             request = request.header("if-match", condition);

@@ -10,20 +10,34 @@ use crate::product::{Product, wait_for};
 
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 
-/// What is served beside the document, in full: health, metrics, the console's files, and the job without a name.
-const BESIDE: [(&str, &str); 8] = [
+/// What is served beside the document, in full: health, metrics, the console's files, the way to the provider and
+/// back, and the job without a name.
+const BESIDE: [(&str, &str); 11] = [
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),
     ("GET", "/"),
     ("GET", "/console.css"),
+    ("GET", "/console.js"),
+    ("GET", "/auth/login"),
+    ("GET", "/auth/callback"),
     ("GET", "/api/docs"),
     ("GET", "/api/v1/jobs/"),
     ("DELETE", "/api/v1/jobs/"),
 ];
 
 /// Those of them that need no token.
-const OPEN: [&str; 5] = ["/healthz", "/readyz", "/", "/console.css", "/api/docs"];
+const OPEN: [&str; 6] = [
+    "/healthz",
+    "/readyz",
+    "/",
+    "/console.css",
+    "/console.js",
+    "/api/docs",
+];
+
+/// And those by which people get one, where the configuration says how.
+const WAYS_IN: [&str; 2] = ["/auth/login", "/auth/callback"];
 
 /// A route of the document.
 #[derive(Debug)]
@@ -68,7 +82,8 @@ async fn without_a_known_token_every_route_is_refused_but_what_is_open() {
     let document = product.get("/openapi.json").await;
     let documented = operations(&document).into_iter();
     let documented = documented.map(|operation| (operation.method.clone(), operation.url()));
-    let beside = BESIDE.iter().filter(|(_, path)| !OPEN.contains(path));
+    let open = [&OPEN[..], &WAYS_IN].concat();
+    let beside = BESIDE.iter().filter(|(_, path)| !open.contains(path));
     let beside = beside.map(|(method, path)| (method.parse().unwrap(), (*path).to_owned()));
     let no_route = (Method::GET, "/no/such/route".to_owned());
     for (method, path) in documented.chain(beside).chain([no_route]) {
@@ -88,6 +103,11 @@ async fn without_a_known_token_every_route_is_refused_but_what_is_open() {
             let problem: Value = response.json().await.unwrap();
             assert_eq!(problem["type"], "/problems/unauthorized");
         }
+    }
+    for path in WAYS_IN {
+        let answer = product.bare(Method::GET, path).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+        assert!(answer.text().await.unwrap().contains("no provider"));
     }
     for path in OPEN {
         // It is not ready before it has read the store.

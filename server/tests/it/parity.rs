@@ -17,8 +17,8 @@ use crate::progress::serve;
 
 /// What a document of the API calls an operation, and the command for it. `{…}` is what the test has at hand. Without a
 /// command of their own are the document itself, and what a command does without asking the server for it: `schedule
-/// next` and `plugin replay`.
-const COMMANDS: [(&str, &str); 47] = [
+/// next` and `plugin replay`; and sessions, which are for browsers.
+const COMMANDS: [(&str, &str); 50] = [
     ("alert.ack", "alert ack none"),
     ("alert.list", "alert ls"),
     ("alert.retry", "alert retry none"),
@@ -27,6 +27,9 @@ const COMMANDS: [(&str, &str); 47] = [
     ("token.create", "token create other --role viewer"),
     ("token.list", "token ls"),
     ("token.revoke", "token revoke 12345678"),
+    ("session.create", "api /session -X POST"),
+    ("session.get", "api /session"),
+    ("session.end", "api /session -X DELETE"),
     ("worker.list", "worker ls"),
     ("schedule.preview", "api /schedule/preview?expr=@daily"),
     ("job.apply", "job apply -f {job}"),

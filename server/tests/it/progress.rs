@@ -18,10 +18,11 @@ use sandclock_core::run::{Outcome, RunKey, RunState};
 use sandclock_hooks::{HooksConfig, KnownSecrets, PluginHost};
 use sandclock_server::access::Gate;
 use sandclock_server::api::pace::Pace;
+use sandclock_server::api::sign_in::Cookies;
 use sandclock_server::api::{self, Api};
 use sandclock_server::audit::{Places, Trail};
 use sandclock_server::clock::SystemClock;
-use sandclock_server::config::ApiSection;
+use sandclock_server::config::{ApiSection, SessionSection};
 use sandclock_server::deliver::Figures;
 use sandclock_server::leader::Leads;
 use sandclock_server::rollout::Rollout;
@@ -86,6 +87,9 @@ pub(crate) fn over(
         gate: Arc::new(gate),
         trail: Arc::new(trail),
         behind_proxy: false,
+        sessions: SessionSection::default().lifetimes(),
+        cookies: Cookies::new(false),
+        provider: None,
         default_time_zone: "UTC".to_owned(),
     }
 }

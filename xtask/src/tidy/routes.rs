@@ -3,7 +3,7 @@
 
 use super::tree::{Finding, Tree};
 
-/// The paths, each in the file that adds it: health, metrics, the console's files, the job without a name, and the routes of
+/// The paths, each in the file that adds it: health, metrics, the console's files, the way to the provider and back, the job without a name, and the routes of
 /// a Go fleet's master.
 const BESIDE: &[(&str, &[&str])] = &[
     (
@@ -12,7 +12,16 @@ const BESIDE: &[(&str, &[&str])] = &[
     ),
     (
         "server/src/console.rs",
-        &["\"/\"", "\"/console.css\"", "\"/api/docs\""],
+        &[
+            "\"/\"",
+            "\"/console.css\"",
+            "\"/console.js\"",
+            "\"/api/docs\"",
+        ],
+    ),
+    (
+        "server/src/api/sign_in/mod.rs",
+        &["\"/auth/login\"", "\"/auth/callback\""],
     ),
     (
         "server/src/api/go/mod.rs",

@@ -6,7 +6,7 @@ use sandclock_core::backend::audit::{MAX_AUDIT_WORD_BYTES, MAX_AUDITED_BYTES};
 use sandclock_core::backend::{AuditEntry, AuditOutcome};
 use sandclock_core::error::WithSources;
 use sandclock_core::run::hex;
-use sandclock_core::{BackendError, ErrorKind};
+use sandclock_core::{BackendError, ErrorKind, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -52,7 +52,7 @@ pub fn entry(api: &Api, parts: &Parts, action: &str, subject: &str) -> AuditEntr
     let at = api.clock.now();
     let who = parts.extensions.get::<Caller>();
     AuditEntry {
-        id: format!("{:012x}-{}", at.as_millis(), crate::random::token_hex(8)),
+        id: new_id(at),
         at,
         who: word(who.map_or("", |who| &who.name)),
         token: who.and_then(|who| who.id.clone()),
@@ -65,6 +65,11 @@ pub fn entry(api: &Api, parts: &Parts, action: &str, subject: &str) -> AuditEntr
         before: None,
         after: None,
     }
+}
+
+/// The id of an entry of that moment.
+pub(super) fn new_id(at: Timestamp) -> String {
+    format!("{:012x}-{}", at.as_millis(), crate::random::token_hex(8))
 }
 
 /// Writes that a change begins.

@@ -6,6 +6,7 @@
 
 mod entry;
 mod operations;
+mod sessions;
 
 use std::sync::Arc;
 
@@ -26,8 +27,9 @@ use utoipa::openapi::OpenApi;
 
 pub use self::entry::{begin, end, entry, kept, outcome, to_the_end};
 use self::entry::{document, word};
-pub use self::operations::{ACT, CHANGE_DOCUMENTS, CHANGE_NOTHING, CHANGE_SEVERAL};
+pub use self::operations::{ACT, CHANGE_DOCUMENTS, CHANGE_NOTHING, LEAVE_THEIR_OWN};
 use self::operations::{Kept, Operation};
+pub(super) use self::sessions::leave_entry;
 use super::problem::Problem;
 use super::{Api, NAMELESS, PREFIX, input, tokens};
 use crate::access::Caller;
@@ -58,8 +60,8 @@ impl Audited {
             ];
             for (method, operation) in all {
                 let id = operation.as_ref().and_then(|it| it.operation_id.clone());
-                let left = [&CHANGE_NOTHING[..], &CHANGE_SEVERAL].concat();
-                let id = id.filter(|id| !left.contains(&&**id));
+                let others = [&CHANGE_NOTHING[..], &LEAVE_THEIR_OWN].concat();
+                let id = id.filter(|id| !others.contains(&&**id));
                 let path = path.clone();
                 operations.extend(id.map(|id| Operation { id, method, path }));
             }
@@ -173,6 +175,7 @@ impl Audited {
     async fn shown(&self, document: &str) -> Option<Value> {
         let trail = Caller {
             id: None,
+            session: None,
             name: "audit".to_owned(),
             grant: Grant::unlimited(Role::Viewer),
         };

@@ -8,6 +8,10 @@ pub const CHANGE_NOTHING: [&str; 4] = [
     "plugin.replay",
 ];
 
+/// Operations that leave entries by themselves, because nobody is known before them or after them, or because they change
+/// several things.
+pub const LEAVE_THEIR_OWN: [&str; 3] = ["session.create", "session.end", "job.apply"];
+
 /// Operations on something that has a document, which is kept as it was before and after.
 pub const CHANGE_DOCUMENTS: [&str; 13] = [
     "job.put",
@@ -34,9 +38,6 @@ pub const ACT: [&str; 6] = [
     "alert.retry",
     "alert.ack",
 ];
-
-/// Operations that change several things, and leave an entry for each by themselves.
-pub const CHANGE_SEVERAL: [&str; 1] = ["job.apply"];
 
 /// What makes a token: what was asked and answered is kept, but for the token itself.
 const MAKES_TOKEN: &str = "token.create";

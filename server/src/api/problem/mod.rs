@@ -129,6 +129,16 @@ impl Problem {
         )
     }
 
+    /// 403: a browser's request, of which nothing shows that the console makes it.
+    pub fn foreign(why: &str) -> Self {
+        let title = "the request does not come from the console";
+        let detail = format!(
+            "{why}: a request that has a session's cookie and changes something says the session's csrf_token (GET \
+             /api/v1/session) as its header X-CSRF-Token, and comes from a page of this server"
+        );
+        Self::new(StatusCode::FORBIDDEN, "/problems/foreign", title, detail)
+    }
+
     /// 404: there is no such thing.
     pub fn not_found(what: impl Into<String>) -> Self {
         Self::new(

@@ -7,7 +7,7 @@ mod listed;
 use std::collections::BTreeSet;
 
 use reqwest::{Method, RequestBuilder, StatusCode};
-use sandclock_server::api::audited::{ACT, CHANGE_DOCUMENTS, CHANGE_NOTHING, CHANGE_SEVERAL};
+use sandclock_server::api::audited::{ACT, CHANGE_DOCUMENTS, CHANGE_NOTHING, LEAVE_THEIR_OWN};
 use serde_json::{Value, json};
 
 use crate::alerts::scene::{Config, Fragile, alerts_are};
@@ -49,11 +49,8 @@ fn changes(document: &Value) -> Vec<(String, Operation)> {
         .into_iter()
         .filter(|operation| operation.method != Method::GET)
         .map(named)
-        .filter(|(id, _)| {
-            ![&CHANGE_NOTHING[..], &CHANGE_SEVERAL]
-                .concat()
-                .contains(&&**id)
-        })
+        .filter(|(id, _)| !CHANGE_NOTHING.contains(&&**id))
+        .filter(|(id, _)| !LEAVE_THEIR_OWN.contains(&&**id))
         .collect()
 }
 

@@ -2,6 +2,8 @@
 //!
 //! A token's secret is never here, only a hash of it, which means nothing to core.
 
+mod sign_in;
+
 use std::fmt;
 
 use bytes::Bytes;
@@ -12,6 +14,10 @@ use crate::error::{BackendError, ErrorKind};
 use crate::job::{JobName, Unfit};
 use crate::stored::{self, Stored, StoredError};
 use crate::time::Timestamp;
+
+pub use self::sign_in::{
+    MAX_OF_ALL, MAX_OF_ONE, SignIn, begin, end_sign_in, note_presence, sign_ins, sweep,
+};
 
 /// The longest name of a token, in bytes.
 pub const MAX_NAME_BYTES: usize = 100;

@@ -1,0 +1,193 @@
+//! What the fleet keeps of who may enter, as this process has read it last.
+//!
+//! A list is read again when it is older than [`FRESH`], and at once, but not more often than every [`AGAIN`], when it
+//! lacks what is asked for, because another server may just have made that. While the store is away the last list
+//! counts, because what answers people must not end with it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sandclock_core::backend::{Docs, Result};
+use tokio::time::{Instant, sleep, timeout};
+
+/// How old a list may be.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// How often at most it is read again because of something that it does not have.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// How long the store may take for it, once there is a list.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Reads all there are, by id.
+pub(super) type Read<T> = fn(&dyn Docs) -> BoxFuture<'_, Result<BTreeMap<String, T>>>;
+
+struct Known<T> {
+    /// When they were asked for.
+    at: Option<Instant>,
+    /// They were read at least once.
+    is_there: bool,
+    /// How often this process has changed them: what was asked for before is no answer.
+    changes: u64,
+    /// The store does not answer, and that was said.
+    outdated: bool,
+    items: BTreeMap<String, T>,
+}
+
+/// A list.
+pub(super) struct List<T> {
+    /// What it has, as the log says it.
+    what: &'static str,
+    docs: Arc<dyn Docs>,
+    read: Read<T>,
+    known: Mutex<Known<T>>,
+    /// One reads while the others wait.
+    reading: tokio::sync::Mutex<()>,
+}
+
+impl<T> fmt::Debug for List<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("List").finish_non_exhaustive()
+    }
+}
+
+impl<T: Clone> List<T> {
+    pub(super) fn new(what: &'static str, docs: Arc<dyn Docs>, read: Read<T>) -> Self {
+        let known = Known {
+            at: None,
+            is_there: false,
+            changes: 0,
+            outdated: false,
+            items: BTreeMap::new(),
+        };
+        Self {
+            what,
+            docs,
+            read,
+            known: Mutex::new(known),
+            reading: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The one of this id, as it was known last.
+    pub(super) fn get(&self, id: &str) -> Option<T> {
+        self.known().items.get(id).cloned()
+    }
+
+    /// The one of this id, if need be read as it is now.
+    ///
+    /// # Errors
+    /// If there is no list and the store does not answer.
+    pub(super) async fn find(&self, id: &str) -> Result<Option<T>> {
+        self.refresh().await?;
+        if let Some(found) = self.get(id) {
+            return Ok(Some(found));
+        }
+        let now = Instant::now();
+        let age = self.known().at.map(|at| at.elapsed());
+        if let Some(left) = age.and_then(|age| AGAIN.checked_sub(age)) {
+            sleep(left).await;
+        }
+        self.ask(Some(now)).await?;
+        Ok(self.get(id))
+    }
+
+    /// Reads them again if the list is too old.
+    ///
+    /// # Errors
+    /// If there is no list and the store does not answer.
+    pub(super) async fn refresh(&self) -> Result<()> {
+        self.ask(None).await
+    }
+
+    /// Whether this is so of any of them, as they were known last.
+    pub(super) fn any(&self, is_so: impl FnMut(&T) -> bool) -> bool {
+        self.known().items.values().any(is_so)
+    }
+
+    /// Hears that the fleet's are others now.
+    pub(super) fn changed(&self) {
+        let mut known = self.known();
+        known.changes += 1;
+        known.at = None;
+    }
+
+    /// Hears of one that is as follows now.
+    pub(super) fn put(&self, id: &str, item: T) {
+        self.changed();
+        self.known().items.insert(id.to_owned(), item);
+    }
+
+    /// Hears of one that is gone.
+    pub(super) fn remove(&self, id: &str) {
+        self.changed();
+        self.known().items.remove(id);
+    }
+
+    fn is_fresh(&self, since: Option<Instant>) -> bool {
+        let at = self.known().at;
+        at.is_some_and(|at| match since {
+            Some(since) => at >= since,
+            None => at.elapsed() < FRESH,
+        })
+    }
+
+    /// Reads them again if the list is older than this, or too old.
+    async fn ask(&self, since: Option<Instant>) -> Result<()> {
+        if self.is_fresh(since) {
+            return Ok(());
+        }
+        let is_there = self.known().is_there;
+        let _reading = match self.reading.try_lock() {
+            Ok(reading) => reading,
+            // Whoever has a list need not wait for the one who reads.
+            Err(_) if is_there && since.is_none() => return Ok(()),
+            Err(_) => self.reading.lock().await,
+        };
+        if self.is_fresh(since) {
+            return Ok(());
+        }
+        let (asked, changes) = (Instant::now(), self.known().changes);
+        let reading = (self.read)(&*self.docs);
+        let read = match is_there {
+            true => timeout(PATIENCE, reading).await,
+            false => Ok(reading.await),
+        };
+        match read {
+            Ok(Ok(items)) => self.learn(items, asked, changes),
+            Ok(Err(error)) if !is_there => return Err(error),
+            Ok(Err(_)) | Err(_) => self.stay(),
+        }
+        Ok(())
+    }
+
+    fn learn(&self, items: BTreeMap<String, T>, asked: Instant, changes: u64) {
+        let mut known = self.known();
+        if known.changes != changes {
+            return;
+        }
+        if std::mem::take(&mut known.outdated) {
+            tracing::info!("{} can be read again", self.what);
+        }
+        known.items = items;
+        known.is_there = true;
+        known.at = Some(asked);
+    }
+
+    /// The last list counts: the store is not asked again with every request, and nobody is shut out.
+    fn stay(&self) {
+        let mut known = self.known();
+        known.at = Some(Instant::now());
+        if !std::mem::replace(&mut known.outdated, true) {
+            let what = self.what;
+            tracing::warn!("{what} cannot be read again; those that were read last are valid");
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known<T>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
