@@ -27,6 +27,7 @@ pub mod run;
 pub mod schedule;
 pub mod stored;
 pub mod time;
+pub mod vault;
 
 pub use error::{BackendError, Effect, ErrorKind, Part};
 pub use time::Timestamp;

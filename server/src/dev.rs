@@ -10,7 +10,7 @@ use crate::clock::SystemClock;
 use crate::config::{Config, CoordinationSection, Environment};
 use crate::exec::{Spawner, open_files};
 use crate::folders::Folders;
-use crate::lifecycle::{Running, Signals};
+use crate::lifecycle::{Front, Running, Signals};
 use crate::wire::Parts;
 use crate::{examples, roles, wire};
 
@@ -53,7 +53,8 @@ async fn run(
         &folders.data,
     )
     .await?
-    .with_spool(config, &folders.data)?;
+    .with_spool(config, &folders.data)?
+    .with_tls(config)?;
     let delivery = parts.delivery(config)?;
     let worker = parts.worker(config, environment, secrets, spawner).await?;
     let listener = roles::listen(config.listen, roles::LISTEN).await?;
@@ -73,7 +74,11 @@ async fn run(
     let router = api::router(Api { provider, ..api });
     let running = Running {
         signals,
-        front: Some((listener, router)),
+        front: Some(Front {
+            listener,
+            tls: parts.tls.clone(),
+            router,
+        }),
         worker: Some(worker),
         chores: Some(parts.chores()),
         delivery: Some(delivery),

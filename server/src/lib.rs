@@ -18,7 +18,7 @@ pub mod egress;
 pub mod examples;
 pub mod exec;
 mod folders;
-mod front;
+pub mod front;
 pub mod leader;
 pub mod lifecycle;
 pub mod log;
@@ -32,6 +32,7 @@ pub mod rollout;
 pub mod sign_in;
 pub mod spool;
 pub mod timetable;
+pub mod vault;
 pub mod wire;
 
 use std::ffi::OsString;

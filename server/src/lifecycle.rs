@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::deliver::Delivery;
-use crate::front;
+use crate::front::{self, Tls};
 use crate::leader::Chores;
 use crate::recorder::RecordingQueue;
 use crate::rollout::Rollout;
@@ -30,13 +30,24 @@ const CLOSE: Duration = Duration::from_secs(3);
 /// next start.
 const FLUSH: Duration = Duration::from_secs(5);
 
+/// What answers requests, and where.
+#[derive(Debug)]
+pub struct Front {
+    /// Where clients come.
+    pub listener: TcpListener,
+    /// What they are shown, unless they come without encryption.
+    pub tls: Option<Arc<Tls>>,
+    /// What they get.
+    pub router: Router,
+}
+
 /// What this process runs, whichever of it its role has.
 #[derive(Debug)]
 pub struct Running {
     /// What asks for the end, received from before anybody was told that this process is ready.
     pub signals: Signals,
-    /// The API and where it listens.
-    pub front: Option<(TcpListener, Router)>,
+    /// The API.
+    pub front: Option<Front>,
     /// What decides and runs.
     pub worker: Option<Worker>,
     /// What it does if it leads.
@@ -129,13 +140,17 @@ impl Running {
 }
 
 /// Answers requests until it is told to close.
-async fn answer(front: Option<(TcpListener, Router)>, closing: oneshot::Receiver<()>) {
+async fn answer(front: Option<Front>, closing: oneshot::Receiver<()>) {
     let closed = async {
         // An error says that the sender is gone, which is the end as well.
         let _ = closing.await;
     };
     match front {
-        Some((listener, router)) => front::serve(listener, router, closed).await,
+        Some(Front {
+            listener,
+            tls,
+            router,
+        }) => front::serve(listener, tls, router, closed).await,
         None => closed.await,
     }
 }

@@ -1,11 +1,17 @@
 //! Files that only their owner may read, replaced as a whole or not at all.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
+
+/// The longest file that is read, in bytes: keys are much smaller.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// The bits of a mode that let others than owner and group do anything.
+const OTHERS: u32 = 0o007;
 
 /// The folder that a file of this path is in.
 pub fn folder(of: &Path) -> &Path {
@@ -43,4 +49,29 @@ pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     File::open(parent)
         .and_then(|folder| folder.sync_all())
         .with_context(fail)
+}
+
+/// Reads a file that nobody but its owner, and perhaps its group, may use.
+///
+/// # Errors
+/// If it cannot be read, has more than 1 MiB, or others may read or write it; the message says what to do.
+pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let fail = || format!("read {}", path.display());
+    let file = File::open(path).with_context(fail)?;
+    let mode = file.metadata().with_context(fail)?.mode() & 0o777;
+    if mode & OTHERS != 0 {
+        bail!(
+            "{} may be used by everybody on this host (its mode is {mode:03o}): chmod o= {}",
+            path.display(),
+            path.display()
+        );
+    }
+    let mut content = Vec::new();
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut content)
+        .with_context(fail)?;
+    if content.len() as u64 > MAX_BYTES {
+        bail!("{} has more than {MAX_BYTES} bytes", path.display());
+    }
+    Ok(content)
 }

@@ -21,7 +21,7 @@ use crate::clock::SystemClock;
 use crate::config::{Config, CoordinationSection, Environment, GoFile};
 use crate::exec::{Spawner, open_files};
 use crate::folders::Folders;
-use crate::lifecycle::{Running, Signals};
+use crate::lifecycle::{Front, Running, Signals};
 use crate::log as process_log;
 use crate::sign_in::Provider;
 use crate::wire::{self, Parts};
@@ -32,7 +32,10 @@ use crate::wire::{self, Parts};
 /// If something that it needs is not there; the message says what.
 pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
     open_files::raise();
-    let environment = Environment::of_process();
+    let environment = Environment::of_process().with([
+        ("TLS__CERTIFICATE", args.tls_certificate.as_deref()),
+        ("TLS__KEY", args.tls_key.as_deref()),
+    ]);
     let file = &args.config;
     let mut config = of_a_fleet(file, &environment)?;
     config.go_api.open |= args.go_open;
@@ -41,7 +44,9 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
     run(async {
         let secrets = log(&environment);
         let stores = wire::open_stores(&config, &folders.data).await?;
-        let parts = Parts::new(stores, (&environment, secrets), &config, &folders.data).await?;
+        let parts = Parts::new(stores, (&environment, secrets), &config, &folders.data)
+            .await?
+            .with_tls(&config)?;
         let delivery = parts.delivery(&config)?;
         let listener = listen(config.listen, LISTEN).await?;
         let signals = Signals::new()?;
@@ -61,7 +66,11 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
         let router = api::router(Api { provider, ..api });
         let running = Running {
             signals,
-            front: Some((listener, router)),
+            front: Some(Front {
+                listener,
+                tls: parts.tls.clone(),
+                router,
+            }),
             worker: None,
             chores: Some(parts.chores()),
             delivery: Some(delivery),
@@ -110,7 +119,8 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
             &folders.data,
         )
         .await?
-        .with_spool(&config, &folders.data)?;
+        .with_spool(&config, &folders.data)?
+        .with_tls(&config)?;
         let worker = parts
             .worker(&config, &environment, secrets, spawner)
             .await?;
@@ -127,12 +137,16 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
         ));
         let front = match watched {
             Some(listener) => {
-                let url = format!("http://{}", listener.local_addr()?);
+                let url = parts.url(&listener)?;
                 say(&format!("  health  {url}/readyz"));
                 say(&format!("  metrics {url}/metrics"));
                 say("  token   any of the fleet's: sandclock token create NAME --role viewer");
                 let api = parts.api(&config, Some(handle), parts.gate().await);
-                Some((listener, api::router_of_a_worker(api)))
+                Some(Front {
+                    listener,
+                    tls: parts.tls.clone(),
+                    router: api::router_of_a_worker(api),
+                })
             }
             None => None,
         };
@@ -163,9 +177,9 @@ fn check_server(config: &Config) -> anyhow::Result<()> {
     if config.from_go.is_some() && config.is_exposed() && !config.go_api.open {
         bail!(
             "a Go master serves plain HTTP on all interfaces ({}) without a login, so that whoever reaches it can \
-             have any command run: say --go-open if that is meant; or let a proxy end TLS, with \
-             SANDCLOCK__BEHIND_PROXY=true, or listen on 127.0.0.1, with SANDCLOCK__LISTEN, and the routes ask for \
-             a token",
+             have any command run: say --go-open if that is meant. Otherwise the routes ask for a token, and need \
+             TLS: --tls-certificate and --tls-key, or SANDCLOCK__TLS__CERTIFICATE and SANDCLOCK__TLS__KEY; or let a \
+             proxy end it, with SANDCLOCK__BEHIND_PROXY=true; or listen on 127.0.0.1, with SANDCLOCK__LISTEN",
             config.listen
         );
     }
@@ -253,7 +267,7 @@ pub(crate) async fn greet(
 ) -> anyhow::Result<()> {
     let docs = &*parts.stores.coordination.docs;
     let first = access::ready(docs, &SystemClock, &folders.data).await?;
-    let url = format!("http://{}", listener.local_addr()?);
+    let url = parts.url(listener)?;
     say(&format!("Sandclock {} is ready: {url}", crate::VERSION));
     say(&format!("  data   {}", folders.data.display()));
     match first {

@@ -30,6 +30,8 @@ pub enum DocKind {
     SignIn,
     /// An entry of the audit trail that waits for the run log.
     Audit,
+    /// A secret of jobs, sealed.
+    Secret,
 }
 
 impl DocKind {
@@ -40,6 +42,7 @@ impl DocKind {
         Self::TokenUse,
         Self::SignIn,
         Self::Audit,
+        Self::Secret,
     ];
 
     /// What stands for it in stores.
@@ -50,6 +53,7 @@ impl DocKind {
             Self::TokenUse => "token-use",
             Self::SignIn => "sign-in",
             Self::Audit => "audit",
+            Self::Secret => "secret",
         }
     }
 }

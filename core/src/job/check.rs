@@ -6,6 +6,7 @@
 //! runs. Jobs that others stored are not checked: what was ever stored can be read (S13).
 
 use super::{Command, Job, Program, SecretSource};
+use crate::vault;
 
 /// The longest `command`, member of `argv` or `shell`, or `NAME=value` of `env`, in bytes.
 pub const MAX_TEXT_BYTES: usize = (128 << 10) - 1;
@@ -101,6 +102,7 @@ impl Command {
             let (member, text, most) = match source {
                 SecretSource::File(path) => ("file", path, MAX_PATH_BYTES),
                 SecretSource::Env(variable) => ("env", variable, MAX_NAME_BYTES),
+                SecretSource::Name(name) => ("name", name, vault::MAX_NAME_BYTES),
             };
             short(&format!("secrets.{name}.{member}"), text, most)?;
         }

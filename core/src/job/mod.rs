@@ -177,6 +177,8 @@ pub enum SecretSource {
     File(String),
     /// A variable of the worker's environment.
     Env(String),
+    /// What the worker knows by this name: by its configuration, or from the fleet's sealed secrets.
+    Name(String),
 }
 
 /// When a job is due.

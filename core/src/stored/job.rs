@@ -113,6 +113,7 @@ enum ProgramForm {
 enum SecretSourceForm {
     File(String),
     Env(String),
+    Name(String),
 }
 
 /// Secrets by name.

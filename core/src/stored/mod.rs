@@ -29,6 +29,7 @@ mod outcome;
 mod records;
 #[cfg(test)]
 mod tests;
+mod vault;
 
 #[cfg(debug_assertions)]
 pub use later::write_later_form;

@@ -21,6 +21,7 @@ use crate::policy::{
 use crate::run::{HookNote, Outcome, OutputSummary, RunId, RunKey, RunState};
 use crate::schedule::{Dialect, DstPolicy};
 use crate::time::Timestamp;
+use crate::vault::SealedSecret;
 
 const T: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -31,6 +32,7 @@ fn full_job() -> Job {
     command.env = [("LEVEL".to_owned(), "3".to_owned())].into();
     command.secrets = [
         ("KEY".to_owned(), SecretSource::File("/etc/key".to_owned())),
+        ("PASS".to_owned(), SecretSource::Name("db".to_owned())),
         ("TOKEN".to_owned(), SecretSource::Env("CI_TOKEN".to_owned())),
     ]
     .into();
@@ -276,6 +278,16 @@ fn sign_in() -> SignIn {
     }
 }
 
+fn secret() -> SealedSecret {
+    SealedSecret {
+        name: "db".to_owned(),
+        key: "1a2b3c4d".to_owned(),
+        sealed: "c2VhbGVk".to_owned(),
+        set_at: T,
+        set_by: "ann".to_owned(),
+    }
+}
+
 fn audited() -> AuditEntry {
     AuditEntry {
         id: "0190a1-7f".to_owned(),
@@ -347,6 +359,7 @@ fn form_1_is_written_and_stays_readable() {
     check(&token(), include_str!("golden/v1/token.json"));
     check(&token_use(), include_str!("golden/v1/token-use.json"));
     check(&sign_in(), include_str!("golden/v1/sign-in.json"));
+    check(&secret(), include_str!("golden/v1/secret.json"));
     check(&audited(), include_str!("golden/v1/audit.json"));
 }
 

@@ -10,6 +10,7 @@ use sandclock_core::fleet::WorkerHandle;
 use sandclock_hooks::{LATENCY_BOUNDS, Latency, PluginCounters};
 
 use super::{Api, health};
+use crate::front::TlsStatus;
 use crate::spool::SpoolStatus;
 
 /// `GET /metrics`
@@ -27,6 +28,9 @@ pub async fn render(State(api): State<Api>) -> impl IntoResponse {
     }
     if let Some(spool) = &api.spool {
         waiting(&spool.status(), &mut page);
+    }
+    if let Some(tls) = &api.tls {
+        certificate(tls.status(), &mut page);
     }
     plugins(&api, &mut page);
     for tries in api.deliveries.all() {
@@ -68,6 +72,32 @@ fn stores(contact: health::Contact, page: &mut Page) {
     for (name, help, answers) in gauges {
         page.gauge(name, help, &[], (!answers).into());
     }
+}
+
+fn certificate(status: TlsStatus, page: &mut Page) {
+    let until = status.valid_until.as_millis() / 1_000;
+    let gauges = [
+        (
+            "sandclock_tls_certificate_expires_at_seconds",
+            "Until when the certificate in use is valid, in seconds since 1970",
+            u64::try_from(until).unwrap_or(0),
+        ),
+        (
+            "sandclock_tls_certificate_refused",
+            "1 if the files hold a certificate that is of no use, and an earlier one is shown on",
+            status.refused.into(),
+        ),
+    ];
+    for (name, help, value) in gauges {
+        page.gauge(name, help, &[], value);
+    }
+    let help = "Certificates that took the place of an earlier one";
+    page.counter(
+        "sandclock_tls_certificate_replaced_total",
+        help,
+        &[],
+        status.replaced,
+    );
 }
 
 fn worker(handle: &WorkerHandle, page: &mut Page) {

@@ -31,6 +31,7 @@ pub mod problem;
 pub mod recordings;
 pub mod runs;
 pub mod schedule;
+pub mod secrets;
 pub mod sessions;
 pub mod sign_in;
 pub mod stream;
@@ -62,6 +63,7 @@ use self::sign_in::Cookies;
 use crate::access::{Gate, Lifetimes};
 use crate::audit::Trail;
 use crate::deliver::Figures;
+use crate::front::Tls;
 use crate::leader::Leads;
 use crate::recorder::RecordingQueue;
 use crate::rollout::Rollout;
@@ -119,6 +121,8 @@ pub struct Api {
     pub leads: Leads,
     /// What this process has counted of alerts.
     pub deliveries: Figures,
+    /// What the listener shows, if it speaks TLS.
+    pub tls: Option<Arc<Tls>>,
     /// What the routes of a Go fleet's master need, where they are answered.
     pub go: Option<go::GoMaster>,
 }
@@ -229,6 +233,8 @@ fn of_admins() -> OpenApiRouter<Api> {
         .routes(routes!(bindings::validate))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(secrets::list))
+        .routes(routes!(secrets::put, secrets::delete))
         .routes(routes!(audit::list))
 }
 

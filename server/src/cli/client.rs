@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::{ClientBuilder, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Told, reach};
+use super::{Target, Told, reach, trust};
 
 /// How long a server may ask a command to wait, in all.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,11 +25,24 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// The API at `url`, signed in with `token`.
+    /// The API that a command is for.
+    ///
+    /// # Errors
+    /// If the address is none, there is no token, or it cannot stand in a header, or a file of certificates is of no use.
+    pub(super) fn of(target: &Target) -> anyhow::Result<Self> {
+        let http = trust::certificates(target.ca.as_deref(), target.identity.as_deref())?;
+        Self::over(http, &target.url, target.token.as_deref())
+    }
+
+    /// The API at `url` of this process, signed in with `token`.
     ///
     /// # Errors
     /// If the address is none, there is no token, or it cannot stand in a header.
     pub(super) fn new(url: &str, token: Option<&str>) -> anyhow::Result<Self> {
+        Self::over(reqwest::Client::builder(), url, token)
+    }
+
+    fn over(http: ClientBuilder, url: &str, token: Option<&str>) -> anyhow::Result<Self> {
         let token = token.ok_or_else(|| {
             Told("no token: set SANDCLOCK_TOKEN to the one that `sandclock dev` printed at its first \
                   start, or pass --token"
@@ -39,9 +52,7 @@ impl Client {
             .map_err(|_| Told("the token holds characters that no token has".to_owned()))?;
         value.set_sensitive(true);
         let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
-        let http = reqwest::Client::builder()
-            .default_headers(headers)
-            .build()?;
+        let http = http.default_headers(headers).build()?;
         let url = reach::address(url)?;
         Ok(Self { http, url })
     }

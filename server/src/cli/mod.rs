@@ -26,12 +26,14 @@ mod plugin;
 mod reach;
 mod run;
 mod schedule;
+mod secret;
 mod selection;
 mod set;
 mod sse;
 mod table;
 mod token;
 mod transfer;
+mod trust;
 mod watch;
 mod worker;
 
@@ -88,6 +90,24 @@ struct Target {
     /// The token to sign in with
     #[arg(long, global = true, env = "SANDCLOCK_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// The authority in PEM that vouches for the server, and no other
+    #[arg(
+        long,
+        global = true,
+        env = "SANDCLOCK_CA",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
+    ca: Option<PathBuf>,
+    /// Our certificate and its key in PEM, where the server asks for one
+    #[arg(
+        long,
+        global = true,
+        env = "SANDCLOCK_IDENTITY",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
+    identity: Option<PathBuf>,
     /// How to print
     #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -126,6 +146,9 @@ enum Command {
     /// Tokens: who may do what
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Secrets: values that jobs name, sealed
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
     /// Ask any route of the API, and print the answer as it came
     Api(api::ApiArgs),
     /// Write all jobs, bindings and plugins into one document
@@ -179,6 +202,12 @@ pub struct ServerArgs {
     /// Answer a Go master's routes without a token, as that master does
     #[arg(long)]
     pub go_open: bool,
+    /// Speak TLS, with this certificate in PEM (tls.certificate)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_certificate: Option<PathBuf>,
+    /// Its key (tls.key)
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub tls_key: Option<PathBuf>,
 }
 
 /// A worker to run, or a question about all of them.
@@ -248,6 +277,7 @@ fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
             Command::Export(args) => return transfer::export(args, target).await,
             Command::Import(args) => return transfer::import(args, target).await,
             Command::Token(command) => return token::main(command, target).await,
+            Command::Secret(command) => return secret::main(command, target).await,
             Command::Crontab(command) => return crontab::main(command, target).await,
             Command::Plugin(command) => {
                 if let Some(done) = command.without_server(target.output).await {
@@ -256,7 +286,7 @@ fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
             }
             _ => {}
         }
-        let client = Client::new(&target.url, target.token.as_deref())?;
+        let client = Client::of(target)?;
         match command {
             Command::Job(command) => job::main(command, &client, target.output).await,
             Command::Run(command) => run::main(command, &client, target.output).await,
@@ -276,6 +306,7 @@ fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
             | Command::Crontab(_)
             | Command::Export(_)
             | Command::Import(_)
+            | Command::Secret(_)
             | Command::Token(_) => Ok(()),
         }
     })

@@ -83,11 +83,13 @@ pub(super) fn why_not(url: &str, error: &reqwest::Error) -> String {
         format!(
             "what listens there does not speak {not}; try {scheme}:// in --url or SANDCLOCK_URL"
         )
+    } else if has("CertificateRequired") || has("certificate required") {
+        "it lets in only who shows a certificate; name ours and its key, in one file, with --identity or \
+         SANDCLOCK_IDENTITY"
+            .to_owned()
     } else if has("certificate") {
-        format!(
-            "its TLS certificate is not accepted ({root}); use the name that the certificate is for, and let this \
-             host trust who signed it"
-        )
+        let remedy = certificate(&said);
+        format!("its TLS certificate is not accepted ({root}); {remedy}")
     } else if error.is_timeout() || kind == Some(io::ErrorKind::TimedOut) {
         "it did not answer in time; check the address, and what is between here and there"
             .to_owned()
@@ -95,6 +97,22 @@ pub(super) fn why_not(url: &str, error: &reqwest::Error) -> String {
         format!("{root}; check the address in --url or SANDCLOCK_URL, and the server's log")
     };
     format!("cannot reach {url}: {why}")
+}
+
+/// What to do about a certificate that is not accepted.
+fn certificate(said: &[String]) -> &'static str {
+    let has = |what: &str| said.iter().any(|text| text.contains(what));
+    if has("UnknownIssuer") {
+        "name the authority that signed it with --ca or SANDCLOCK_CA, or let this host trust it"
+    } else if has("NotValidForName") || has("not valid for name") {
+        "use a name that the certificate is for in --url or SANDCLOCK_URL"
+    } else if has("Expired") || has("expired") {
+        "renew it on the server, which takes a new one without a restart; or set this host's clock, if it is wrong"
+    } else if has("NotValidYet") || has("not valid yet") {
+        "set this host's clock, if it is wrong"
+    } else {
+        "use the name that the certificate is for, and let this host trust who signed it"
+    }
 }
 
 /// What is behind an error, the root at last.
@@ -123,6 +141,9 @@ pub(super) async fn refusal(url: &str, response: Response) -> Refused {
     let problem: Value = response.json().await.unwrap_or(Value::Null);
     let member = |name: &str| problem[name].as_str();
     let told = match (member("type"), member("title"), member("detail")) {
+        (Some("/problems/tls"), ..) => format!(
+            "cannot reach {url}: what listens there speaks TLS; try https:// in --url or SANDCLOCK_URL"
+        ),
         (Some("/problems/no-route"), ..) => stranger(url, &format!("{status} for its API")),
         (Some(_), Some(title), Some(detail)) => {
             let instance = member("instance").filter(|_| status.is_server_error());

@@ -1,6 +1,7 @@
 //! The process's environment: settings for the configuration, and what commands may see.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// The process's environment, read once.
 #[derive(Clone, Default)]
@@ -17,6 +18,23 @@ impl Environment {
                 .filter_map(|(name, value)| Some((text(name)?, text(value)?)))
                 .collect(),
         )
+    }
+
+    /// The same where these settings, named without the prefix, are paths that a flag gave: they win.
+    #[must_use]
+    pub fn with<'a>(
+        mut self,
+        flags: impl IntoIterator<Item = (&'a str, Option<&'a Path>)>,
+    ) -> Self {
+        for (name, path) in flags {
+            if let Some(path) = path {
+                let name = format!("{}{name}", Self::PREFIX);
+                // A path in quotes is TOML whatever it looks like.
+                let quoted = toml::Value::String(path.display().to_string());
+                self.0.insert(name, quoted.to_string());
+            }
+        }
+        self
     }
 
     /// All of it.

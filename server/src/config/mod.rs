@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use sandclock_core::job::SecretSource;
+use sandclock_core::vault;
 use serde::Deserialize;
 
 use crate::clock::local_zone;
@@ -29,6 +31,7 @@ mod plugins;
 mod secret;
 mod sessions;
 mod stores;
+mod tls;
 
 pub use alerts::{
     AlertSection, EmailTarget, EmailTls, LogTarget, NatsTarget, PolicySection, SlackTarget, Target,
@@ -40,12 +43,13 @@ pub use go::GoFile;
 pub use go_api::GoApiSection;
 pub use header::header_name;
 pub use oidc::{OidcSection, RuleSection, Whom};
-pub use plugins::{GrantSection, HttpSection, PluginSection, SecretSection};
-pub use secret::secret;
+pub use plugins::{GrantSection, HttpSection, PluginSection};
+pub use secret::{SecretSection, secret};
 pub use sessions::SessionSection;
 pub use stores::{
     CoordinationSection, EtcdSection, EtcdTls, GoSection, MongodbSection, RunLogSection,
 };
+pub use tls::{TlsFiles, TlsSection};
 
 /// The whole tree.
 #[derive(Clone, Debug, Deserialize)]
@@ -54,8 +58,10 @@ pub struct Config {
     /// Where the API listens.
     #[serde(deserialize_with = "checked::address")]
     pub listen: SocketAddr,
-    /// A proxy in front ends TLS: only then may `listen` be other than loopback.
+    /// A proxy in front ends TLS: only then, or with `tls`, may `listen` be other than loopback.
     pub behind_proxy: bool,
+    /// TLS on what listens here, the API or a worker's probes.
+    pub tls: TlsSection,
     /// Where data is kept; `None` is the user's data directory.
     pub data: Option<PathBuf>,
     /// For jobs that name no zone; `None` is UTC, or with `dev` or a file of the Go fleet's the local zone.
@@ -91,6 +97,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8070)),
             behind_proxy: false,
+            tls: TlsSection::default(),
             data: None,
             default_time_zone: None,
             coordination: CoordinationSection::default(),
@@ -121,6 +128,10 @@ pub struct WorkerSection {
     pub listen: Option<SocketAddr>,
     /// How many runs it takes at once.
     pub max_concurrent_runs: u32,
+    /// Where it finds the values of secrets that jobs name; what is not here is looked up among the fleet's.
+    pub secrets: BTreeMap<String, SecretSection>,
+    /// The keys that open the fleet's secrets, as `sandclock secret keygen` makes them.
+    pub secrets_key: Option<PathBuf>,
     /// Variables of its environment that commands see; `*` is all but those that configure Sandclock.
     pub pass_env: Vec<String>,
     /// Where commands start that name no folder; `None` is the home of the user that they run as.
@@ -145,12 +156,27 @@ impl Default for WorkerSection {
             labels: BTreeMap::new(),
             listen: None,
             max_concurrent_runs: 64,
+            secrets: BTreeMap::new(),
+            secrets_key: None,
             pass_env: Vec::new(),
             workdir: None,
             default_timeout_s,
             drain_s: 30,
             spool_max_bytes: 1 << 30,
         }
+    }
+}
+
+impl WorkerSection {
+    /// Where the worker itself finds values of secrets.
+    ///
+    /// # Errors
+    /// Names the secret without a source, or whose name no job can give.
+    pub fn secrets(&self) -> Result<BTreeMap<String, SecretSource>, FieldError> {
+        if let Some(name) = self.secrets.keys().find(|name| !vault::is_name(name)) {
+            return Err(FieldError::new("worker.secrets", name, vault::NAMES));
+        }
+        secret::sources("worker.secrets", &self.secrets)
     }
 }
 
@@ -181,13 +207,13 @@ impl Config {
 
     /// Whether other hosts reach what listens there without encryption.
     fn exposes(&self, address: SocketAddr) -> bool {
-        !address.ip().is_loopback() && !self.behind_proxy
+        !address.ip().is_loopback() && !self.behind_proxy && self.tls.files().is_none()
     }
 
     /// Whether people reach the API by TLS, so that browsers may be told to send cookies by nothing else.
     pub fn has_tls(&self) -> bool {
         let oidc = self.oidc.as_ref();
-        self.behind_proxy || oidc.is_some_and(|oidc| oidc.is_public_by_tls())
+        self.behind_proxy || self.tls.files().is_some() || oidc.is_some_and(|oidc| oidc.is_public_by_tls())
     }
 
     /// The zone of jobs that name none: without a setting this host's, in which crontab and a Go worker read their
@@ -205,13 +231,14 @@ impl Config {
     /// # Errors
     /// Says which members do not fit, and what would.
     pub fn check(&self) -> Result<(), FieldError> {
+        self.tls.check()?;
         // Who starts a Go fleet's master has yet to say whether it may be open.
         let of_a_master = self.from_go == Some(GoFile::Master);
         let api = Some(self.listen).filter(|_| !of_a_master);
         for (field, address) in [("listen", api), ("worker.listen", self.worker.listen)] {
             if let Some(address) = address.filter(|address| self.exposes(*address)) {
-                let accepted = "it is open to other hosts: put a proxy that ends TLS in front and set behind_proxy = \
-                                true, or listen on 127.0.0.1";
+                let accepted = "it is open to other hosts: set tls.certificate and tls.key, or put a proxy that ends \
+                                TLS in front and set behind_proxy = true, or listen on 127.0.0.1";
                 return Err(FieldError::new(field, address, accepted));
             }
         }
@@ -246,6 +273,7 @@ impl Config {
             return Err(FieldError::new("worker.max_concurrent_runs", 0, accepted));
         }
         labels::check(&self.worker.labels)?;
+        self.worker.secrets()?;
         let spool = self.worker.spool_max_bytes;
         if spool < SPOOL_AT_LEAST {
             let accepted = format!("a number of bytes from {SPOOL_AT_LEAST}");

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::breakers::{self, BreakerSection};
 use super::header_name;
+use super::secret::{self, SecretSection};
 use crate::document::FieldError;
 use crate::egress::{HttpTarget, Template};
 
@@ -57,16 +58,6 @@ pub struct HttpSection {
     /// Whether it may be at a private address, or without encryption.
     #[serde(default)]
     pub allow_private: bool,
-}
-
-/// `[plugins.secrets.NAME]`
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SecretSection {
-    /// A file with the value.
-    pub file: Option<String>,
-    /// A variable of the process.
-    pub env: Option<String>,
 }
 
 impl Default for PluginSection {
@@ -174,22 +165,7 @@ impl PluginSection {
     /// # Errors
     /// Names the secret without a source.
     pub fn secrets(&self) -> Result<BTreeMap<String, SecretSource>, FieldError> {
-        let source =
-            |(name, section): (&String, &SecretSection)| match (&section.file, &section.env) {
-                (Some(path), None) => Ok((name.clone(), SecretSource::File(path.clone()))),
-                (None, Some(variable)) => Ok((name.clone(), SecretSource::Env(variable.clone()))),
-                (file, _) => {
-                    let value = if file.is_some() { "both" } else { "nothing" };
-                    let accepted =
-                        "either 'file' with a path or 'env' with a variable of the process";
-                    Err(FieldError::new(
-                        format!("plugins.secrets.{name}"),
-                        value,
-                        accepted,
-                    ))
-                }
-            };
-        self.secrets.iter().map(source).collect()
+        secret::sources("plugins.secrets", &self.secrets)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::fcntl::OFlag;
@@ -18,6 +19,7 @@ use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
 use crate::config::Environment;
+use crate::vault::Vault;
 
 /// `PATH` where the worker has none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -52,6 +54,8 @@ pub struct Surroundings {
     base: BTreeMap<String, String>,
     /// Where a command starts that names no folder; `None` is its user's home.
     workdir: Option<String>,
+    /// What a secret that is given by name is asked of.
+    vault: Option<Arc<Vault>>,
     /// What is masked everywhere: a value is known here before a command can print it (S14).
     known: KnownSecrets,
 }
@@ -107,8 +111,16 @@ impl Surroundings {
             worker,
             base,
             workdir: None,
+            vault: None,
             known,
         }
+    }
+
+    /// The same where secrets have names.
+    #[must_use]
+    pub fn with_names(self, vault: Arc<Vault>) -> Surroundings {
+        let vault = Some(vault);
+        Surroundings { vault, ..self }
     }
 
     /// The same where commands that name no folder start in this one (`worker.workdir`).
@@ -122,37 +134,53 @@ impl Surroundings {
         self.workdir.as_deref()
     }
 
-    /// The value of a secret: the content of a regular file without one newline at its end, or a
-    /// variable of the worker.
+    /// The value of a secret: the content of a regular file without one newline at its end, a
+    /// variable of the worker, or what is known by a name.
     ///
     /// # Errors
-    /// If the file cannot be read as UTF-8 within 10 s, the variable is not set, or the value cannot be masked,
-    /// such as an empty one.
+    /// If the file cannot be read as UTF-8 within 10 s, the variable is not set, nobody knows the name, or the value
+    /// cannot be masked, such as an empty one.
     pub async fn secret(&self, name: &str, source: &SecretSource) -> Result<String, SecretError> {
-        let failed = |reason: String| SecretError::Source {
+        let value = self.value(source).await;
+        let value = value.map_err(|reason| SecretError::Source {
             name: name.to_owned(),
             reason,
+        })?;
+        self.known.learn(name, value.as_bytes())?;
+        Ok(value)
+    }
+
+    /// What a source gives, or why it gives nothing.
+    async fn value(&self, source: &SecretSource) -> Result<String, String> {
+        let known = match source {
+            SecretSource::Name(name) => {
+                let vault = self.vault.as_ref();
+                let vault = vault.ok_or_else(|| format!("{name:?} is known by no name here"))?;
+                match vault.own(name) {
+                    Some(own) => own,
+                    None => return vault.value(name).await,
+                }
+            }
+            given => given,
         };
-        let value = match source {
+        match known {
             SecretSource::File(path) => {
                 let late = |_| Err(io::ErrorKind::TimedOut.into());
                 let text = timeout(FILE_PATIENCE, read_secret(path)).await;
                 let mut text = text
                     .unwrap_or_else(late)
-                    .map_err(|error| failed(format!("file {path:?}: {error}")))?;
+                    .map_err(|error| format!("file {path:?}: {error}"))?;
                 if text.ends_with('\n') {
                     text.pop();
                 }
-                text
+                Ok(text)
             }
             SecretSource::Env(variable) => self.worker.get(variable).cloned().ok_or_else(|| {
-                failed(format!(
-                    "variable {variable} is not set in the worker's environment"
-                ))
-            })?,
-        };
-        self.known.learn(name, value.as_bytes())?;
-        Ok(value)
+                format!("variable {variable} is not set in the worker's environment")
+            }),
+            // What a worker is configured with is a file or a variable.
+            SecretSource::Name(name) => Err(format!("{name:?} stands for another name")),
+        }
     }
 
     /// A text that is about to leave the worker, known secrets masked.

@@ -2,6 +2,7 @@
 //!
 //! Only here are backends ([`stores`]) and plugins named. Everything else sees contracts.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use sandclock_core::backend::Candidate;
 use sandclock_core::fleet::{Worker, WorkerConfig, WorkerHandle};
 use sandclock_core::ports::Hooks;
 use sandclock_hooks::{KnownSecrets, PluginHost};
+use tokio::net::TcpListener;
 
 use crate::access::Gate;
 use crate::api::Api;
@@ -22,12 +24,15 @@ use crate::clock::SystemClock;
 use crate::config::{Config, CoordinationSection, Environment, RunLogSection};
 use crate::deliver::{Delivery, Figures};
 use crate::exec::{JobExecutor, Processes, Spawner, Surroundings, end_unsupervised};
+use crate::front::Tls;
 use crate::leader::{Chores, Leads};
 use crate::random::{self, SystemRandom};
 use crate::recorder::RecordingQueue;
 use crate::rollout::Rollout;
 use crate::spool::{Spool, SpoolConfig};
+use crate::vault::Vault;
 
+mod confidential;
 mod etcd;
 mod mongodb;
 mod parts;
@@ -56,6 +61,8 @@ pub struct Parts {
     deliveries: Figures,
     /// Where output waits for a run log that is away; `None` if the run log is a file of this process.
     pub spool: Option<Arc<Spool>>,
+    /// What its listener shows, if it speaks TLS.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// How long the end of a run waits for a run log in a file of this process. One that is elsewhere has a spool, and
@@ -75,6 +82,7 @@ impl Parts {
         config: &Config,
         data: &Path,
     ) -> anyhow::Result<Self> {
+        confidential::learn(config, &known.1);
         let section = &config.plugins;
         let recordings = &stores.records.recordings;
         let record = || Arc::new(RecordingQueue::new(Arc::clone(recordings)));
@@ -102,6 +110,7 @@ impl Parts {
             trail: Arc::new(trail),
             deliveries: Figures::default(),
             spool: None,
+            tls: None,
         })
     }
 
@@ -115,6 +124,17 @@ impl Parts {
             let spool = SpoolConfig::new(data, config.worker.spool_max_bytes);
             self.spool = Some(Arc::new(Spool::open(log, spool, Arc::new(SystemClock))?));
         }
+        Ok(self)
+    }
+
+    /// Opens what the listener shows, if it is to speak TLS. For what listens to others.
+    ///
+    /// # Errors
+    /// Names the file that is of no use.
+    pub fn with_tls(mut self, config: &Config) -> anyhow::Result<Self> {
+        let clock = Arc::new(SystemClock);
+        let tls = config.tls.files().map(|files| Tls::open(files, clock));
+        self.tls = tls.transpose()?.map(Arc::new);
         Ok(self)
     }
 
@@ -145,6 +165,10 @@ impl Parts {
             &config.worker.pass_env,
             secrets,
         );
+        let section = &config.worker;
+        let docs = Arc::clone(&coordination.docs);
+        let vault = Vault::new(section.secrets()?, section.secrets_key.clone(), docs)?;
+        let surroundings = surroundings.with_names(Arc::new(vault));
         let executor = JobExecutor {
             processes: Processes::new(spawner)?,
             surroundings: Arc::new(surroundings.starting_in(workdir(config)?)),
@@ -177,6 +201,15 @@ impl Parts {
             spool.watch_ends(name, move || handle.status().done_waiting);
         }
         Ok(worker)
+    }
+
+    /// Where clients find what listens there.
+    ///
+    /// # Errors
+    /// If the system does not say where it listens.
+    pub fn url(&self, listener: &TcpListener) -> io::Result<String> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        Ok(format!("{scheme}://{}", listener.local_addr()?))
     }
 
     /// What a server does while it leads.
@@ -244,6 +277,7 @@ impl Parts {
             go,
             leads: self.leads.clone(),
             deliveries: self.deliveries.clone(),
+            tls: self.tls.clone(),
         }
     }
 }

@@ -53,14 +53,28 @@ pub(super) async fn mongodb(
             at,
             "the run log (run_log.uri) makes its indexes, which takes a while if it is large; started meanwhile"
         ),
-        Ok(Err(error)) if error.is_transient() => tracing::error!(
-            at,
-            error = %WithSources(&error),
-            "the run log (run_log.uri) does not answer; started without it, and connects when it is back"
-        ),
+        Ok(Err(error)) if error.is_transient() => {
+            let said = WithSources(&error).to_string();
+            tracing::error!(
+                at,
+                error = said,
+                hint = hint(&section.uri, &said),
+                "the run log (run_log.uri) does not answer; started without it, and connects when it is back"
+            );
+        }
         Ok(Err(error)) => return Err(refused(error)),
     }
     Ok((Arc::clone(&log), Some(log)))
+}
+
+/// What may be missing where connections end without a word: a server that speaks TLS only ends them so.
+fn hint(uri: &str, said: &str) -> Option<&'static str> {
+    let is_plain = !["tls=true", "ssl=true", "mongodb+srv:"]
+        .iter()
+        .any(|word| uri.contains(word));
+    let ended = ["end of file", "eof", "reset by peer", "Broken pipe"];
+    (is_plain && ended.iter().any(|word| said.contains(word)))
+        .then_some("if the server speaks TLS only, add tls=true and tlsCAFile to run_log.uri")
 }
 
 /// Opens a run log that was away, once it is there.

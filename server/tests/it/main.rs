@@ -77,6 +77,8 @@ mod parity;
 #[cfg(test)]
 mod partial;
 #[cfg(test)]
+mod planted;
+#[cfg(test)]
 mod plugin_docs;
 #[cfg(test)]
 mod printed;
@@ -99,6 +101,8 @@ mod run_log_away;
 #[cfg(test)]
 mod run_log_late;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod secured;
 #[cfg(test)]
 mod sign_in;
@@ -114,6 +118,8 @@ mod storm;
 mod stream;
 #[cfg(test)]
 mod swaps;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]

@@ -14,7 +14,7 @@ const ROLES: [&str; 4] = ["viewer", "operator", "editor", "admin"];
 
 /// What each operation answers whom it admits, where it is asked as [`Ask::of`] does. What would end things that others of
 /// the matrix need is asked so that it is refused for another reason than the caller.
-const ADMITTED: [(&str, u16); 50] = [
+const ADMITTED: [(&str, u16); 53] = [
     ("alert.ack", 404),
     ("alert.list", 200),
     ("alert.retry", 404),
@@ -57,6 +57,9 @@ const ADMITTED: [(&str, u16); 50] = [
     ("run.recordings", 200),
     ("run.stream", 200),
     ("schedule.preview", 200),
+    ("secret.delete", 404),
+    ("secret.list", 200),
+    ("secret.put", 422),
     ("session.create", 201),
     ("session.end", 404),
     ("session.get", 200),

@@ -18,13 +18,16 @@ use crate::progress::serve;
 /// What a document of the API calls an operation, and the command for it. `{…}` is what the test has at hand. Without a
 /// command of their own are the document itself, and what a command does without asking the server for it: `schedule
 /// next` and `plugin replay`; and sessions, which are for browsers.
-const COMMANDS: [(&str, &str); 50] = [
+const COMMANDS: [(&str, &str); 53] = [
     ("alert.ack", "alert ack none"),
     ("alert.list", "alert ls"),
     ("alert.retry", "alert retry none"),
     ("api.document", "api /openapi.json"),
     ("audit.list", "audit ls"),
     ("token.create", "token create other --role viewer"),
+    ("secret.put", "secret set db --key {key}"),
+    ("secret.list", "secret ls"),
+    ("secret.delete", "secret rm db"),
     ("token.list", "token ls"),
     ("token.revoke", "token revoke 12345678"),
     ("session.create", "api /session -X POST"),
@@ -142,7 +145,10 @@ async fn every_operation_has_a_command_that_reaches_it() {
         ("{module}", module.to_owned()),
         ("{export}", file("export.json")),
         ("{tab}", file("tab")),
+        ("{key}", file("secrets.key")),
     ]);
+    let made = product.cli(&["secret", "keygen", &known["{key}"]]);
+    assert!(made.status.success(), "{}", told(&made));
     let workers = product.get("/workers").await;
     let worker = workers["items"][0]["name"].as_str().unwrap();
     known.insert("{worker}", worker.to_owned());
@@ -158,7 +164,8 @@ async fn every_operation_has_a_command_that_reaches_it() {
             .chain(words)
             .collect();
         proxy.take();
-        let said = product.cli(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        let said = product.cli_told(&words, "hunter22");
         let operation = by_id(id).unwrap_or_else(|| panic!("{id} is no operation"));
         let asked = proxy.take();
         let hit = asked.iter().any(|asked| is(operation, asked));

@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -81,14 +81,22 @@ impl Product {
 
     /// Starts `sandclock server` on empty folders, over the stores that this configuration names.
     pub(crate) fn server(stores: &str) -> Self {
+        Self::server_with(stores, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) fn server_with(stores: &str, variables: &[(&str, &str)]) -> Self {
         let home = TempDir::new().unwrap();
         let config = home.path().join("sandclock.toml");
         let data = home.path().join("data");
         let own = format!("listen = \"127.0.0.1:0\"\ndata = {data:?}\n");
         std::fs::write(&config, own + stores).unwrap();
-        let arguments = ["server", "--config"].map(OsString::from);
-        let arguments: Vec<_> = arguments.into_iter().chain([config.into()]).collect();
-        Self::launch(home, String::new(), &arguments)
+        let mut line = vec![OsString::from("/usr/bin/env")];
+        let variables = variables.iter();
+        line.extend(variables.map(|(name, value)| format!("{name}={value}").into()));
+        line.extend([PROGRAM, "server", "--config"].map(OsString::from));
+        line.push(config.into());
+        Self::launch_line(home, String::new(), &line)
     }
 
     /// Starts `sandclock server` as a Go fleet's master is started, with its file in the folder where it starts,
@@ -295,12 +303,23 @@ impl Product {
 
     /// The client commands against this server.
     pub(crate) fn cli(&self, args: &[&str]) -> std::process::Output {
-        Command::new(PROGRAM)
+        self.cli_told(args, "")
+    }
+
+    /// The same with this as their standard input.
+    pub(crate) fn cli_told(&self, args: &[&str], input: &str) -> std::process::Output {
+        let mut process = Command::new(PROGRAM)
             .args(args)
             .env("SANDCLOCK_URL", &self.url)
             .env("SANDCLOCK_TOKEN", &self.token)
-            .output()
-            .unwrap()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Most commands end without having read it.
+        let _ = process.stdin.take().unwrap().write_all(input.as_bytes());
+        process.wait_with_output().unwrap()
     }
 }
 

@@ -77,6 +77,7 @@ pub(crate) fn over(
         alert_targets: BTreeSet::new(),
         leads,
         deliveries: Figures::default(),
+        tls: None,
         coordination,
         records,
         plugins,

@@ -20,18 +20,18 @@ use crate::worker::Worker;
 /// What is wrong in a configuration, and the words of the refusal.
 type Case<'a> = (&'a [(&'a str, String)], &'a [&'a str]);
 
-const PASSWORD: &str = "correct-horse";
+pub(crate) const PASSWORD: &str = "correct-horse";
 
-struct Scene {
+pub(crate) struct Scene {
     certificates: Certificates,
     etcd: OwnEtcd,
     mongo: String,
-    stores: Stores,
+    pub(crate) stores: Stores,
 }
 
 impl Scene {
     /// Both servers, with a user each that may do what the documentation asks for, and one that may read only.
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         sandclock_server::tls();
         let certificates = Certificates::make();
         let etcd = OwnEtcd::start_secured(&certificates);
@@ -48,7 +48,8 @@ impl Scene {
         scene
     }
 
-    async fn users_of_etcd(&self) {
+    /// A client of etcd that shares nothing with ours, as this user or as nobody yet.
+    async fn etcd_as(&self, user: Option<&str>) -> etcd_client::Client {
         let read = |path| std::fs::read(path).unwrap();
         let (certificate, key) = (
             self.certificates.certificate("client"),
@@ -59,11 +60,48 @@ impl Scene {
                 self.certificates.certificate("authority"),
             )))
             .identity(Identity::from_pem(read(certificate), read(key)));
-        let options = ConnectOptions::new().with_tls(tls);
+        let mut options = ConnectOptions::new().with_tls(tls);
+        if let Some(user) = user {
+            options = options.with_user(user, PASSWORD);
+        }
         let endpoint = format!("https://{}", self.etcd.address());
-        let mut etcd = etcd_client::Client::connect([endpoint], Some(options))
+        etcd_client::Client::connect([endpoint], Some(options))
             .await
-            .unwrap();
+            .unwrap()
+    }
+
+    /// Every key and value of etcd.
+    pub(crate) async fn all_of_etcd(&self) -> Vec<Vec<u8>> {
+        let mut etcd = self.etcd_as(Some("root")).await;
+        let all = etcd_client::GetOptions::new().with_all_keys();
+        let found = etcd.get("", Some(all)).await.unwrap();
+        let pair = |kv: &etcd_client::KeyValue| [kv.key(), kv.value()].concat();
+        found.kvs().iter().map(pair).collect()
+    }
+
+    /// Every document of MongoDB as its bytes, those of its own accounts and history excepted.
+    pub(crate) async fn all_of_mongo(&self) -> Vec<Vec<u8>> {
+        let mongo = mongodb::Client::with_uri_str(self.uri("root", PASSWORD, "authority"));
+        let mongo = mongo.await.unwrap();
+        let mut all = Vec::new();
+        for name in mongo.list_database_names().await.unwrap() {
+            if ["admin", "config", "local"].contains(&name.as_str()) {
+                continue;
+            }
+            let database = mongo.database(&name);
+            for name in database.list_collection_names().await.unwrap() {
+                let collection = database.collection::<mongodb::bson::RawDocumentBuf>(&name);
+                let mut found = collection.find(doc! {}).await.unwrap();
+                while found.advance().await.unwrap() {
+                    all.push(found.current().as_bytes().to_vec());
+                }
+            }
+        }
+        all
+    }
+
+    async fn users_of_etcd(&self) {
+        let mut etcd = self.etcd_as(None).await;
         etcd.user_add("root", PASSWORD, None).await.unwrap();
         etcd.role_add("root").await.unwrap();
         etcd.user_grant_role("root", "root").await.unwrap();
@@ -124,7 +162,7 @@ impl Scene {
     }
 
     /// A configuration that is right but for `changes`.
-    fn toml(&self, changes: &[(&str, String)]) -> String {
+    pub(crate) fn toml(&self, changes: &[(&str, String)]) -> String {
         let path = |path: std::path::PathBuf| path.display().to_string();
         let mut settings = [
             ("coordination.user", "ann".to_owned()),
@@ -187,6 +225,22 @@ async fn a_fleet_works_over_stores_with_tls_and_a_login() {
     assert_eq!(run["state"], "succeeded", "{run}");
     let path = format!("/runs/{}/output", run["id"].as_str().unwrap());
     assert_eq!(server.text(&path).await, "printed\n");
+}
+
+/// A run log that is away is waited for; that TLS may be what is missing has to be said at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_without_tls_of_a_run_log_that_asks_for_it_is_named() {
+    let scene = Scene::new().await;
+    let uri = format!("mongodb://ann:{PASSWORD}@{}/?authSource=admin", scene.mongo);
+    let server = Product::server(&scene.toml(&[("run_log.uri", uri)]));
+    let log = String::from_utf8(server.log()).unwrap();
+    let told = log.lines().find(|line| line.contains("does not answer"));
+    let told = told.unwrap_or_else(|| panic!("{log}"));
+    assert!(
+        told.contains("tls=true") && told.contains("run_log.uri"),
+        "{told}"
+    );
+    assert!(!log.contains(PASSWORD), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

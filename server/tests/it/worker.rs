@@ -57,9 +57,14 @@ impl Worker {
 
     /// The same on this configuration.
     pub(crate) fn start_on(name: &str, config: &str) -> Self {
+        Self::start_on_with(name, config, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) fn start_on_with(name: &str, config: &str, variables: &[(&str, &str)]) -> Self {
         let home = TempDir::new().unwrap();
         std::fs::write(home.path().join(CONFIG), config).unwrap();
-        Self::ours(name, home, &[])
+        Self::ours(name, home, variables)
     }
 
     fn ours(name: &str, home: TempDir, variables: &[(&str, &str)]) -> Self {

@@ -27,7 +27,7 @@ use utoipa::openapi::OpenApi;
 
 pub use self::entry::{begin, end, entry, kept, outcome, to_the_end};
 use self::entry::{document, word};
-pub use self::operations::{ACT, CHANGE_DOCUMENTS, CHANGE_NOTHING, LEAVE_THEIR_OWN};
+pub use self::operations::{ACT, CHANGE_DOCUMENTS, CHANGE_NOTHING, KEEP_NAMES, LEAVE_THEIR_OWN};
 use self::operations::{Kept, Operation};
 pub(super) use self::sessions::leave_entry;
 use super::problem::Problem;

@@ -39,6 +39,9 @@ pub const ACT: [&str; 6] = [
     "alert.ack",
 ];
 
+/// Operations on secrets: only their names are kept.
+pub const KEEP_NAMES: [&str; 2] = ["secret.put", "secret.delete"];
+
 /// What makes a token: what was asked and answered is kept, but for the token itself.
 const MAKES_TOKEN: &str = "token.create";
 
@@ -56,7 +59,7 @@ pub(super) enum Kept {
     NewToken,
     /// What it was.
     OldToken,
-    /// Nothing. An operation that is in no list may be about secrets.
+    /// Nothing but the name. An operation that is in no list may be about secrets, too.
     Nothing,
 }
 

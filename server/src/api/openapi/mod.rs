@@ -40,7 +40,7 @@ const SCOPE: &str = "x-scope";
 const TOKEN: &str = "token";
 
 /// The tags of operations, in the order of the page, with what each is about.
-const TAGS: [(&str, &str); 11] = [
+const TAGS: [(&str, &str); 12] = [
     ("jobs", "Definitions of jobs, and what is done with one."),
     ("runs", "What ran, how it ended, and what it printed."),
     ("schedule", "When schedules fire."),
@@ -50,6 +50,7 @@ const TAGS: [(&str, &str); 11] = [
     ("alerts", "What was raised, and where it went."),
     ("tokens", "Who may do what."),
     ("session", "Who is signed in, in a browser."),
+    ("secrets", "Values that jobs name, sealed."),
     ("audit", "Who changed what."),
     ("api", "The API itself."),
 ];

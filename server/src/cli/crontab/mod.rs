@@ -115,7 +115,7 @@ pub(super) async fn main(command: &CrontabCommand, target: &Target) -> anyhow::R
     };
     let mut plan = plan(args, shown, crontab, &origin)?;
     let client = match target.token.is_some() || args.apply {
-        true => Some(Client::new(&target.url, target.token.as_deref())?),
+        true => Some(Client::of(target)?),
         false => None,
     };
     if let Some(client) = &client {

@@ -96,7 +96,7 @@ impl Api {
             return Box::pin(offline::open(data, config, anew)).await;
         }
         Ok(Self {
-            client: Client::new(&target.url, target.token.as_deref())?,
+            client: Client::of(target)?,
             serving: Box::pin(pending()),
         })
     }

@@ -49,6 +49,6 @@ pub(super) async fn open(
     let router = api::router(parts.api(&config, None, gate));
     Ok(Api {
         client: Client::new(&url, Some(&token))?,
-        serving: Box::pin(front::serve(listener, router, pending())),
+        serving: Box::pin(front::serve(listener, None, router, pending())),
     })
 }

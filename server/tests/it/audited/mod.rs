@@ -7,7 +7,9 @@ mod listed;
 use std::collections::BTreeSet;
 
 use reqwest::{Method, RequestBuilder, StatusCode};
-use sandclock_server::api::audited::{ACT, CHANGE_DOCUMENTS, CHANGE_NOTHING, LEAVE_THEIR_OWN};
+use sandclock_server::api::audited::{
+    ACT, CHANGE_DOCUMENTS, CHANGE_NOTHING, KEEP_NAMES, LEAVE_THEIR_OWN,
+};
 use serde_json::{Value, json};
 
 use crate::alerts::scene::{Config, Fragile, alerts_are};
@@ -107,6 +109,13 @@ impl Asked {
             assert_ne!(entry["before"], entry["after"], "{id}");
         } else {
             let of_token = id.starts_with("token.");
+            if KEEP_NAMES.contains(&id) {
+                for part in ["asked", "before", "after"] {
+                    assert_eq!(entry[part], Value::Null, "{entry}");
+                }
+                self.done.insert(id.to_owned());
+                return answer;
+            }
             assert!(ACT.contains(&id) || of_token, "{id} is in no list");
             assert_eq!(entry["asked"], asked, "{id}");
             if of_token {
@@ -223,6 +232,16 @@ impl Asked {
             .await;
     }
 
+    async fn secrets(&mut self) {
+        let sealed = json!({ "key": "1a2b3c4d", "sealed": "c2VhbGVk" });
+        for (id, method, body) in [
+            ("secret.put", Method::PUT, sealed),
+            ("secret.delete", Method::DELETE, Value::Null),
+        ] {
+            self.send(id, "db", method, "/secrets/db", body).await;
+        }
+    }
+
     async fn alerts(&mut self) {
         let job = Fragile::put(&self.product, "fragile", "ops").await;
         job.fail(&self.product).await;
@@ -255,6 +274,7 @@ async fn every_change_leaves_one_entry_with_who_and_what() {
     asked.jobs().await;
     asked.plugins().await;
     asked.tokens().await;
+    asked.secrets().await;
     asked.alerts().await;
     asked.workers().await;
     // Whoever adds an operation adds it above, or says that it changes nothing.

@@ -6,6 +6,8 @@
 
 use std::process::{Command, Output};
 
+use reqwest::{Certificate, Client};
+use sandclock_testkit::services::Certificates;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -63,6 +65,8 @@ fn a_masters_file_alone_opens_nothing() {
             "go.json",
             "0.0.0.0:8070",
             "--go-open",
+            "--tls-certificate",
+            "SANDCLOCK__TLS__KEY",
             "SANDCLOCK__BEHIND_PROXY",
             "token",
         ] {
@@ -102,6 +106,45 @@ async fn it_listens_where_the_file_says_and_warns() {
         log.contains("the routes of the Go master are open"),
         "{log}"
     );
+}
+
+#[tokio::test]
+async fn with_tls_by_flag_or_environment_the_routes_ask_for_a_token() {
+    let fleet = Fleet::new();
+    let certificates = Certificates::make();
+    let shown = |path: std::path::PathBuf| path.display().to_string();
+    let certificate = shown(certificates.certificate("server"));
+    let key = shown(certificates.key("server"));
+    let authority = std::fs::read(certificates.certificate("authority")).unwrap();
+    let flags = ["--tls-certificate", &certificate, "--tls-key", &key];
+    let mut settings = fleet.stores.variables();
+    let by_flag = [&["-config", "master.json"], &flags[..]].concat();
+    let mut servers = vec![Product::in_place_of_a_master(
+        &fleet.master_json(),
+        &by_flag,
+        &settings,
+    )];
+    settings.push((
+        "SANDCLOCK__TLS__CERTIFICATE".to_owned(),
+        certificate.clone(),
+    ));
+    settings.push(("SANDCLOCK__TLS__KEY".to_owned(), key.clone()));
+    let args = ["-config", "master.json"];
+    let by_environment = Product::in_place_of_a_master(&fleet.master_json(), &args, &settings);
+    servers.push(by_environment);
+    for server in servers {
+        let url = server.url.replace("0.0.0.0", "127.0.0.1");
+        assert!(url.starts_with("https://"), "{url}");
+        let authority = Certificate::from_pem(&authority).unwrap();
+        let client = Client::builder()
+            .tls_certs_only([authority])
+            .build()
+            .unwrap();
+        let answer = client.get(format!("{url}/job/list")).send().await.unwrap();
+        assert_eq!(answer.status(), 401);
+        let log = String::from_utf8(server.log()).unwrap();
+        assert!(!log.contains("are open"), "{log}");
+    }
 }
 
 #[tokio::test]

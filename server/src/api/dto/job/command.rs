@@ -1,13 +1,14 @@
 //! What a job executes, on the wire: the program, its environment and secrets, its limits.
 
 use sandclock_core::job::{Command, DEFAULT_SHELL, Limits, Program, SecretSource};
+use sandclock_core::vault;
 use serde::{Deserialize, Serialize};
 
 use super::JobDto;
 use crate::document::FieldError;
 use utoipa::ToSchema;
 
-/// A member of `secrets`: where the worker finds the value. One of the two is there.
+/// A member of `secrets`: where the worker finds the value. One of the three is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = SecretSource)]
 #[serde(deny_unknown_fields, default)]
@@ -18,6 +19,9 @@ pub struct SecretDto {
     /// This variable of the worker's environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     env: Option<String>,
+    /// What the worker knows by this name: by its configuration, or from the fleet's sealed secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
 }
 
 /// `limits`.
@@ -186,22 +190,34 @@ impl LimitsDto {
 
 impl SecretDto {
     fn to_core(&self, name: &str) -> Result<SecretSource, FieldError> {
-        match (&self.file, &self.env) {
-            (Some(path), None) => Ok(SecretSource::File(path.clone())),
-            (None, Some(name)) => Ok(SecretSource::Env(name.clone())),
-            (file, _) => {
-                let value = if file.is_some() { "both" } else { "nothing" };
-                let accepted = "either 'file' with a path or 'env' with a variable of the worker";
+        match (&self.file, &self.env, &self.name) {
+            (Some(path), None, None) => Ok(SecretSource::File(path.clone())),
+            (None, Some(name), None) => Ok(SecretSource::Env(name.clone())),
+            (None, None, Some(known)) if vault::is_name(known) => {
+                Ok(SecretSource::Name(known.clone()))
+            }
+            (None, None, Some(known)) => {
+                let field = format!("secrets.{name}.name");
+                Err(FieldError::new(field, known, vault::NAMES))
+            }
+            (file, env, known) => {
+                let given = [file, env, known];
+                let none = given.iter().all(|source| source.is_none());
+                let value = if none { "nothing" } else { "more than one" };
+                let accepted = "'name' of a secret that the worker knows, 'file' with a path, or 'env' with a \
+                                variable of the worker";
                 Err(FieldError::new(format!("secrets.{name}"), value, accepted))
             }
         }
     }
 
     pub(super) fn from_core(source: &SecretSource) -> Self {
-        let (file, env) = match source {
-            SecretSource::File(path) => (Some(path.clone()), None),
-            SecretSource::Env(name) => (None, Some(name.clone())),
-        };
-        Self { file, env }
+        let (mut file, mut env, mut name) = (None, None, None);
+        match source {
+            SecretSource::File(path) => file = Some(path.clone()),
+            SecretSource::Env(variable) => env = Some(variable.clone()),
+            SecretSource::Name(known) => name = Some(known.clone()),
+        }
+        Self { file, env, name }
     }
 }
