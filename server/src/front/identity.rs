@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -75,7 +75,15 @@ impl Places {
             }
             _ => config.with_no_client_auth(),
         };
-        let mut config = config.with_single_cert(own, key).with_context(|| {
+        let paired = config
+            .with_single_cert(own, key)
+            .map_err(|error| match error {
+                rustls::Error::InconsistentKeys(_) => {
+                    anyhow!("the key does not belong to the certificate")
+                }
+                other => other.into(),
+            });
+        let mut config = paired.with_context(|| {
             format!(
                 "tls.certificate {} with tls.key {}",
                 self.certificate.display(),

@@ -260,7 +260,8 @@ impl Fleet {
                 } else {
                     ""
                 };
-                let request = server.request(Method::GET, &format!("{path}{query}"));
+                let request = server.bare(Method::GET, &format!("{path}{query}"));
+                let request = request.bearer_auth(&server.token);
                 let answer = request.send().await.unwrap().bytes().await.unwrap();
                 all.push((path, answer.to_vec()));
             }
@@ -376,6 +377,12 @@ async fn no_planted_secret_is_found_anywhere() {
     }
     for (path, bytes) in fleet.files() {
         look(&format!("files {}", path.display()), &bytes);
+    }
+    let logs = fleet.servers.iter().map(Product::log);
+    let logs = logs.chain(fleet.workers.iter().map(|worker| worker.log().into_bytes()));
+    for log in logs {
+        let traced = memchr::memmem::find(&log, b" TRACE ").is_some();
+        assert!(traced, "the log is not as open as it can be");
     }
     for place in ["etcd", "mongodb", "api"] {
         assert_eq!(

@@ -104,7 +104,7 @@ async fn a_secret_that_is_set_reaches_the_command_and_nobody_else() {
     })
     .await;
     let cause = last["cause"].as_str().unwrap();
-    for word in ["cannot start", "\"X\"", "\"db\"", "sandclock secret set db"] {
+    for word in ["\"X\"", "\"db\"", "sandclock secret set db"] {
         assert!(cause.contains(word), "{word:?} is not in: {cause}");
     }
     let again = scene.product.cli(&["secret", "rm", "db"]);

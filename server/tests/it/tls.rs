@@ -239,7 +239,7 @@ async fn what_is_of_no_use_changes_nothing_and_is_reported() {
         ("no certificate", &|| {
             std::fs::write(scene.path("certificate.pem"), "spoilt").unwrap()
         }),
-        ("inconsistent", &|| scene.deploy("server", "client")),
+        ("does not belong to", &|| scene.deploy("server", "client")),
         ("No such file", &|| {
             std::fs::remove_file(scene.path("key.pem")).unwrap()
         }),
