@@ -9,7 +9,7 @@ use super::{Config, Environment, go};
 use crate::document::{self, FieldError, Lines};
 
 /// Fields that may hold a password: a refusal names them without their value.
-const CONFIDENTIAL: [&str; 8] = [
+const CONFIDENTIAL: [&str; 9] = [
     "password",
     "uri",
     "mongodbUri",
@@ -17,6 +17,7 @@ const CONFIDENTIAL: [&str; 8] = [
     "url",
     "secret",
     "client_secret",
+    "secrets",
     "token",
 ];
 

@@ -12,6 +12,21 @@ fn load(text: &str, environment: &[(&str, &str)]) -> anyhow::Result<Config> {
     Config::load(Some(file.path()), &environment)
 }
 
+/// Each of the two variables is read before the other one is known.
+#[test]
+fn with_tls_other_hosts_may_come() {
+    let files = [
+        ("SANDCLOCK__TLS__CERTIFICATE", "/a.pem"),
+        ("SANDCLOCK__TLS__KEY", "/a.key"),
+    ];
+    let text = "listen = \"0.0.0.0:8070\"\n[worker]\nlisten = \"0.0.0.0:8071\"\n";
+    let config = load(text, &files).unwrap();
+    assert!(!config.is_exposed());
+    let files = config.tls.files().unwrap();
+    assert_eq!(files.key, std::path::Path::new("/a.key"));
+    assert!(load(text, &[]).is_err());
+}
+
 #[test]
 fn the_environment_wins_over_the_file() {
     let file = "default_time_zone = \"Asia/Tokyo\"\n[worker]\nmax_concurrent_runs = 3\n";
@@ -130,6 +145,14 @@ fn errors_name_the_key_and_what_is_accepted() {
             "line 1: listen: \"everywhere\" is not",
         ),
         ("listen = \"0.0.0.0:8070\"\n", "behind_proxy"),
+        ("listen = \"0.0.0.0:8070\"\n", "tls.certificate"),
+        ("[tls]\ncertificate = \"a\"\n", "tls.key: nothing"),
+        ("[tls]\nclient_ca = \"a\"\n", "tls.certificate: nothing"),
+        (
+            "[worker.secrets.\"a/b\"]\nenv = \"A\"\n",
+            "worker.secrets: (not shown)",
+        ),
+        ("[worker.secrets.a]\n", "worker.secrets.a: (not shown)"),
         (
             "[worker]\nlisten = \"0.0.0.0:8071\"\n",
             "line 2: worker.listen: 0.0.0.0:8071 is not accepted: it is open to other hosts",
@@ -292,6 +315,10 @@ fn errors_name_the_line_or_the_variable() {
         (
             "listen = \"0.0.0.0:8070\"\n",
             "line 1: listen: 0.0.0.0:8070 is not",
+        ),
+        (
+            "[worker.secrets.db]\nvalue = \"hunter2\"\n",
+            "line 2: worker.secrets.db.value: (not shown) is not accepted: there is no such field",
         ),
         ("listen = [\n", "line 1 is not TOML: "),
         (

@@ -146,8 +146,15 @@ impl Surroundings {
             name: name.to_owned(),
             reason,
         })?;
-        self.known.learn(name, value.as_bytes())?;
+        if !self.lets_secrets_out() {
+            self.known.learn(name, value.as_bytes())?;
+        }
         Ok(value)
+    }
+
+    /// The fault that a search for secrets must see. Builds without debug assertions do not have it.
+    fn lets_secrets_out(&self) -> bool {
+        cfg!(debug_assertions) && self.worker.contains_key("SANDCLOCK_TEST_UNMASKED")
     }
 
     /// What a source gives, or why it gives nothing.

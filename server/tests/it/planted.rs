@@ -5,7 +5,7 @@
     reason = "a test looks at processes from outside"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -81,6 +81,13 @@ impl Search {
         Self(needles)
     }
 
+    /// What planted the values that these bytes hold.
+    fn all_found_in(&self, bytes: &[u8]) -> BTreeSet<&str> {
+        let holds = |needle: &[u8]| memchr::memmem::find(bytes, needle).is_some();
+        let found = self.0.iter().filter(|(_, needle)| holds(needle));
+        found.map(|(name, _)| name.as_str()).collect()
+    }
+
     /// What planted a value that these bytes hold.
     fn found_in(&self, bytes: &[u8]) -> Option<&str> {
         let holds = |needle: &[u8]| memchr::memmem::find(bytes, needle).is_some();
@@ -149,7 +156,8 @@ struct Fleet {
 }
 
 impl Fleet {
-    async fn start() -> Self {
+    /// With this beside all else in the workers' environment.
+    async fn start(more: &[(&'static str, &'static str)]) -> Self {
         let scene = Scene::new().await;
         let garden = Garden::plant().await;
         let key = garden.path("key").display().to_string();
@@ -165,11 +173,12 @@ impl Fleet {
         let servers: Vec<_> = (0..2)
             .map(|_| Product::server_with(&config, &[trace]))
             .collect();
-        let variables = [
+        let of_jobs = [
             trace,
             ("OF_ENV", planted("env-of-a-worker")),
             ("OF_A_JOB", planted("env-of-a-job")),
         ];
+        let variables = [&of_jobs, more].concat();
         let start = |name| Worker::start_on_with(name, &config, &variables);
         let workers = ["w1", "w2"].map(start).into();
         let set = servers[0].cli_told(
@@ -306,7 +315,7 @@ fn processes() -> Vec<(String, Vec<u8>, Option<Vec<u8>>)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_planted_secret_is_found_anywhere() {
-    let fleet = Fleet::start().await;
+    let fleet = Fleet::start(&[]).await;
     let server = &fleet.servers[0];
     let search = Search::of(&fleet.secrets);
     let control = Search::of(&[("control".to_owned(), CONTROL.to_owned())].into());
@@ -396,4 +405,41 @@ async fn no_planted_secret_is_found_anywhere() {
         output.contains(CONTROL) && output.contains("[secret:E]"),
         "{output}"
     );
+}
+
+/// The search itself is searched: a worker that masks nothing is found out, by each secret of its job.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_masks_nothing_is_found_out() {
+    let fleet = Fleet::start(&[("SANDCLOCK_TEST_UNMASKED", "1")]).await;
+    let server = &fleet.servers[0];
+    let search = Search::of(&fleet.secrets);
+    server.put_job("loud", &fleet.loud()).await;
+    let run = server.run_job("loud").await;
+    let run = run["id"].as_str().unwrap().to_owned();
+    fleet.garden.hook.hears(1).await;
+    let of_the_job = BTreeSet::from([
+        "file-of-a-job",
+        "env-of-a-job",
+        "file-of-a-worker",
+        "env-of-a-worker",
+        "store",
+    ]);
+    let documents = fleet.scene.all_of_mongo().await;
+    let stored: BTreeSet<_> = documents
+        .iter()
+        .flat_map(|one| search.all_found_in(one))
+        .collect();
+    assert_eq!(stored, of_the_job);
+    let answers = fleet.answers(&[run]).await;
+    let answered: BTreeSet<_> = answers
+        .iter()
+        .flat_map(|(_, one)| search.all_found_in(one))
+        .collect();
+    assert_eq!(answered, of_the_job);
+    let heard = fleet.garden.hook.heard();
+    let told: BTreeSet<_> = heard
+        .iter()
+        .flat_map(|one| search.all_found_in(one.body.as_bytes()))
+        .collect();
+    assert!(told.contains("store"), "{told:?}");
 }
