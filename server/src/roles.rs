@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use sandclock_core::fleet::WorkerHandle;
 use sandclock_hooks::KnownSecrets;
 use tokio::net::TcpListener;
 
@@ -136,18 +137,7 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
             crate::VERSION
         ));
         let front = match watched {
-            Some(listener) => {
-                let url = parts.url(&listener)?;
-                say(&format!("  health  {url}/readyz"));
-                say(&format!("  metrics {url}/metrics"));
-                say("  token   any of the fleet's: sandclock token create NAME --role viewer");
-                let api = parts.api(&config, Some(handle), parts.gate().await);
-                Some(Front {
-                    listener,
-                    tls: parts.tls.clone(),
-                    router: api::router_of_a_worker(api),
-                })
-            }
+            Some(listener) => Some(watch(&parts, &config, listener, handle).await?),
             None => None,
         };
         let running = Running {
@@ -162,6 +152,25 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
             away: parts.stores.away.clone(),
         };
         running.serve().await
+    })
+}
+
+/// What answers those who watch a worker, and says where.
+async fn watch(
+    parts: &Parts,
+    config: &Config,
+    listener: TcpListener,
+    worker: WorkerHandle,
+) -> anyhow::Result<Front> {
+    let url = parts.url(&listener)?;
+    say(&format!("  health  {url}/readyz"));
+    say(&format!("  metrics {url}/metrics"));
+    say("  token   any of the fleet's: sandclock token create NAME --role viewer");
+    let api = parts.api(config, Some(worker), parts.gate().await);
+    Ok(Front {
+        listener,
+        tls: parts.tls.clone(),
+        router: api::router_of_a_worker(api),
     })
 }
 

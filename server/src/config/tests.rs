@@ -137,6 +137,23 @@ fn what_plugins_may_do_is_checked() {
 }
 
 #[test]
+fn half_of_tls_and_secrets_without_a_source_are_refused() {
+    let cases = [
+        ("[tls]\ncertificate = \"a\"\n", "tls.key: nothing"),
+        ("[tls]\nclient_ca = \"a\"\n", "tls.certificate: nothing"),
+        (
+            "[worker.secrets.\"a/b\"]\nenv = \"A\"\n",
+            "worker.secrets: (not shown)",
+        ),
+        ("[worker.secrets.a]\n", "worker.secrets.a: (not shown)"),
+    ];
+    for (text, expected) in cases {
+        let error = format!("{:#}", load(text, &[]).unwrap_err());
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
 fn errors_name_the_key_and_what_is_accepted() {
     let cases = [
         ("[worker]\nmax_runs = 3\n", "max_runs"),
@@ -146,13 +163,6 @@ fn errors_name_the_key_and_what_is_accepted() {
         ),
         ("listen = \"0.0.0.0:8070\"\n", "behind_proxy"),
         ("listen = \"0.0.0.0:8070\"\n", "tls.certificate"),
-        ("[tls]\ncertificate = \"a\"\n", "tls.key: nothing"),
-        ("[tls]\nclient_ca = \"a\"\n", "tls.certificate: nothing"),
-        (
-            "[worker.secrets.\"a/b\"]\nenv = \"A\"\n",
-            "worker.secrets: (not shown)",
-        ),
-        ("[worker.secrets.a]\n", "worker.secrets.a: (not shown)"),
         (
             "[worker]\nlisten = \"0.0.0.0:8071\"\n",
             "line 2: worker.listen: 0.0.0.0:8071 is not accepted: it is open to other hosts",

@@ -49,7 +49,8 @@ pub(super) fn learn(config: &Config, known: &KnownSecrets) {
             Target::Log(_) => {}
             Target::Webhook(webhook) => {
                 given(&field("secret"), &webhook.secret, &webhook.secret_file);
-                for (header, value) in &webhook.headers {
+                let headers = webhook.headers.iter();
+                for (header, value) in headers.filter(|(name, _)| is_credential(name)) {
                     learn(&field(&format!("headers.{header}")), value);
                     // Of what says how it is to be read, the credential is the last word.
                     if let Some((_, credential)) = value.rsplit_once(' ') {
@@ -67,6 +68,13 @@ pub(super) fn learn(config: &Config, known: &KnownSecrets) {
             }
         }
     }
+}
+
+/// Whether a header is one that credentials are sent in. Others hold common words, such as the type of a content.
+fn is_credential(header: &str) -> bool {
+    let header = header.to_ascii_lowercase();
+    let words = ["auth", "cookie", "key", "pass", "secret", "token"];
+    words.iter().any(|word| header.contains(word))
 }
 
 /// The keys of the fleet's secrets, each on its line.
@@ -115,16 +123,19 @@ mod tests {
             "default": {
                 "type": "webhook",
                 "url": "https://hooks.example.org/x",
-                "headers": { "Authorization": "Bearer battery-staple", "X-Team": "data" },
+                "headers": {
+                    "Authorization": "Bearer battery-staple",
+                    "Accept": "application/json",
+                },
             },
         });
         config.alerts.targets = serde_json::from_value(webhook).unwrap();
         let known = KnownSecrets::new();
         learn(&config, &known);
-        let shown = known.mask_text("sent battery-staple of data");
+        let shown = known.mask_text("battery-staple as application/json");
         assert_eq!(
             shown,
-            "sent [secret:alerts.targets.default.headers.Authorization] of data"
+            "[secret:alerts.targets.default.headers.Authorization] as application/json"
         );
     }
 }
