@@ -86,6 +86,7 @@ async fn run(
         rollout: Arc::clone(&parts.rollout),
         recorder: parts.recorder.clone(),
         away: parts.stores.away.clone(),
+        certificates: parts.stores.certificates.clone(),
     };
     running.serve().await
 }

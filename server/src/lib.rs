@@ -25,6 +25,7 @@ pub mod log;
 pub mod private_file;
 pub mod random;
 mod recorder;
+mod renewed;
 mod replay;
 mod request;
 pub mod roles;

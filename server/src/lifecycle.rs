@@ -21,7 +21,7 @@ use crate::leader::Chores;
 use crate::recorder::RecordingQueue;
 use crate::rollout::Rollout;
 use crate::spool::Spool;
-use crate::wire::{RunLog, open_later};
+use crate::wire::{Certificates, RunLog, open_later};
 
 /// How long open connections may take to end, streams among them.
 const CLOSE: Duration = Duration::from_secs(3);
@@ -62,6 +62,8 @@ pub struct Running {
     pub recorder: Option<Arc<RecordingQueue>>,
     /// A run log that was away when it started.
     pub away: Option<Arc<RunLog>>,
+    /// Those of its connection to etcd.
+    pub certificates: Option<Certificates>,
 }
 
 impl Running {
@@ -82,6 +84,7 @@ impl Running {
         let mut forwarding = Box::pin(forward(self.spool.as_deref()));
         let mut opening = Box::pin(open(self.away.as_deref()));
         let mut following = Box::pin(self.rollout.run());
+        let mut renewing = Box::pin(renew(self.certificates.as_ref()));
         let mut recording = Box::pin(record(self.recorder.as_deref()));
         let mut asked = Some(asked);
         let unfinished = loop {
@@ -104,6 +107,7 @@ impl Running {
                 () = &mut delivering => bail!("the delivery of alerts ended"),
                 () = &mut forwarding => {}
                 () = &mut opening => {}
+                () = &mut renewing => {}
                 () = &mut following => {}
                 () = &mut recording => {}
             }
@@ -203,6 +207,14 @@ async fn deliver(delivery: Option<Delivery>, ending: oneshot::Receiver<()>) {
 async fn forward(spool: Option<&Spool>) {
     match spool {
         Some(spool) => spool.forward().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Follows the certificates of the connection to etcd, if it has any.
+async fn renew(certificates: Option<&Certificates>) {
+    match certificates {
+        Some(certificates) => certificates.follow().await,
         None => std::future::pending().await,
     }
 }

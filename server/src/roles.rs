@@ -79,6 +79,7 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
             rollout: Arc::clone(&parts.rollout),
             recorder: parts.recorder.clone(),
             away: parts.stores.away.clone(),
+            certificates: parts.stores.certificates.clone(),
         };
         running.serve().await
     })
@@ -150,6 +151,7 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
             rollout: Arc::clone(&parts.rollout),
             recorder: parts.recorder.clone(),
             away: parts.stores.away.clone(),
+            certificates: parts.stores.certificates.clone(),
         };
         running.serve().await
     })

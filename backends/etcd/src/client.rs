@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use etcd_client::{
@@ -30,13 +31,19 @@ const PING_EVERY: Duration = Duration::from_secs(10);
 /// How long the answer to that may take. A connection that went silent is given up after both.
 const PING_WAIT: Duration = Duration::from_secs(5);
 
-/// A connection to a cluster, shared by all contracts.
+/// A connection to a cluster, shared by all contracts. Another may take its place: what is under way on the old one
+/// ends there.
 #[derive(Clone)]
 pub(crate) struct Client {
-    kv: KvClient,
-    pub(crate) watch: WatchClient,
-    lease: LeaseClient,
+    current: Arc<RwLock<Connection>>,
     patience: Duration,
+}
+
+#[derive(Clone)]
+struct Connection {
+    kv: KvClient,
+    watch: WatchClient,
+    lease: LeaseClient,
 }
 
 impl fmt::Debug for Client {
@@ -48,21 +55,29 @@ impl fmt::Debug for Client {
 impl Client {
     /// Connects, and refuses a server that is too old.
     pub(crate) async fn connect(config: &EtcdConfig) -> Result<Self> {
-        const OP: &str = "etcd.connect";
         config.check()?;
-        let connect = etcd_client::Client::connect(&config.endpoints, Some(options(config)));
-        let patience = config.call_timeout;
-        let mut client = within(OP, Nature::Reads, patience, connect).await?;
-        let status = within(OP, Nature::Reads, patience, client.status()).await?;
-        check_version(status.version())?;
+        let connection = Connection::open(config).await?;
         Ok(Self {
-            kv: client.kv_client().max_decoding_message_size(ANSWER_BYTES),
-            watch: client
-                .watch_client()
-                .max_decoding_message_size(ANSWER_BYTES),
-            lease: client.lease_client(),
-            patience,
+            current: Arc::new(RwLock::new(connection)),
+            patience: config.call_timeout,
         })
+    }
+
+    /// Puts a new connection in the place of the one that is there, once it is open.
+    pub(crate) async fn renew(&self, config: &EtcdConfig) -> Result<()> {
+        let connection = Connection::open(config).await?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = connection;
+        Ok(())
+    }
+
+    fn connection(&self) -> Connection {
+        let current = self.current.read();
+        current.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What opens watches.
+    pub(crate) fn watch(&self) -> WatchClient {
+        self.connection().watch
     }
 
     /// Waits for an answer as long as a call may take.
@@ -82,13 +97,13 @@ impl Client {
         nature: Nature,
         txn: Txn,
     ) -> Result<TxnResponse> {
-        let mut kv = self.kv.clone();
+        let mut kv = self.connection().kv;
         self.within(op, nature, kv.txn(txn)).await
     }
 
     /// One record, or none.
     pub(crate) async fn get(&self, op: &'static str, key: &[u8]) -> Result<Option<KeyValue>> {
-        let mut kv = self.kv.clone();
+        let mut kv = self.connection().kv;
         let mut answer = self.within(op, Nature::Reads, kv.get(key, None)).await?;
         Ok(answer.take_kvs().pop())
     }
@@ -117,7 +132,7 @@ impl Client {
         at: Option<i64>,
         options: GetOptions,
     ) -> Result<(Vec<KeyValue>, i64)> {
-        let mut kv = self.kv.clone();
+        let mut kv = self.connection().kv;
         let (mut read, mut at, mut from) = (Vec::new(), at, range.start.clone());
         loop {
             let options = (options.clone())
@@ -143,7 +158,7 @@ impl Client {
     pub(crate) async fn grant(&self, op: &'static str, ttl: Duration) -> Result<(i64, Duration)> {
         let seconds = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
         let asked = i64::try_from(seconds.max(1)).unwrap_or(i64::MAX);
-        let mut lease = self.lease.clone();
+        let mut lease = self.connection().lease;
         // A lease that nobody learns of holds nothing and ends by itself.
         let granted = self
             .within(op, Nature::Reads, lease.grant(asked, None))
@@ -162,7 +177,7 @@ impl Client {
         lease: i64,
         patience: Duration,
     ) -> Result<()> {
-        let mut client = self.lease.clone();
+        let mut client = self.connection().lease;
         let call = client.keep_alive(lease);
         let patience = patience.min(self.patience);
         within(op, Nature::Writes, patience, call).await.map(drop)
@@ -170,7 +185,7 @@ impl Client {
 
     /// Ends a lease and deletes what hangs on it. One that has run out is as good as ended.
     pub(crate) async fn revoke(&self, op: &'static str, lease: i64) -> Result<()> {
-        let mut client = self.lease.clone();
+        let mut client = self.connection().lease;
         match self.within(op, Nature::Writes, client.revoke(lease)).await {
             Err(error) if error.kind != ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -179,10 +194,29 @@ impl Client {
 
     /// How long a lease still lasts; zero if it has run out.
     pub(crate) async fn remaining(&self, op: &'static str, lease: i64) -> Result<Duration> {
-        let mut client = self.lease.clone();
+        let mut client = self.connection().lease;
         let ask = client.time_to_live(lease, None);
         let left = self.within(op, Nature::Reads, ask).await?.ttl();
         Ok(Duration::from_secs(u64::try_from(left).unwrap_or(0)))
+    }
+}
+
+impl Connection {
+    /// Connects, and refuses a server that is too old.
+    async fn open(config: &EtcdConfig) -> Result<Self> {
+        const OP: &str = "etcd.connect";
+        let connect = etcd_client::Client::connect(&config.endpoints, Some(options(config)));
+        let patience = config.call_timeout;
+        let mut client = within(OP, Nature::Reads, patience, connect).await?;
+        let status = within(OP, Nature::Reads, patience, client.status()).await?;
+        check_version(status.version())?;
+        Ok(Self {
+            kv: client.kv_client().max_decoding_message_size(ANSWER_BYTES),
+            watch: client
+                .watch_client()
+                .max_decoding_message_size(ANSWER_BYTES),
+            lease: client.lease_client(),
+        })
     }
 }
 

@@ -77,13 +77,36 @@ pub async fn connect(config: EtcdConfig) -> Result<Coordination> {
     Ok(connect_as_master(config).await?.0)
 }
 
-/// The same, with what a server in the place of a Go fleet's master needs besides.
+/// The same, with what a server in the place of a Go fleet's master needs besides, and what renews the connection.
 ///
 /// # Errors
 /// As [`connect`].
-pub async fn connect_as_master(config: EtcdConfig) -> Result<(Coordination, Arc<dyn GoFleet>)> {
-    let store = Store::connect(config, Guards::default()).await?;
-    Ok((coordination(store.clone()), Arc::new(store)))
+pub async fn connect_as_master(
+    config: EtcdConfig,
+) -> Result<(Coordination, Arc<dyn GoFleet>, Renewal)> {
+    let store = Store::connect(config.clone(), Guards::default()).await?;
+    let client = store.client.clone();
+    let renewal = Renewal { client, config };
+    Ok((coordination(store.clone()), Arc::new(store), renewal))
+}
+
+/// What puts a connection with other certificates in the place of the one that is there.
+#[derive(Clone, Debug)]
+pub struct Renewal {
+    client: client::Client,
+    config: EtcdConfig,
+}
+
+impl Renewal {
+    /// Connects with these certificates, and then uses that connection for every new call and watch.
+    ///
+    /// # Errors
+    /// As [`connect`]; the connection that is there is used on.
+    pub async fn renew(&self, tls: Tls) -> Result<()> {
+        let tls = Some(tls);
+        let config = self.config.clone();
+        self.client.renew(&EtcdConfig { tls, ..config }).await
+    }
 }
 
 /// The same without one guard, for showing that tests would miss it.

@@ -57,7 +57,7 @@ impl Watch {
             .with_start_revision(seen.saturating_add(1))
             .with_progress_notify()
             .with_fragment();
-        let mut caller = client.watch.clone();
+        let mut caller = client.watch();
         let open = async {
             let mut stream = caller.watch(range.start.clone(), Some(options)).await?;
             let first = stream.message().await?;

@@ -1,8 +1,7 @@
 //! TLS on a listener: the handshake within a time, and a certificate that is replaced without a restart.
 //!
-//! The files are read again every [`AGAIN`]: whoever renews a certificate need not know of this process, and has no
-//! right to send it a signal. What two looks in a row have found is complete, and is judged: what is of use serves
-//! every connection from then on; what is not changes nothing, and log and metrics say so.
+//! What the files hold anew ([`renewed`]) is judged: what is of use serves every connection from then on; what is not
+//! changes nothing, and log and metrics say so.
 
 use std::future::pending;
 use std::io;
@@ -16,18 +15,16 @@ use sandclock_core::Timestamp;
 use sandclock_core::time::Clock;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::identity::{Content, Identity, Places};
 use crate::config::TlsFiles;
+use crate::renewed;
 
 /// How long a client may take for the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-
-/// How often the files are looked at.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// What a TLS connection begins with: the type of a handshake record (RFC 8446, section 5.1).
 const HANDSHAKE_RECORD: u8 = 22;
@@ -113,28 +110,11 @@ impl Tls {
     /// Follows the files, for ever.
     pub(super) async fn follow(self: &Arc<Self>) {
         let mut used = Ok(Arc::clone(&self.first));
-        // What was found last, and is not judged before it is found again.
-        let mut found = None;
         loop {
-            sleep(AGAIN).await;
             let this = Arc::clone(self);
-            let Ok(now) =
-                tokio::task::spawn_blocking(move || this.places.read().map(Arc::new)).await
-            else {
-                // No thread could be made; there will be one later.
-                continue;
-            };
-            if used == now {
-                found = None;
-                continue;
-            }
-            if found.as_ref() != Some(&now) {
-                found = Some(now);
-                continue;
-            }
-            self.judge(&now);
-            used = now;
-            found = None;
+            let read = move || this.places.read().map(Arc::new);
+            used = renewed::other(&used, read).await;
+            self.judge(&used);
         }
     }
 

@@ -8,27 +8,83 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use nix::ifaddrs::getifaddrs;
-use sandclock_backend_etcd::{EtcdConfig, GoKeys, Login, Tls};
+use sandclock_backend_etcd::{EtcdConfig, GoKeys, Login, Renewal, Tls};
 use sandclock_core::backend::{Coordination, GoFleet};
 use sandclock_core::error::WithSources;
 use sandclock_core::go::GoDefaults;
 use sandclock_core::{BackendError, ErrorKind};
+use tokio::time::sleep;
 
 use crate::config::{Config, EtcdSection, EtcdTls, secret};
+use crate::renewed;
+
+/// The pause before a connection with new certificates is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
 
 pub(super) async fn etcd(
     section: &EtcdSection,
     config: &Config,
-) -> anyhow::Result<(Coordination, Arc<dyn GoFleet>)> {
+) -> anyhow::Result<(Coordination, Arc<dyn GoFleet>, Option<Certificates>)> {
     let config = etcd_config(section, config)?;
     let endpoints = config.endpoints.join(", ");
+    let used = config.tls.clone();
     let connected = sandclock_backend_etcd::connect_as_master(config).await;
-    connected.map_err(|error| {
+    let (coordination, go, renewal) = connected.map_err(|error| {
         let said = WithSources(&error).to_string();
         let said = error.without_op(&said);
         let remedy = remedy(section, &error, said);
         anyhow!("coordination.endpoints: etcd at {endpoints} cannot be used: {said}; {remedy}")
-    })
+    })?;
+    let certificates = section.tls.clone().zip(used);
+    let certificates = certificates.map(|(section, used)| Certificates {
+        section,
+        used,
+        renewal,
+    });
+    Ok((coordination, go, certificates))
+}
+
+/// The certificates of a connection to etcd, which is made anew when their files are.
+#[derive(Clone, Debug)]
+pub struct Certificates {
+    section: EtcdTls,
+    /// What the files held when the connection was made.
+    used: Tls,
+    renewal: Renewal,
+}
+
+impl Certificates {
+    /// Follows the files, for ever. What does not lead to a connection changes nothing.
+    pub async fn follow(&self) {
+        let mut used = Ok(self.used.clone());
+        loop {
+            let section = self.section.clone();
+            let read = move || tls(&section).map_err(|error| format!("{error:#}"));
+            used = renewed::other(&used, read).await;
+            let renewed = match &used {
+                Ok(tls) => self.renewal.renew(tls.clone()).await,
+                Err(error) => {
+                    tracing::error!(error, "new certificates for etcd are of no use");
+                    continue;
+                }
+            };
+            match renewed {
+                Ok(()) => tracing::info!(
+                    "connected to etcd with the certificates that the files hold now"
+                ),
+                Err(error) => {
+                    let error = WithSources(&error).to_string();
+                    tracing::error!(
+                        error,
+                        "there is no connection to etcd with its new certificates; the earlier one is used on"
+                    );
+                    // The cluster may be away, or have its own new ones only later.
+                    sleep(AGAIN).await;
+                    used = Err(error);
+                }
+            }
+        }
+    }
 }
 
 /// What to do about a cluster that cannot be used.

@@ -39,6 +39,7 @@ mod parts;
 mod plugins;
 mod stores;
 
+pub use self::etcd::Certificates;
 pub use self::mongodb::{RunLog, open_later};
 pub use stores::{FILE, GoStores, Stores, open as open_stores};
 

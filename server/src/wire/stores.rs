@@ -9,7 +9,7 @@ use sandclock_core::ErrorKind;
 use sandclock_core::backend::layer::Layered;
 use sandclock_core::backend::{Coordination, GoFleet, GoLog, Records};
 
-use super::etcd::etcd;
+use super::etcd::{Certificates, etcd};
 use super::mongodb::{RunLog, mongodb};
 use super::parts::{ETCD, FILE_OF_JOBS, FILE_OF_RUNS, InPart, MONGODB};
 use crate::config::{Config, CoordinationSection, RunLogSection};
@@ -26,6 +26,8 @@ pub struct Stores {
     pub records: Records,
     /// Both as a Go fleet's master sees them, where such a fleet could use them.
     pub go: Option<GoStores>,
+    /// The certificates of the connection to etcd, if it has any.
+    pub certificates: Option<Certificates>,
     /// The run log, if it was away when this process started: it has to be opened yet.
     pub away: Option<Arc<RunLog>>,
 }
@@ -59,6 +61,7 @@ pub async fn open(config: &Config, data: &Path) -> anyhow::Result<Stores> {
                 coordination: file.coordination().behind(&InPart(&FILE_OF_JOBS)),
                 records: file.records().behind(&InPart(&FILE_OF_RUNS)),
                 go: None,
+                certificates: None,
                 away: None,
             }
         }
@@ -69,11 +72,12 @@ pub async fn open(config: &Config, data: &Path) -> anyhow::Result<Stores> {
                 coordination: coordination.behind(&InPart(&FILE_OF_JOBS)),
                 records: log.records.clone().behind(&InPart(&MONGODB)),
                 go: None,
+                certificates: None,
                 away,
             }
         }
         (CoordinationSection::Etcd(section), RunLogSection::Mongodb(log)) => {
-            let (coordination, fleet) = etcd(section, config).await?;
+            let (coordination, fleet, certificates) = etcd(section, config).await?;
             let (log, away) = mongodb(log).await?;
             Stores {
                 coordination: coordination.behind(&InPart(&ETCD)),
@@ -82,6 +86,7 @@ pub async fn open(config: &Config, data: &Path) -> anyhow::Result<Stores> {
                     fleet: Layered::new(&InPart(&ETCD), fleet),
                     log: Layered::new(&InPart(&MONGODB), Arc::clone(&log.go)),
                 }),
+                certificates,
                 away,
             }
         }

@@ -235,6 +235,11 @@ impl Fleet {
         })
     }
 
+    fn logs(&self) -> impl Iterator<Item = Vec<u8>> {
+        let of_workers = self.workers.iter().map(|worker| worker.log().into_bytes());
+        self.servers.iter().map(Product::log).chain(of_workers)
+    }
+
     /// Every file that the fleet has written, its logs among them; what it was configured with is left out.
     fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let servers = self.servers.iter().map(Product::home);
@@ -313,13 +318,8 @@ fn processes() -> Vec<(String, Vec<u8>, Option<Vec<u8>>)> {
     all
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_planted_secret_is_found_anywhere() {
-    let fleet = Fleet::start(&[]).await;
-    let server = &fleet.servers[0];
-    let search = Search::of(&fleet.secrets);
-    let control = Search::of(&[("control".to_owned(), CONTROL.to_owned())].into());
-
+/// Runs that print what they have and fail, and one that misses a secret.
+async fn runs(server: &Product, fleet: &Fleet) -> Vec<String> {
     server.put_job("loud", &fleet.loud()).await;
     let mut runs = Vec::new();
     for _ in 0..4 {
@@ -337,34 +337,52 @@ async fn no_planted_secret_is_found_anywhere() {
         "{cause}"
     );
     runs.push(run["id"].as_str().unwrap().to_owned());
-    fleet.garden.hook.hears(4).await;
+    runs
+}
 
-    // While a command has them all: nobody's arguments, and of our processes nobody's environment but what the operator
-    // has put there.
-    let still = json!({ "command": "sleep 600", "secrets": fleet.sources(), "grace_s": 0 });
+/// While a command has them all: nobody's arguments, and of our processes nobody's environment but what the operator has
+/// put there.
+async fn search_processes(server: &Product, fleet: &Fleet) {
+    let search = Search::of(&fleet.secrets);
+    // A number that no other test sleeps for.
+    let still = json!({ "command": "sleep 3579", "secrets": fleet.sources(), "grace_s": 0 });
     server.put_job("still", &still).await;
     let run = server.start_run("still").await;
     wait_for("the command runs", PATIENCE, async || {
         let all = processes();
         all.iter()
-            .any(|(name, ..)| name.starts_with("sleep\u{0}600"))
+            .any(|(name, ..)| name.starts_with("sleep\u{0}3579"))
     })
     .await;
     let mut elsewhere = fleet.secrets.clone();
     elsewhere.retain(|name, _| !name.starts_with("env-"));
     let elsewhere = Search::of(&elsewhere);
+    let mut ours = 0;
     for (name, arguments, environment) in processes() {
         assert_eq!(search.found_in(&arguments), None, "arguments of {name}");
-        let found = environment
-            .as_deref()
-            .and_then(|bytes| elsewhere.found_in(bytes));
+        let Some(environment) = environment else {
+            continue;
+        };
+        ours += 1;
+        let found = elsewhere.found_in(&environment);
         assert_eq!(found, None, "environment of {name}");
     }
-    server
-        .send(Method::POST, "/jobs/still/kill", &json!({}))
-        .await;
+    // Two servers, two workers, each of these with a spawner, and the run's supervisor.
+    assert!(ours >= 7, "{ours} processes run our program");
+    let kill = server.request(Method::POST, "/jobs/still/kill").send();
+    assert!(kill.await.unwrap().status().is_success());
     server.ended(&run).await;
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn no_planted_secret_is_found_anywhere() {
+    let fleet = Fleet::start(&[]).await;
+    let server = &fleet.servers[0];
+    let search = Search::of(&fleet.secrets);
+    let control = Search::of(&[("control".to_owned(), CONTROL.to_owned())].into());
+    let runs = runs(server, &fleet).await;
+    fleet.garden.hook.hears(4).await;
+    search_processes(server, &fleet).await;
     let mut searched = BTreeMap::new();
     let mut look = |place: &str, bytes: &[u8]| {
         assert_eq!(search.found_in(bytes), None, "{place}");
@@ -387,9 +405,7 @@ async fn no_planted_secret_is_found_anywhere() {
     for (path, bytes) in fleet.files() {
         look(&format!("files {}", path.display()), &bytes);
     }
-    let logs = fleet.servers.iter().map(Product::log);
-    let logs = logs.chain(fleet.workers.iter().map(|worker| worker.log().into_bytes()));
-    for log in logs {
+    for log in fleet.logs() {
         let traced = memchr::memmem::find(&log, b" TRACE ").is_some();
         assert!(traced, "the log is not as open as it can be");
     }

@@ -6,14 +6,16 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use etcd_client::{Certificate, ConnectOptions, Identity, Permission, PermissionType, TlsOptions};
 use mongodb::bson::{Document, doc};
+use reqwest::Method;
 use sandclock_testkit::services::{Certificates, Mongo, OwnEtcd};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::product::{PROGRAM, Product};
+use crate::product::{PROGRAM, Product, wait_for};
 use crate::stores::Stores;
 use crate::worker::Worker;
 
@@ -225,6 +227,52 @@ async fn a_fleet_works_over_stores_with_tls_and_a_login() {
     assert_eq!(run["state"], "succeeded", "{run}");
     let path = format!("/runs/{}/output", run["id"].as_str().unwrap());
     assert_eq!(server.text(&path).await, "printed\n");
+}
+
+/// The cluster changes its authority, and asks for certificates of the new one: with these in the files the fleet is
+/// there again, and no process was started anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn renewed_certificates_for_etcd_need_no_restart() {
+    let mut scene = Scene::new().await;
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let read = |path| std::fs::read(path).unwrap();
+    let give = |authorities: &[&str], client: &str| {
+        let authorities = authorities
+            .iter()
+            .map(|name| scene.certificates.certificate(name));
+        let bundle: Vec<_> = authorities.map(read).collect();
+        std::fs::write(path("ca"), bundle.concat()).unwrap();
+        std::fs::write(path("cert"), read(scene.certificates.certificate(client))).unwrap();
+        std::fs::write(path("key"), read(scene.certificates.key(client))).unwrap();
+    };
+    give(&["authority"], "client");
+    let config = scene.toml(&[
+        ("coordination.tls.ca_file", path("ca")),
+        ("coordination.tls.cert_file", path("cert")),
+        ("coordination.tls.key_file", path("key")),
+    ]);
+    let server = Product::server(&config);
+    let _worker = Worker::start_on("only", &config);
+    let job = json!({ "command": "true" });
+    server.put_job("job", &job).await;
+    assert_eq!(server.run_job("job").await["state"], "succeeded");
+
+    scene.certificates.issue("next", "stranger");
+    give(&["authority", "stranger"], "next");
+    scene.certificates.issue("server", "stranger");
+    let (new, old) = ["stranger", "authority"]
+        .map(|name| scene.certificates.certificate(name))
+        .into();
+    std::fs::copy(new, old).unwrap();
+    scene.etcd.kill();
+    scene.etcd.start_again();
+    wait_for("a job can be saved", Duration::from_secs(120), async || {
+        let saved = server.send(Method::PUT, "/jobs/later", &job).await;
+        saved.status().is_success()
+    })
+    .await;
+    assert_eq!(server.run_job("later").await["state"], "succeeded");
 }
 
 /// A run log that is away is waited for; that TLS may be what is missing has to be said at once.
