@@ -121,7 +121,7 @@ fn refused_types() -> Vec<(Value, &'static str, &'static str)> {
         (
             json!({ "command": "true", "secrets": { "A": { "file": "/a", "env": "B" } } }),
             "secrets.A",
-            "either 'file'",
+            "'name' of a secret that the worker knows",
         ),
         (
             json!(["a", "true"]),
