@@ -78,7 +78,7 @@ impl Cli {
 /// Where client commands go, and how they print.
 #[derive(Clone, Debug, Args)]
 struct Target {
-    /// Where the server is
+    /// The server
     #[arg(
         long,
         global = true,
@@ -90,7 +90,7 @@ struct Target {
     /// The token to sign in with
     #[arg(long, global = true, env = "SANDCLOCK_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// The authority in PEM that vouches for the server, and no other
+    /// Trust this authority alone (PEM)
     #[arg(
         long,
         global = true,
@@ -99,7 +99,7 @@ struct Target {
         value_name = "FILE"
     )]
     ca: Option<PathBuf>,
-    /// Our certificate and its key in PEM, where the server asks for one
+    /// Our certificate and key (PEM)
     #[arg(
         long,
         global = true,
@@ -196,7 +196,7 @@ pub struct DevArgs {
 /// How a server runs.
 #[derive(Clone, Debug, Args)]
 pub struct ServerArgs {
-    /// Where its stores are, and everything else; or a Go fleet's master.json
+    /// Its stores, and everything else; or a Go fleet's master.json
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
     /// Answer a Go master's routes without a token, as that master does

@@ -59,7 +59,7 @@ pub(super) enum SecretCommand {
 /// Where the key is.
 #[derive(Debug, Args)]
 pub(super) struct KeyFile {
-    /// The workers' keys, of which the first one seals
+    /// The workers' keys; the first seals
     #[arg(
         long = "key",
         value_name = "FILE",
