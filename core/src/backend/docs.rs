@@ -36,7 +36,7 @@ pub enum DocKind {
 
 impl DocKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Binding,
         Self::Token,
         Self::TokenUse,

@@ -213,7 +213,9 @@ impl Config {
     /// Whether people reach the API by TLS, so that browsers may be told to send cookies by nothing else.
     pub fn has_tls(&self) -> bool {
         let oidc = self.oidc.as_ref();
-        self.behind_proxy || self.tls.files().is_some() || oidc.is_some_and(|oidc| oidc.is_public_by_tls())
+        self.behind_proxy
+            || self.tls.files().is_some()
+            || oidc.is_some_and(|oidc| oidc.is_public_by_tls())
     }
 
     /// The zone of jobs that name none: without a setting this host's, in which crontab and a Go worker read their
