@@ -17,6 +17,7 @@ mod floors;
 mod herd;
 mod hooks;
 mod languages;
+mod lists;
 mod redaction;
 mod schedule;
 mod spawn;
@@ -37,6 +38,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("hooks", hooks::run),
     ("redaction", redaction::run),
     ("herd", herd::run),
+    ("lists", lists::run),
 ];
 
 fn main() -> ExitCode {
@@ -44,6 +46,12 @@ fn main() -> ExitCode {
         return sandclock_server::exec::spawner_main();
     }
     let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.first().is_some_and(|first| first == lists::AS_PRODUCT) {
+        return sandclock_server::start(|mut arguments| {
+            arguments.remove(1);
+            arguments
+        });
+    }
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

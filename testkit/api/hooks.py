@@ -1,6 +1,11 @@
 """What schemathesis cannot know of our media types: a plugin's module is sent and received as it is."""
 
+import hypothesis
 import schemathesis
+
+# The search for requests with the highest figures, of which there are none that matter here, ends with an IndexError
+# where a generated request gets shorter (seen with 6.170.15).
+hypothesis.target = lambda *_args, **_kwargs: None
 
 
 @schemathesis.serializer("application/wasm")

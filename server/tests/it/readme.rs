@@ -95,7 +95,7 @@ async fn every_client_command_of_the_readme_works() {
         .replace("RUN", ended["id"].as_str().unwrap());
     let out = run(&script, &product, |_| {});
     assert!(
-        out.contains("Mounted on") && out.contains("saved report/disk"),
+        out.contains("Mounted on") && out.contains("created report/disk"),
         "{out}"
     );
 }

@@ -70,7 +70,7 @@ const EDGES: &[Allowed] = &[
     },
     Allowed {
         name: "sandclock-bench",
-        uses: &[CORE, EMBEDDED, ETCD, HOOKS, SDK, SERVER, TESTKIT],
+        uses: &[CORE, EMBEDDED, ETCD, MONGO, HOOKS, SDK, SERVER, TESTKIT],
         tests_use: &[],
     },
     Allowed {

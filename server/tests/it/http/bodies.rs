@@ -21,6 +21,8 @@ async fn every_route_that_reads_a_body_says_how_large_it_may_be() {
             "plugin.push" => MAX_MODULE_BYTES + 1,
             // A module in base64, and documents beside it.
             "plugin.validate" => 2 * MAX_MODULE_BYTES,
+            // A set of jobs.
+            "job.apply" => 16 * MAX_BODY_BYTES + 1,
             _ => MAX_BODY_BYTES + 1,
         };
         let url = format!("{}{}", product.url, operation.url());
