@@ -4,8 +4,10 @@
 
 const at = (id) => document.getElementById(id);
 
-// The word that a request which changes something has to say; null for nobody.
-let csrf = null;
+// Where all pages of this server keep the word that a request which changes something has to say. It is told once, when
+// somebody signs in: what a session's cookie says is not enough to find it out.
+const WORD = "sandclock-csrf";
+let signedIn = false;
 // How many times something else was asked to be shown: an answer that comes late is for nobody.
 let asked = 0;
 
@@ -49,6 +51,7 @@ async function attempt(action) {
 async function call(method, path, body) {
   const headers = {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
+  const csrf = localStorage.getItem(WORD);
   if (csrf !== null && method !== "GET") headers["X-CSRF-Token"] = csrf;
   const answer = await fetch("/api/v1" + path, {
     method,
@@ -58,25 +61,27 @@ async function call(method, path, body) {
     cache: "no-store",
   });
   if (answer.ok) return answer;
-  if (answer.status === 401 && csrf !== null) showNobody();
+  if (answer.status === 401 && signedIn) showNobody();
   const said = await answer.json().catch(() => ({}));
   throw new Error(said.detail || `the server answered ${answer.status}`);
 }
 
 function showNobody() {
-  csrf = null;
+  signedIn = false;
   asked += 1;
   for (const id of ["jobs", "runs"]) at(id).replaceChildren();
   at("output").textContent = "";
-  at("signed-in").hidden = true;
+  at("signed-in").hidden = at("no-word").hidden = true;
   at("signed-out").hidden = false;
 }
 
 async function showPerson(session) {
-  csrf = session.csrf_token;
+  signedIn = true;
   const of = session.prefixes.length ? ` for ${session.prefixes.join(", ")}` : "";
   at("who").textContent = `${session.name} (${session.role}${of})`;
-  at("signed-out").hidden = true;
+  // Without the word nobody can sign out either, but sign in again.
+  at("no-word").hidden = at("signed-out").hidden = session.has_csrf_token;
+  at("sign-out").hidden = !session.has_csrf_token;
   at("signed-in").hidden = false;
   at("runs-of").hidden = at("output").hidden = true;
   at("jobs").replaceChildren();
@@ -128,17 +133,48 @@ at("by-token").addEventListener("submit", (event) => {
   event.preventDefault();
   const token = at("token").value;
   at("token").value = "";
-  attempt(async () => showPerson(await (await call("POST", "/session", { token })).json()));
+  attempt(async () => {
+    const begun = await (await call("POST", "/session", { token })).json();
+    localStorage.setItem(WORD, begun.csrf_token);
+    await showPerson({ ...begun, has_csrf_token: true });
+  });
 });
 
 at("sign-out").addEventListener("click", () =>
   attempt(async () => {
     await call("DELETE", "/session");
+    localStorage.removeItem(WORD);
     showNobody();
   }),
 );
 
-fetch("/api/v1/session", { credentials: "same-origin", cache: "no-store" }).then(
-  (answer) => (answer.ok ? attempt(async () => showPerson(await answer.json())) : showNobody()),
-  () => tell("the server does not answer"),
+// Who has the session of this browser's cookie, and whether this word is the session's; null for nobody.
+async function sessionWith(csrf) {
+  const headers = csrf === null ? {} : { "X-CSRF-Token": csrf };
+  const answer = await fetch("/api/v1/session", { headers, credentials: "same-origin", cache: "no-store" });
+  return answer.ok ? answer.json() : null;
+}
+
+// Takes the word out of the address, where it is after somebody has signed in at the provider, and shows who it is. What
+// stands in an address is anybody's, so it is kept only if the server knows it.
+async function begin() {
+  const told = new URLSearchParams(location.hash.slice(1));
+  const fresh = told.get("csrf");
+  if (fresh !== null) history.replaceState(null, "", location.pathname + location.search);
+  let session = await sessionWith(fresh ?? localStorage.getItem(WORD));
+  if (session === null) return showNobody();
+  if (fresh !== null && session.has_csrf_token) {
+    localStorage.setItem(WORD, fresh);
+    const back = new URL(told.get("back") ?? "/", location.href);
+    if (back.origin === location.origin && back.pathname !== "/") return location.replace(back.href);
+  } else if (fresh !== null) {
+    session = await sessionWith(localStorage.getItem(WORD));
+  }
+  return session === null ? showNobody() : showPerson(session);
+}
+
+attempt(() =>
+  begin().catch((error) => {
+    throw error instanceof TypeError ? new Error("the server does not answer") : error;
+  }),
 );

@@ -1,7 +1,7 @@
 //! Who is signed in: a record for each browser in which somebody has shown who they are, kept with the fleet like tokens.
 //!
 //! People and the API call it a session; here that word is a worker's proof of life. The secret that a browser holds is
-//! never here, only its hash, by which the record is found.
+//! never here, only its hash, by which the record is found; nor is the word without which the secret changes nothing.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -24,6 +24,8 @@ pub const MAX_OF_ALL: usize = 1_000;
 pub struct SignIn {
     /// The SHA-256 of its secret, in hexadecimal.
     pub id: String,
+    /// The SHA-256 of its CSRF token, in hexadecimal. The token is random: nothing that is kept or sent leads to it.
+    pub csrf: String,
     /// Whose it is, so that no other's has the same.
     pub subject: String,
     /// What people call them; stands in records of what they did.
@@ -140,6 +142,7 @@ mod tests {
         let at = Timestamp::from_millis(i64::try_from(at).unwrap());
         SignIn {
             id: at.as_millis().to_string(),
+            csrf: String::new(),
             subject: subject.to_owned(),
             name: String::new(),
             grant: Grant::unlimited(Role::Viewer),

@@ -57,6 +57,7 @@ struct TokenUseForm {
 #[serde(remote = "SignIn")]
 struct SignInForm {
     id: String,
+    csrf: String,
     subject: String,
     name: String,
     #[serde(with = "GrantForm")]

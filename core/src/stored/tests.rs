@@ -264,6 +264,7 @@ fn token_use() -> TokenUse {
 fn sign_in() -> SignIn {
     SignIn {
         id: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
+        csrf: "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae".to_owned(),
         subject: "oidc:248289761001".to_owned(),
         name: "oidc:ann@example.org".to_owned(),
         grant: Grant {

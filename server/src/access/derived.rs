@@ -8,8 +8,6 @@ use sha2::Sha256;
 /// What a word is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Shows that a request comes from a page that may read what the server answers.
-    Csrf,
     /// Ties an answer of the provider to the browser that asked (RFC 6749, section 10.12).
     State,
     /// Ties an ID token to it (OpenID Connect Core 1.0, section 15.5.2).
@@ -21,7 +19,6 @@ pub(crate) enum Purpose {
 impl Purpose {
     fn label(self) -> &'static [u8] {
         match self {
-            Self::Csrf => b"csrf",
             Self::State => b"state",
             Self::Nonce => b"nonce",
             Self::Pkce => b"pkce",
@@ -56,12 +53,12 @@ mod tests {
 
     #[test]
     fn a_word_fits_its_secret_and_purpose_only() {
-        let word = derive("a", Purpose::Csrf);
+        let word = derive("a", Purpose::Nonce);
         assert_eq!(word.len(), 43);
-        assert!(fits("a", Purpose::Csrf, &word));
-        assert!(!fits("b", Purpose::Csrf, &word) && !fits("a", Purpose::State, &word));
+        assert!(fits("a", Purpose::Nonce, &word));
+        assert!(!fits("b", Purpose::Nonce, &word) && !fits("a", Purpose::State, &word));
         for wrong in ["", "=", "AAAA", &word[..42], &format!("{word}A")] {
-            assert!(!fits("a", Purpose::Csrf, wrong), "{wrong}");
+            assert!(!fits("a", Purpose::Nonce, wrong), "{wrong}");
         }
     }
 }

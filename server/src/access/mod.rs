@@ -28,6 +28,7 @@ pub(crate) use self::derived::{Purpose, derive, fits};
 pub(crate) use self::first::ready;
 use self::list::List;
 pub(crate) use self::secret::{hash, is_earlier, make, new_id};
+pub(crate) use self::session::is_csrf;
 pub use self::session::{Begun, Lifetimes, Person, sweep};
 use self::throttle::Throttle;
 use crate::request;

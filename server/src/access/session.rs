@@ -1,7 +1,8 @@
 //! People's sessions: begun by a token or by the provider's word, recognised by the secret that a browser holds, ended.
 //!
 //! A session is known to all servers, because it is kept with the fleet, as the SHA-256 of its secret: of 256 random bits
-//! a faster hash gives nothing away.
+//! a faster hash gives nothing away. Its CSRF token is kept in the same way, and is told once, when it begins: so who has
+//! come by the secret, or by what the store keeps, cannot change anything with it.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -47,6 +48,8 @@ pub struct Person {
 pub struct Begun {
     /// What the browser holds. It is nowhere else.
     pub secret: String,
+    /// What its page says with each change. It is nowhere else, and does not follow from the secret.
+    pub csrf: String,
     /// What is kept.
     pub kept: SignIn,
 }
@@ -70,12 +73,13 @@ impl Gate {
     /// If the store does not answer.
     pub async fn begin(&self, who: Person, lifetimes: Lifetimes) -> Stored<Begun> {
         let now = self.clock.now();
-        let secret = crate::random::token_hex(32);
+        let (secret, csrf) = (crate::random::token_hex(32), crate::random::token_hex(32));
         let token = who.token.as_ref().and_then(|id| self.tokens.get(id));
         let until = token.and_then(|token| token.expires_at);
         let end = now.plus(lifetimes.whole);
         let kept = SignIn {
             id: secret::fingerprint(&secret),
+            csrf: secret::fingerprint(&csrf),
             subject: who.subject,
             name: who.name,
             grant: who.grant,
@@ -87,20 +91,20 @@ impl Gate {
         };
         access::begin(&*self.docs, &kept).await?;
         self.sessions.changed();
-        Ok(Begun { secret, kept })
+        Ok(Begun { secret, csrf, kept })
     }
 
-    /// Whose session has this secret.
+    /// Whose session has this secret, and what is kept of it.
     ///
     /// # Errors
     /// If it does not open.
-    pub async fn admit_session(&self, secret: &str) -> Result<Caller, Denied> {
+    pub async fn admit_session(&self, secret: &str) -> Result<(Caller, SignIn), Denied> {
         let id = secret::fingerprint(secret);
         let kept = self.sessions.find(&id).await.map_err(Denied::Away)?;
         let (version, kept) = kept.ok_or(Denied::Ended)?;
         let caller = self.caller(&kept).await?;
-        self.note_presence(version, kept).await;
-        Ok(caller)
+        self.note_presence(version, kept.clone()).await;
+        Ok((caller, kept))
     }
 
     /// What is known of a session.
@@ -179,6 +183,11 @@ impl Gate {
             tracing::debug!("a session's use could not be written down");
         }
     }
+}
+
+/// Whether this is the session's CSRF token. Hashes are compared, of which how long that takes gives nothing away.
+pub(crate) fn is_csrf(kept: &SignIn, said: &str) -> bool {
+    secret::fingerprint(said) == kept.csrf
 }
 
 /// What stands for a try to sign in where wrong tokens are counted.

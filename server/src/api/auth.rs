@@ -5,7 +5,8 @@
 //! meant, the extractor of its name or id refuses; and lists show the caller's part.
 //!
 //! A browser sends its cookie with whatever any page makes it ask for. So a request with a session's cookie that would
-//! change something also has to say a word that only the console's pages can read (a CSRF token).
+//! change something also has to say a word that was told to the page in which somebody signed in, once, and that whoever has
+//! come by the cookie cannot find out (a CSRF token).
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -15,13 +16,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 pub use sandclock_core::access::Role;
+use sandclock_core::access::SignIn;
 use sandclock_core::job::JobName;
 
 use super::foreign::is_foreign;
 use super::pace::{self, Asker};
 use super::problem::Problem;
 use super::{Api, sign_in};
-use crate::access::{Caller, Denied, Purpose, fits};
+use crate::access::{Caller, Denied, is_csrf};
 use crate::front::Peer;
 
 /// Where a request says its session's CSRF token.
@@ -212,26 +214,31 @@ async fn by_token(api: &Api, parts: &Parts, header: &HeaderValue) -> Result<Call
 }
 
 async fn by_session(api: &Api, parts: &Parts, secret: &str) -> Result<Caller, Problem> {
-    let caller = api.gate.admit_session(secret).await.map_err(refused)?;
+    let (caller, kept) = api.gate.admit_session(secret).await.map_err(refused)?;
     if !parts.method.is_safe() {
-        check_source(&parts.headers, secret)?;
+        check_source(&parts.headers, &kept)?;
     }
     Ok(caller)
 }
 
 /// Whether a page of ours sends this, as far as can be told.
-fn check_source(headers: &HeaderMap, secret: &str) -> Result<(), Problem> {
+fn check_source(headers: &HeaderMap, kept: &SignIn) -> Result<(), Problem> {
     if is_foreign(headers) {
         return Err(Problem::foreign("it comes from the page of another site"));
     }
-    let said = headers.get(CSRF).and_then(|value| value.to_str().ok());
-    match said {
-        None => Err(Problem::foreign("it has no CSRF token")),
-        Some(said) if !fits(secret, Purpose::Csrf, said) => {
+    match headers.contains_key(CSRF) {
+        false => Err(Problem::foreign("it has no CSRF token")),
+        true if !says_csrf(headers, kept) => {
             Err(Problem::foreign("its CSRF token is another session's"))
         }
-        Some(_) => Ok(()),
+        true => Ok(()),
     }
+}
+
+/// Whether a request says its session's CSRF token.
+pub(super) fn says_csrf(headers: &HeaderMap, kept: &SignIn) -> bool {
+    let said = headers.get(CSRF).and_then(|value| value.to_str().ok());
+    said.is_some_and(|said| is_csrf(kept, said))
 }
 
 /// What somebody is told who is not let in.

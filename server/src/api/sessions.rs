@@ -6,18 +6,18 @@ use axum::Json;
 use axum::extract::{FromRequest as _, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sandclock_core::access::Grant;
+use sandclock_core::access::{Grant, SignIn};
 use serde::{Deserialize, Serialize};
 
 use super::Api;
 use super::audited::leave_entry;
-use super::auth::{origin, refused};
+use super::auth::{origin, refused, says_csrf};
 use super::foreign::is_foreign;
 use super::input::Body;
 use super::problem::Problem;
 use super::sign_in::{self, no_store};
 use super::tokens::RoleDto;
-use crate::access::{Caller, Denied, Person, Purpose, derive};
+use crate::access::{Caller, Denied, Person};
 use crate::document;
 
 /// A session to be begun.
@@ -44,8 +44,12 @@ pub struct SessionDto {
     expires_at: Option<String>,
     /// In how many seconds it ends if it is not used.
     idle_s: Option<u64>,
-    /// What a request that changes something and has the session's cookie says as its header `X-CSRF-Token`.
+    /// What a request that changes something and has the session's cookie says as its header `X-CSRF-Token`. It is told
+    /// once, when the session begins: keep it.
     csrf_token: Option<String>,
+    /// Whether this request has said that as the header, so that it might have changed something. One with a token need
+    /// not.
+    has_csrf_token: bool,
 }
 
 impl SessionDto {
@@ -57,14 +61,14 @@ impl SessionDto {
             expires_at: None,
             idle_s: None,
             csrf_token: None,
+            has_csrf_token: false,
         }
     }
 
-    fn of(kept: &sandclock_core::access::SignIn, name: String, grant: Grant, secret: &str) -> Self {
+    fn of(kept: &SignIn, name: String, grant: Grant) -> Self {
         Self {
             expires_at: Some(kept.expires_at.to_string()),
             idle_s: Some(kept.idle.as_secs()),
-            csrf_token: Some(derive(secret, Purpose::Csrf)),
             ..Self::new(name, grant)
         }
     }
@@ -73,8 +77,8 @@ impl SessionDto {
 /// Begins a session with a token, for browsers: the answer sets a cookie.
 ///
 /// Requests with the cookie may do what the token allows, for 12 hours at most and an hour unused unless the server is
-/// told otherwise. Those that change something also say the answer's `csrf_token` as the header `X-CSRF-Token`. This
-/// operation needs no other token than the one in its body.
+/// told otherwise. Those that change something also say the answer's `csrf_token` as the header `X-CSRF-Token`; nothing
+/// else tells it. This operation needs no other token than the one in its body.
 #[utoipa::path(
     post,
     path = "/session",
@@ -101,7 +105,10 @@ pub async fn create(State(api): State<Api>, request: Request) -> Result<Response
     let who = admit(&api, token.trim(), from).await?;
     let begun = sign_in::begin(&api, &parts, who).await?;
     let kept = &begun.kept;
-    let shown = SessionDto::of(kept, kept.name.clone(), kept.grant.clone(), &begun.secret);
+    let shown = SessionDto {
+        csrf_token: Some(begun.csrf.clone()),
+        ..SessionDto::of(kept, kept.name.clone(), kept.grant.clone())
+    };
     let cookie = api.cookies.of_session(&begun);
     let headers = [(header::SET_COOKIE, cookie), no_store()];
     Ok((StatusCode::CREATED, headers, Json(shown)).into_response())
@@ -135,9 +142,12 @@ async fn admit(api: &Api, token: &str, from: IpAddr) -> Result<Person, Problem> 
 )]
 pub async fn get(State(api): State<Api>, who: Caller, headers: HeaderMap) -> Response {
     let kept = who.session.as_ref().and_then(|id| api.gate.session(id));
-    let shown = match (kept, sign_in::session(&api, &headers)) {
-        (Some(kept), Some(secret)) => SessionDto::of(&kept, who.name, who.grant, &secret),
-        _ => SessionDto::new(who.name, who.grant),
+    let shown = match kept {
+        Some(kept) => SessionDto {
+            has_csrf_token: says_csrf(&headers, &kept),
+            ..SessionDto::of(&kept, who.name, who.grant)
+        },
+        None => SessionDto::new(who.name, who.grant),
     };
     ([no_store()], Json(shown)).into_response()
 }

@@ -133,8 +133,8 @@ impl Problem {
     pub fn foreign(why: &str) -> Self {
         let title = "the request does not come from the console";
         let detail = format!(
-            "{why}: a request that has a session's cookie and changes something says the session's csrf_token (GET \
-             /api/v1/session) as its header X-CSRF-Token, and comes from a page of this server"
+            "{why}: a request that has a session's cookie and changes something says the session's csrf_token (told \
+             once, by the answer to POST /api/v1/session) as its header X-CSRF-Token, and comes from a page of this server"
         );
         Self::new(StatusCode::FORBIDDEN, "/problems/foreign", title, detail)
     }

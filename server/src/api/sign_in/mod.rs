@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{AppendHeaders, Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 pub use self::cookies::Cookies;
@@ -102,7 +103,7 @@ async fn callback(State(api): State<Api>, request: Request) -> Response {
             Ok(begun) => {
                 let cookie = api.cookies.of_session(&begun);
                 let headers = [(header::SET_COOKIE, cookie), no_store()];
-                (headers, Redirect::to(&back)).into_response()
+                (headers, Redirect::to(&landing(&begun.csrf, &back))).into_response()
             }
             Err(problem) => page(problem.status(), "Nobody was signed in", &problem.told()),
         },
@@ -115,6 +116,16 @@ async fn callback(State(api): State<Api>, request: Request) -> Response {
     };
     let over = AppendHeaders([(header::SET_COOKIE, api.cookies.no_flow())]);
     (over, response).into_response()
+}
+
+/// Where a browser goes that is signed in: to the console's page, which keeps the session's CSRF token and leads on to where
+/// the browser wanted to go. Both stand in the fragment, which browsers send to no server (RFC 9110, section 4.2.5).
+fn landing(csrf: &str, back: &str) -> String {
+    let on = match back {
+        "/" => String::new(),
+        back => format!("&back={}", utf8_percent_encode(back, NON_ALPHANUMERIC)),
+    };
+    format!("/#csrf={csrf}{on}")
 }
 
 /// The code that the provider has sent to this browser, with the secret of the flow and the way back; else why not.

@@ -1,8 +1,16 @@
 //! A session's cookie, however somebody came by it, changes nothing by itself: every operation of the API's document, asked
 //! as another site's page makes a browser ask, or as a thief does.
 
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use reqwest::header::HeaderValue;
 use reqwest::{Method, RequestBuilder, StatusCode};
+use sandclock_core::run::hex;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::by_hand::{Session, try_token};
 use crate::openapi::operations;
@@ -103,6 +111,71 @@ async fn a_session_cookie_alone_changes_nothing() {
     let by_token = by_token.header("origin", "http://evil.example");
     assert_eq!(run(by_token).await, StatusCode::OK);
     assert_eq!(session.status(&product).await, StatusCode::OK);
+}
+
+/// What a thief of a cookie can find out: everything that anybody can who has it and only asks, and what can be computed.
+async fn found_out(product: &Product, session: &Session, document: &Value) -> BTreeSet<String> {
+    let mut words = BTreeSet::from([session.secret().to_owned()]);
+    for operation in operations(document) {
+        if operation.method != Method::GET {
+            continue;
+        }
+        let path = operation.url();
+        let path = path.strip_prefix("/api/v1").unwrap();
+        let asked = session.bare(product, Method::GET, path);
+        let mut answer = asked.send().await.unwrap();
+        for (_, value) in answer.headers() {
+            words.insert(value.to_str().unwrap().to_owned());
+        }
+        let mut body = Vec::new();
+        // A stream does not end; what it says first is what it says.
+        let is_stream = answer.headers()["content-type"] == "text/event-stream";
+        while let Some(piece) = answer.chunk().await.unwrap() {
+            body.extend_from_slice(&piece);
+            if is_stream {
+                break;
+            }
+        }
+        let body = String::from_utf8_lossy(&body).into_owned();
+        let is_word = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+        let said = body.split(|c| !is_word(c)).filter(|word| word.len() >= 32);
+        words.extend(said.map(str::to_owned));
+        words.insert(body);
+    }
+    // Until a release of this one's time the word was this.
+    let mut mac = Hmac::<Sha256>::new_from_slice(session.secret().as_bytes()).unwrap();
+    mac.update(b"csrf");
+    words.insert(BASE64_URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()));
+    words.insert(hex(&Sha256::digest(session.secret().as_bytes()), 32));
+    words
+}
+
+#[tokio::test]
+async fn a_thief_of_a_cookie_finds_no_word_with_which_it_changes_anything() {
+    let product = Product::start(ARGS);
+    let job = json!({ "command": "true", "schedule": "@yearly" });
+    product.put_job("x", &job).await;
+    let session = Session::begin(&product, &product.token).await;
+    let document = product.get("/openapi.json").await;
+    let before = everything(&product).await;
+    let words = found_out(&product, &session, &document).await;
+    assert!(!words.iter().any(|word| word.contains(&session.csrf)));
+    for word in words.iter().filter(|word| word.len() <= 128) {
+        let Ok(word) = HeaderValue::from_str(word) else {
+            continue;
+        };
+        let asked = session.bare(&product, Method::POST, "/jobs/x/disable");
+        let asked = asked.header("x-csrf-token", word.clone());
+        let status = asked.send().await.unwrap().status();
+        assert_eq!(status, StatusCode::FORBIDDEN, "{word:?}");
+    }
+    assert_eq!(everything(&product).await, before);
+    // Nor does the page that the browser is given tell it.
+    let page = product
+        .bare(Method::GET, "/")
+        .header("cookie", &session.cookie);
+    let page = page.send().await.unwrap().text().await.unwrap();
+    assert!(!page.contains(&session.csrf));
 }
 
 /// Signing out changes something, too.

@@ -43,7 +43,13 @@ async fn a_session_is_what_its_token_is_and_kept_without_its_secret() {
     let answer = asked.send().await.unwrap();
     assert_eq!(answer.headers()["cache-control"], "no-store");
     let shown: Value = answer.json().await.unwrap();
-    assert_eq!(shown, session.said);
+    let mut told_again = session.said.clone();
+    told_again["csrf_token"] = Value::Null;
+    assert_eq!(shown, told_again);
+    let asked = session.request(&product, Method::GET, "/session");
+    let shown_to_page: Value = asked.send().await.unwrap().json().await.unwrap();
+    told_again["has_csrf_token"] = json!(true);
+    assert_eq!(shown_to_page, told_again);
     assert_eq!(
         (
             &shown["name"],
@@ -80,8 +86,10 @@ async fn a_session_is_what_its_token_is_and_kept_without_its_secret() {
     for file in std::fs::read_dir(product.data()).unwrap() {
         let path = file.unwrap().path();
         let bytes = std::fs::read(&path).unwrap_or_default();
-        let secret = session.secret().as_bytes();
-        assert!(!bytes.windows(secret.len()).any(|part| part == secret));
+        for secret in [session.secret(), &session.csrf] {
+            let secret = secret.as_bytes();
+            assert!(!bytes.windows(secret.len()).any(|part| part == secret));
+        }
     }
     let trail = product.get("/audit?action=session.create").await;
     let entry = &trail["items"][0];

@@ -88,9 +88,33 @@ async fn a_person_signs_in_runs_a_job_and_signs_out() {
         assert_eq!(entry["outcome"], "done");
     }
 
-    let secret = cookie["value"].as_str().unwrap();
+    // Another page has the word, too. One that has lost it says so, and somebody signs in again.
+    let word = "return localStorage.getItem('sandclock-csrf')";
+    let kept = browser.run(word).await;
+    assert_eq!(kept.as_str().unwrap().len(), 64);
+    browser.go(&format!("{}/#csrf=made-up", product.url)).await;
+    browser.run("location.reload()").await;
+    browser.shows("#who", who).await;
+    assert_eq!(browser.run(word).await, kept);
+    browser.run("localStorage.clear(); location.reload()").await;
+    browser.shows("#no-word", "Sign in again").await;
+    browser.click("#provider").await;
+    let again = "the browser comes back with a word";
+    wait_for(again, PATIENCE, async || {
+        let consent = "form:has([value=consent]) button";
+        if browser.text(consent).await.is_some() {
+            browser.click(consent).await;
+        }
+        !browser.run(word).await.is_null()
+    })
+    .await;
+    browser.shows("#who", who).await;
+    assert_ne!(browser.run(word).await, kept);
+    let cookies = browser.cookies().await;
+    let secret = cookies[0]["value"].as_str().unwrap();
     browser.click("#sign-out").await;
     browser.shows("#signed-out", "Token").await;
+    assert_eq!(browser.run(word).await, Value::Null);
     let asked = product.bare(Method::GET, "/api/v1/session");
     let asked = asked.header("cookie", format!("sandclock-session={secret}"));
     assert_eq!(asked.send().await.unwrap().status(), 401);
