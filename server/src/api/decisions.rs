@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use sandclock_core::backend::{Alert, Recording};
+use sandclock_core::backend::{Alert, Recording, RunRecord};
 use sandclock_core::time::Timestamp;
 use sandclock_hooks::limits::DELIVERIES;
 use sandclock_hooks::recording::Question;
@@ -36,16 +36,25 @@ pub async fn of_run(
     Run(id): Run,
 ) -> Result<Json<ListDto<DecisionDto>>, Problem> {
     let run = find(&api, &id).await?;
-    let recordings = api.records.recordings.of_run(&id).await?;
+    Ok(Json(ListDto::new(of(&api, &run).await?, None)))
+}
+
+/// The same of a run that is at hand.
+///
+/// # Errors
+/// If the run log does not answer.
+pub async fn of(api: &Api, run: &RunRecord) -> Result<Vec<DecisionDto>, Problem> {
+    let recordings = api.records.recordings.of_run(&run.id).await?;
     let ends = ends(&recordings);
-    let alerts = api.records.outbox.of_run(&id).await?;
+    let alerts = api.records.outbox.of_run(&run.id).await?;
     let folding = match ends.values().any(|call| may_be_folded(call, &alerts)) {
         true => api.records.outbox.list(None, None, MAX_LIMIT).await?.items,
         false => Vec::new(),
     };
-    let mut items: Vec<_> = run.notes.into_iter().map(DecisionDto::of_note).collect();
+    let notes = run.notes.iter().cloned();
+    let mut items: Vec<_> = notes.map(DecisionDto::of_note).collect();
     items.extend(of_end(&ends, alerts, &folding));
-    Ok(Json(ListDto::new(items, None)))
+    Ok(items)
 }
 
 /// Whether the plugin wanted to tell something of which the run has no alert.

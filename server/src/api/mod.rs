@@ -14,6 +14,7 @@ pub mod candidate;
 mod compressed;
 pub mod decisions;
 pub mod dto;
+pub mod explain;
 mod foreign;
 pub mod go;
 pub mod health;
@@ -164,6 +165,7 @@ fn of_viewers() -> OpenApiRouter<Api> {
         .routes(routes!(runs::output))
         .routes(routes!(stream::follow))
         .routes(routes!(decisions::of_run))
+        .routes(routes!(explain::explain))
         .routes(routes!(recordings::of_run))
         .routes(routes!(workers::list))
         .routes(routes!(plugins::list))

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
-use sandclock_core::backend::RunFilter;
+use sandclock_core::backend::{RunFilter, RunRecord};
 use sandclock_core::job::JobName;
 use sandclock_core::run::RunState;
 use serde::Deserialize;
@@ -109,13 +109,18 @@ pub async fn list(
 )]
 pub async fn get(State(api): State<Api>, Run(id): Run) -> Result<Json<RunDto>, Problem> {
     let (run, whole) = lookup::look(&api, &id).await?;
+    Ok(Json(shown(run, whole)))
+}
+
+/// A run as it is shown.
+pub(super) fn shown(run: RunRecord, whole: Whole) -> RunDto {
     let mut run = RunDto::from_core(run);
     if whole == Whole::No {
         let outdated =
             "the coordination store does not answer: this is how the run log knew the run last";
         run.incomplete = Some(outdated.to_owned());
     }
-    Ok(Json(run))
+    run
 }
 
 /// What a run printed: text, whole or a range of bytes (RFC 9110, one range).

@@ -51,7 +51,7 @@ pub(super) enum RunCommand {
         #[arg(long)]
         reason: Option<String>,
     },
-    /// Say why a run is as it is: its cause, and what each hook decided
+    /// Say why a run is as it is, what each hook decided, and what to do
     Explain {
         /// The run's id
         id: String,
@@ -107,11 +107,9 @@ pub(super) async fn main(
             });
         }
         RunCommand::Explain { id } => {
-            let mut run = client.get(&format!("/runs/{id}")).await?;
-            let hooks = client.get(&format!("/runs/{id}/hooks")).await?;
-            run["hooks"] = hooks["items"].clone();
-            incomplete(&run);
-            table::either(output, &run, explain);
+            let explained = client.get(&format!("/runs/{id}/explain")).await?;
+            incomplete(&explained["run"]);
+            table::either(output, &explained, explain);
         }
     }
     Ok(())
@@ -162,7 +160,9 @@ fn print_alert(alert: &Value) {
     table::say(&format!("alert      {id} to {target}, {state}{about}"));
 }
 
-fn explain(run: &Value) {
+fn explain(explained: &Value) {
+    let run = &explained["run"];
+    let each = |member: &str| explained[member].as_array().into_iter().flatten();
     let line = |name: &str, member: &str| {
         if !run[member].is_null() && run[member] != "" {
             table::say(&format!("{name:<10} {}", text(run, member)));
@@ -187,7 +187,16 @@ fn explain(run: &Value) {
     line("exit code", "exit_code");
     line("signal", "signal");
     line("output", "output_bytes");
-    for hook in run["hooks"].as_array().into_iter().flatten() {
+    let schedule = &explained["schedule"];
+    if !schedule.is_null() {
+        let (expression, zone) = (text(schedule, "expression"), text(schedule, "time_zone"));
+        let meaning = text(schedule, "text");
+        table::say(&format!("schedule   {expression} ({zone}): {meaning}"));
+    }
+    for sentence in each("why").filter_map(Value::as_str) {
+        table::say(&format!("why        {sentence}"));
+    }
+    for hook in each("hooks") {
         let is = |member: &str| hook[member] == true;
         let how = match (is("monitored"), is("failed")) {
             (true, true) => " (monitored, failed)",
@@ -203,5 +212,9 @@ fn explain(run: &Value) {
         for alert in hook["alerts"].as_array().into_iter().flatten() {
             print_alert(alert);
         }
+    }
+    for advice in each("advice") {
+        let (what, command) = (text(advice, "text"), text(advice, "command"));
+        table::say(&format!("to do      {what}: {command}"));
     }
 }

@@ -47,6 +47,8 @@ mod egress;
 #[cfg(test)]
 mod exec;
 #[cfg(test)]
+mod explained;
+#[cfg(test)]
 mod fleet;
 #[cfg(test)]
 mod fragile;

@@ -14,7 +14,7 @@ const ROLES: [&str; 4] = ["viewer", "operator", "editor", "admin"];
 
 /// What each operation answers whom it admits, where it is asked as [`Ask::of`] does. What would end things that others of
 /// the matrix need is asked so that it is refused for another reason than the caller.
-const ADMITTED: [(&str, u16); 53] = [
+const ADMITTED: [(&str, u16); 54] = [
     ("alert.ack", 404),
     ("alert.list", 200),
     ("alert.retry", 404),
@@ -49,6 +49,7 @@ const ADMITTED: [(&str, u16); 53] = [
     ("plugin.shadow", 422),
     ("plugin.unshadow", 404),
     ("plugin.validate", 422),
+    ("run.explain", 200),
     ("run.get", 200),
     ("run.hooks", 200),
     ("run.kill", 409),

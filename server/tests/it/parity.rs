@@ -17,8 +17,9 @@ use crate::progress::serve;
 
 /// What a document of the API calls an operation, and the command for it. `{…}` is what the test has at hand. Without a
 /// command of their own are the document itself, and what a command does without asking the server for it: `schedule
-/// next` and `plugin replay`; and sessions, which are for browsers.
-const COMMANDS: [(&str, &str); 53] = [
+/// next` and `plugin replay`; the decisions of a run, which `run explain` has with all else; and sessions, which are for
+/// browsers.
+const COMMANDS: [(&str, &str); 54] = [
     ("alert.ack", "alert ack none"),
     ("alert.list", "alert ls"),
     ("alert.retry", "alert retry none"),
@@ -53,7 +54,8 @@ const COMMANDS: [(&str, &str); 53] = [
     ("binding.get", "plugin bindings ladder"),
     ("run.list", "run ls"),
     ("run.get", "run get {run}"),
-    ("run.hooks", "run explain {run}"),
+    ("run.explain", "run explain {run}"),
+    ("run.hooks", "api /runs/any/hooks"),
     ("run.output", "run logs {run}"),
     ("run.stream", "run logs {run} --follow"),
     ("run.kill", "run kill {run}"),

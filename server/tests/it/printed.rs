@@ -109,7 +109,7 @@ async fn a_record_of_many_ticks_says_so() {
         let command = command.args(args).args(["--url", &url, "--token", "x"]);
         String::from_utf8(command.output().unwrap().stdout).unwrap()
     };
-    let explained = shown(&["run", "explain", "r"], &run);
+    let explained = shown(&["run", "explain", "r"], &json!({ "run": run }));
     let line = "ticks      17, from 2026-11-20T08:21:51Z to 2026-11-20T08:22:07Z\n";
     assert!(explained.contains(line), "{explained}");
     let listed = shown(&["run", "ls"], &json!({ "items": [run] }));
