@@ -158,6 +158,7 @@ fn of_viewers() -> OpenApiRouter<Api> {
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get))
         .routes(routes!(jobs::next))
+        .routes(routes!(jobs::timeline::timeline))
         .route(NAMELESS, get(jobs::get))
         .routes(routes!(schedule::preview))
         .routes(routes!(runs::list))

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::apply::{self, ApplyArgs, ExportArgs};
-use super::client::{Client, segment};
+use super::client::{Client, query, segment};
 use super::table::{self, short_instant, text};
 use super::{Output, watch};
 
@@ -84,6 +84,22 @@ pub(super) enum JobCommand {
         #[arg(short, default_value_t = 5)]
         n: u32,
     },
+    /// What became of a job's fire times, and when the next ones are
+    ///
+    /// The latest first, with the runs outside of the schedule.
+    Timeline {
+        /// The job
+        name: String,
+        /// From this instant on, RFC 3339; default: all there are
+        #[arg(long)]
+        from: Option<String>,
+        /// Before this instant, RFC 3339; default: the next ten fire times
+        #[arg(long)]
+        until: Option<String>,
+        /// How many
+        #[arg(short, default_value_t = 30)]
+        n: u32,
+    },
 }
 
 /// Runs the command.
@@ -144,6 +160,21 @@ pub(super) async fn main(
                 .await?;
             table::either(output, &next, super::schedule::show);
         }
+        JobCommand::Timeline {
+            name,
+            from,
+            until,
+            n,
+        } => {
+            let query = query(&[
+                ("from", from),
+                ("until", until),
+                ("limit", Some(n.to_string())),
+            ]);
+            let fires = path(&name, "/timeline");
+            let fires = client.get(&format!("{fires}{query}")).await?;
+            table::either(output, &fires, timeline);
+        }
     }
     Ok(())
 }
@@ -192,6 +223,21 @@ async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
         table::rows(jobs, &["JOB", "SCHEDULE", "NEXT (UTC)", "MEANING"], row);
     });
     Ok(())
+}
+
+fn timeline(fires: &Value) {
+    let row = |fire: &Value| {
+        let fate = match fire["ticks"]["count"].as_u64() {
+            Some(count) => format!("{} ({count})", text(fire, "fate")),
+            None => text(fire, "fate"),
+        };
+        let of = |member| match text(fire, member) {
+            none if none == "-" => String::new(),
+            some => some,
+        };
+        vec![text(fire, "at"), fate, of("state"), of("run"), of("cause")]
+    };
+    table::rows(fires, &["AT", "FATE", "STATE", "RUN", "CAUSE"], row);
 }
 
 /// The name, so that the empty one can be seen too.

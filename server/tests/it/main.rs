@@ -121,6 +121,8 @@ mod stream;
 #[cfg(test)]
 mod swaps;
 #[cfg(test)]
+mod timeline;
+#[cfg(test)]
 mod tls;
 #[cfg(test)]
 mod tokens;

@@ -14,7 +14,7 @@ const ROLES: [&str; 4] = ["viewer", "operator", "editor", "admin"];
 
 /// What each operation answers whom it admits, where it is asked as [`Ask::of`] does. What would end things that others of
 /// the matrix need is asked so that it is refused for another reason than the caller.
-const ADMITTED: [(&str, u16); 54] = [
+const ADMITTED: [(&str, u16); 55] = [
     ("alert.ack", 404),
     ("alert.list", 200),
     ("alert.retry", 404),
@@ -36,6 +36,7 @@ const ADMITTED: [(&str, u16); 54] = [
     ("job.patch", 200),
     ("job.put", 200),
     ("job.run", 202),
+    ("job.timeline", 200),
     ("job.validate", 200),
     ("plugin.get", 404),
     ("plugin.list", 200),

@@ -19,7 +19,7 @@ use crate::progress::serve;
 /// command of their own are the document itself, and what a command does without asking the server for it: `schedule
 /// next` and `plugin replay`; the decisions of a run, which `run explain` has with all else; and sessions, which are for
 /// browsers.
-const COMMANDS: [(&str, &str); 54] = [
+const COMMANDS: [(&str, &str); 55] = [
     ("alert.ack", "alert ack none"),
     ("alert.list", "alert ls"),
     ("alert.retry", "alert retry none"),
@@ -40,6 +40,7 @@ const COMMANDS: [(&str, &str); 54] = [
     ("job.list", "job ls"),
     ("job.get", "job get team/a"),
     ("job.next", "job next team/a"),
+    ("job.timeline", "job timeline team/a"),
     ("job.patch", "job set team/a description=nightly"),
     ("job.disable", "job disable team/a"),
     ("job.enable", "job enable team/a"),

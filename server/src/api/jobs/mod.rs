@@ -2,6 +2,7 @@
 
 pub mod apply;
 mod change;
+pub mod timeline;
 mod view;
 
 use axum::Json;
