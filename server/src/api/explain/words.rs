@@ -42,7 +42,12 @@ impl Definition {
 pub(super) fn why(run: &RunRecord, definition: &Definition) -> Vec<String> {
     let mut said = vec![became(run)];
     if !run.cause.is_empty() {
-        said.push(format!("The cause: {}.", run.cause.trim_end_matches('.')));
+        let cause = run.cause.trim_end_matches('.');
+        said.push(match run.state {
+            // Of a request it is who has asked.
+            RunState::Queued | RunState::Running => format!("Why it is there: {cause}."),
+            _ => format!("The cause: {cause}."),
+        });
     }
     said.push(origin(run));
     match definition {
