@@ -42,6 +42,9 @@ use std::process::ExitCode;
 /// The program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// The same and, where the build knows it, the commit and its day: `0.0.0 (abc1234, 2026-11-23)`.
+pub const LONG_VERSION: &str = env!("SANDCLOCK_LONG_VERSION");
+
 /// Chooses the TLS implementation for the whole process. Later calls change nothing.
 pub fn tls() {
     // An error says that it was chosen before.

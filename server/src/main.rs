@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    sandclock_server::start(|arguments| arguments)
+    sandclock_server::start(sandclock_server::cli::as_called)
 }

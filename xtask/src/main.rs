@@ -28,7 +28,8 @@ cargo xtask test                          everything CI runs; installs the tools
 cargo xtask check                         only the quick part: format, clippy, tidy, cargo-deny
 cargo xtask tidy                          only the rules of this repository
 cargo xtask tools                         only installs what test needs, to go offline afterwards
-cargo xtask deploy                        only checks the files in deploy/ with systemd, nginx and Python
+cargo xtask deploy                        only checks what deploy/ is for with systemd, nginx and others
+cargo xtask deb                           makes the Debian package of what `cargo build --release` built
 cargo xtask plugins                       builds the standard plugins into examples/plugins/artifacts, and writes what
                                           else is generated for plugins
 cargo xtask protos                        writes etcd's protocol code into backends/etcd/protos, after an update
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         ["tidy"] => suite::tidy(),
         ["tools"] => suite::tools(),
         ["deploy"] => suite::deploy(),
+        ["deb"] => suite::deb(),
         ["plugins"] => plugins::build(),
         ["protos"] => protos::generate(),
         ["fleet", options @ ..] => match commands::FleetOptions::parse(options) {

@@ -31,7 +31,9 @@ pub(crate) fn test() -> Result<()> {
     report.step("nats-server", || tools::nats().map(held));
     report.step("faketime", || tools::faketime().map(held));
     report.step("mongod", || tools::mongod(&place).map(held));
-    report.step("systemd, nginx and curl", || tools::deployment().map(held));
+    report.step("systemd, nginx and curl", || {
+        tools::deployment().map(held)
+    });
     report.step("browser", || sign_in::browser().map(held));
     report.step("OpenID provider", || sign_in::provider(&place).map(held));
     report.step("languages of plugins", || {
@@ -90,7 +92,9 @@ pub(crate) fn tools() -> Result<()> {
     report.step("nats-server", || tools::nats().map(held));
     report.step("faketime", || tools::faketime().map(held));
     report.step("mongod", || tools::mongod(&place).map(held));
-    report.step("systemd, nginx and curl", || tools::deployment().map(held));
+    report.step("systemd, nginx and curl", || {
+        tools::deployment().map(held)
+    });
     report.step("browser", || sign_in::browser().map(held));
     report.step("OpenID provider", || sign_in::provider(&place).map(held));
     report.step("languages of plugins", || {
@@ -103,14 +107,26 @@ pub(crate) fn tools() -> Result<()> {
 pub(crate) fn deploy() -> Result<()> {
     let place = Place::find()?;
     let mut report = Report::default();
-    report.step("systemd, nginx and curl", || tools::deployment().map(held));
+    report.step("systemd, nginx and curl", || {
+        tools::deployment().map(held)
+    });
     let python = tools::oracle_python(&place)?;
     deployment(&place, Some(&python), &mut report);
     report.finish()
 }
 
+/// The Debian package of what `cargo build --release` built.
+pub(crate) fn deb() -> Result<()> {
+    let package = deploy::deb(&Place::find()?)?;
+    println!("{}", package.display());
+    Ok(())
+}
+
 fn deployment(place: &Place, python: Option<&Path>, report: &mut Report) {
     report.step("units of deploy", || deploy::units(place).map(held));
+    report.step("Debian package of deploy", || {
+        deploy::package(place).map(held)
+    });
     report.step("nginx of deploy", || deploy::nginx(place).map(held));
     report.step("compose file of deploy", || {
         let python = python.context("there is no Python to parse it")?;

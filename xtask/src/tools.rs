@@ -324,6 +324,7 @@ pub(crate) fn deployment() -> Result<()> {
             "--version",
         ),
         ("nginx (1.20 or later)", "nginx-light", NGINX, "-v"),
+        ("dpkg-deb", "dpkg", "dpkg-deb", "--version"),
         ("openssl", "openssl", "openssl", "version"),
         ("curl (7.71 or later)", "curl", "curl", "--version"),
     ] {

@@ -1,6 +1,7 @@
 //! Arguments as they are typed, and as the command line reads them.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::{Command, CommandFactory};
 
@@ -30,6 +31,15 @@ pub fn as_worker(arguments: Vec<OsString>) -> Vec<OsString> {
     let mut whole = vec![program, "worker".into()];
     whole.append(&mut rest);
     whole
+}
+
+/// What the program was given, by the name it was called: a package may install `sandclock-worker` as a link to it.
+pub fn as_called(arguments: Vec<OsString>) -> Vec<OsString> {
+    let name = arguments.first().map(Path::new).and_then(Path::file_name);
+    if name.is_some_and(|name| name == "sandclock-worker") {
+        return as_worker(arguments);
+    }
+    arguments
 }
 
 /// The same with `--config` where Go's way to write it, `-config`, was used.

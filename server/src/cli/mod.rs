@@ -45,7 +45,7 @@ use clap::{Args, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use client::Client;
 
-pub use arguments::{as_worker, with_go_flags};
+pub use arguments::{as_called, as_worker, with_go_flags};
 pub(crate) use table::say;
 
 /// What the end of a client command says.
@@ -56,7 +56,7 @@ may go on.";
 
 /// A job scheduler for fleets, extended with WebAssembly.
 #[derive(Debug, Parser)]
-#[command(name = "sandclock", version = crate::VERSION, after_help = EXIT_STATUS)]
+#[command(name = "sandclock", version = crate::LONG_VERSION, after_help = EXIT_STATUS)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -133,6 +133,8 @@ mod transfer_plugins;
 #[cfg(test)]
 mod used;
 #[cfg(test)]
+mod version;
+#[cfg(test)]
 mod watching;
 #[cfg(test)]
 mod weaknesses;

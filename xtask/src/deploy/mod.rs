@@ -4,6 +4,9 @@
 //! its configuration, and the compose file is held against itself and the files beside it.
 
 mod compose;
+mod deb;
+mod inside;
+mod linked;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,6 +30,18 @@ const UNITS: [(&str, Option<&str>); 3] = [
 
 /// Where the certificate lies that `deploy/nginx` names.
 const CERTIFICATES: &str = "/etc/nginx/tls/";
+
+/// The Debian package, of the program that the last tests built.
+pub(crate) fn package(place: &Place) -> Result<()> {
+    inside::check(place, &place.target.join("debug/sandclock"))
+}
+
+/// The Debian package of the optimised program, to be handed out. An error if that is not built.
+pub(crate) fn deb(place: &Place) -> Result<PathBuf> {
+    let program = place.target.join("release/sandclock");
+    deb::build(place, &program, deb::Packed::Small)
+        .context("the package is made of what `cargo build --release --locked` built")
+}
 
 /// The units and the users that they name, with the built program in the place of the installed one.
 pub(crate) fn units(place: &Place) -> Result<()> {
