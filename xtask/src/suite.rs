@@ -31,7 +31,7 @@ pub(crate) fn test() -> Result<()> {
     report.step("nats-server", || tools::nats().map(held));
     report.step("faketime", || tools::faketime().map(held));
     report.step("mongod", || tools::mongod(&place).map(held));
-    report.step("systemd, nginx and curl", || {
+    report.step("systemd, nginx and promtool", || {
         tools::deployment().map(held)
     });
     report.step("browser", || sign_in::browser().map(held));
@@ -92,7 +92,7 @@ pub(crate) fn tools() -> Result<()> {
     report.step("nats-server", || tools::nats().map(held));
     report.step("faketime", || tools::faketime().map(held));
     report.step("mongod", || tools::mongod(&place).map(held));
-    report.step("systemd, nginx and curl", || {
+    report.step("systemd, nginx and promtool", || {
         tools::deployment().map(held)
     });
     report.step("browser", || sign_in::browser().map(held));
@@ -107,7 +107,7 @@ pub(crate) fn tools() -> Result<()> {
 pub(crate) fn deploy() -> Result<()> {
     let place = Place::find()?;
     let mut report = Report::default();
-    report.step("systemd, nginx and curl", || {
+    report.step("systemd, nginx and promtool", || {
         tools::deployment().map(held)
     });
     let python = tools::oracle_python(&place)?;
@@ -128,6 +128,7 @@ fn deployment(place: &Place, python: Option<&Path>, report: &mut Report) {
         deploy::package(place).map(held)
     });
     report.step("nginx of deploy", || deploy::nginx(place).map(held));
+    report.step("alert rules of deploy", || deploy::rules(place).map(held));
     report.step("compose file of deploy", || {
         let python = python.context("there is no Python to parse it")?;
         deploy::compose(place, python).map(held)

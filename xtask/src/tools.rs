@@ -327,6 +327,7 @@ pub(crate) fn deployment() -> Result<()> {
         ("dpkg-deb", "dpkg", "dpkg-deb", "--version"),
         ("openssl", "openssl", "openssl", "version"),
         ("curl (7.71 or later)", "curl", "curl", "--version"),
+        ("promtool", "prometheus", "promtool", "--version"),
     ] {
         packaged(what, package, || {
             process::succeeds(on_path(program).arg(argument))

@@ -54,6 +54,9 @@ async fn copy_all(shared: &Arc<Shared>, tell: &UnboundedSender<RecordSeen>) {
         let failed = some.len() < count;
         for record in some {
             shared.counters.records_copied.add(1);
+            let done = &record.value;
+            let ticks = done.span.as_ref().map_or(1, |span| span.count);
+            shared.over.add(done.outcome.state, ticks);
             shared.update(|state| state.tails.remove(&record.value.run()));
             let seen = seen(&record);
             copied.insert((seen.job.clone(), seen.key.clone()));

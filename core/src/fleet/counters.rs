@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::run::RunState;
+
 /// A number that only rises.
 #[derive(Debug, Default)]
 pub(super) struct Counter(AtomicU64);
@@ -13,6 +15,26 @@ impl Counter {
 
     fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How runs ended, and ticks that did not run, by state.
+#[derive(Debug, Default)]
+pub(super) struct Ends([Counter; RunState::ALL.len()]);
+
+impl Ends {
+    /// `n` more runs or ticks that ended so.
+    pub(super) fn add(&self, state: RunState, n: u64) {
+        if let Some(counter) = self.0.get(state as usize) {
+            counter.add(n);
+        }
+    }
+
+    /// The count of each state in which a run can end.
+    pub(super) fn snapshot(&self) -> Vec<(RunState, u64)> {
+        let all = RunState::ALL.into_iter().zip(&self.0);
+        let ended = all.filter(|(state, _)| state.is_terminal());
+        ended.map(|(state, count)| (state, count.get())).collect()
     }
 }
 

@@ -180,6 +180,10 @@ async fn execute(shared: &Arc<Shared>, claim: &Claim) -> Verdict {
         }
     };
     shared.counters.runs_started.add(1);
+    // A retry is late by design.
+    if let (Some(due), 1) = (claim.key.fire_time(), claim.attempt) {
+        shared.starts.count(shared.now().wall.since(due));
+    }
     let kill = note_started(shared, claim, started_at);
     if !careless && !window.is_trusted(shared.now()) {
         // Frozen between the two looks: it should not have been started.

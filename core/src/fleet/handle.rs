@@ -7,10 +7,11 @@ use super::counters::CountersSnapshot;
 use super::drain;
 use super::outage::Outage;
 use super::peers::Elder;
+use super::skew::StartSkew;
 use super::state::{Phase, Shared};
 use crate::backend::{BrokenJob, SessionId, WorkerInfo};
 use crate::job::JobName;
-use crate::run::{RunId, RunKey};
+use crate::run::{RunId, RunKey, RunState};
 use crate::time::Timestamp;
 
 /// A cheap handle of a worker.
@@ -136,6 +137,16 @@ impl WorkerHandle {
         workers
             .map(|(id, info)| (id.clone(), info.clone()))
             .collect()
+    }
+
+    /// How late ticks were started.
+    pub fn start_skew(&self) -> StartSkew {
+        self.shared.starts.snapshot()
+    }
+
+    /// How runs and ticks ended whose records this worker copied to the run log, since its start.
+    pub fn ends(&self) -> Vec<(RunState, u64)> {
+        self.shared.over.snapshot()
     }
 
     /// The counters since the start.

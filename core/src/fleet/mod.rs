@@ -48,6 +48,7 @@ mod rescue;
 mod scheduler;
 mod session;
 mod signal;
+mod skew;
 mod state;
 mod view;
 mod wake;
@@ -74,6 +75,7 @@ pub use counters::CountersSnapshot;
 pub use handle::{RunningRun, WorkerHandle, WorkerStatus};
 pub use outage::Outage;
 pub use peers::Elder;
+pub use skew::{START_SKEW_BOUNDS, StartSkew};
 
 use dispatch::Claim;
 use follow::follow;

@@ -15,12 +15,13 @@ use super::catalog::Catalog;
 use super::claims::Claims;
 use super::clock::Now;
 use super::config::{FleetMutant, WorkerConfig};
-use super::counters::Counters;
+use super::counters::{Counters, Ends};
 use super::kills::KillBook;
 use super::outage::Outages;
 use super::peers::{Elder, Peers};
 use super::session::Window;
 use super::signal::Signal;
+use super::skew::Starts;
 use super::view::View;
 use super::wake::WakeIndex;
 use crate::backend::protocol::MAX_BATCH;
@@ -228,6 +229,8 @@ pub(super) struct Shared {
     pub(super) executor: Arc<dyn Executor>,
     pub(super) random: Box<dyn Random>,
     pub(super) counters: Counters,
+    pub(super) starts: Starts,
+    pub(super) over: Ends,
     pub(super) outages: Outages,
     /// Wakes the planner.
     pub(super) wake: Notify,
@@ -273,6 +276,8 @@ impl Shared {
             clock,
             random,
             counters: Counters::default(),
+            starts: Starts::default(),
+            over: Ends::default(),
             outages: Outages::default(),
             wake: Notify::new(),
             copy: Notify::new(),

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use sandclock_core::fleet::WorkerHandle;
-use sandclock_hooks::{LATENCY_BOUNDS, Latency, PluginCounters};
+use sandclock_core::fleet::{START_SKEW_BOUNDS, WorkerHandle};
+use sandclock_hooks::{LATENCY_BOUNDS, PluginCounters};
 
 use super::{Api, health};
 use crate::front::TlsStatus;
@@ -159,6 +160,24 @@ fn worker(handle: &WorkerHandle, page: &mut Page) {
         let help = "Of this worker since its start";
         page.counter(&format!("sandclock_{name}_total"), help, &[], value);
     }
+    ends(handle, page);
+}
+
+/// How ticks start, and how runs end.
+fn ends(handle: &WorkerHandle, page: &mut Page) {
+    for (state, count) in handle.ends() {
+        let help = "Runs, and ticks that did not run, by how they ended: those whose records this worker copied";
+        let labels = [("state", state.as_str())];
+        page.counter("sandclock_ends_total", help, &labels, count);
+    }
+    let skew = handle.start_skew();
+    let counts = Classes {
+        bounds: &START_SKEW_BOUNDS,
+        counts: &skew.classes,
+        total: skew.total,
+    };
+    let help = "How long after its fire time a tick's command was started, in seconds";
+    page.histogram("sandclock_start_skew_seconds", help, &[], &counts);
 }
 
 /// What waits on disk for the run log.
@@ -239,7 +258,12 @@ fn plugin(plugin: &PluginCounters, page: &mut Page) {
     for latency in &plugin.latencies {
         let labels = [name, ("hook", latency.hook.as_str())];
         let help = "What calls took, in seconds, waiting for a thread included";
-        page.histogram("sandclock_plugin_call_seconds", help, &labels, latency);
+        let counts = Classes {
+            bounds: &LATENCY_BOUNDS,
+            counts: &latency.classes,
+            total: latency.total,
+        };
+        page.histogram("sandclock_plugin_call_seconds", help, &labels, &counts);
     }
     beside_answers(plugin, page);
     let micros = u64::try_from(plugin.cpu_time.as_micros()).unwrap_or(u64::MAX);
@@ -285,6 +309,14 @@ fn plugin(plugin: &PluginCounters, page: &mut Page) {
     }
 }
 
+/// What a histogram is made of: how many lie in the class up to each bound, then how many beyond all.
+#[derive(Debug)]
+struct Classes<'a> {
+    bounds: &'a [Duration],
+    counts: &'a [u64],
+    total: Duration,
+}
+
 /// A page of metrics, by name. All samples of one metric stand under one header, as the format demands.
 #[derive(Debug, Default)]
 struct Page {
@@ -301,19 +333,24 @@ impl Page {
     }
 
     /// Classes add up in this format: each holds those below it, too.
-    fn histogram(&mut self, metric: &str, help: &str, labels: &[(&str, &str)], latency: &Latency) {
+    fn histogram(
+        &mut self,
+        metric: &str,
+        help: &str,
+        labels: &[(&str, &str)],
+        classes: &Classes<'_>,
+    ) {
         let family = ("histogram", metric, help);
-        let bounds = LATENCY_BOUNDS
-            .iter()
-            .map(|bound| bound.as_secs_f64().to_string());
+        let bounds = classes.bounds.iter();
+        let bounds = bounds.map(|bound| bound.as_secs_f64().to_string());
         let bounds = bounds.chain(["+Inf".to_owned()]);
         let mut so_far = 0;
-        for (bound, count) in bounds.zip(latency.classes) {
+        for (bound, count) in bounds.zip(classes.counts) {
             so_far += count;
             let labels = [labels, &[("le", bound.as_str())]].concat();
             self.sample(family, "_bucket", &labels, so_far);
         }
-        self.sample(family, "_sum", labels, latency.total.as_secs_f64());
+        self.sample(family, "_sum", labels, classes.total.as_secs_f64());
         self.sample(family, "_count", labels, so_far);
     }
 

@@ -135,6 +135,8 @@ mod used;
 #[cfg(test)]
 mod version;
 #[cfg(test)]
+mod watched;
+#[cfg(test)]
 mod watching;
 #[cfg(test)]
 mod weaknesses;

@@ -15,7 +15,7 @@ use crate::process;
 pub(super) const PACKAGED: &str = "/usr/bin/sandclock";
 
 /// Files as they are: from the root of the repository, and to where.
-const FILES: [(&str, &str); 12] = [
+const FILES: [(&str, &str); 14] = [
     (
         "deploy/systemd/sandclock.sysusers",
         "usr/lib/sysusers.d/sandclock.conf",
@@ -38,6 +38,14 @@ const FILES: [(&str, &str); 12] = [
     (
         "deploy/nginx/sandclock.conf",
         "usr/share/doc/sandclock/examples/nginx.conf",
+    ),
+    (
+        "deploy/prometheus/sandclock.rules.yml",
+        "usr/share/doc/sandclock/examples/sandclock.rules.yml",
+    ),
+    (
+        "deploy/grafana/sandclock.json",
+        "usr/share/doc/sandclock/examples/grafana.json",
     ),
     (
         "deploy/systemd/worker-any-user.conf",

@@ -138,6 +138,26 @@ pub(crate) fn nginx(place: &Place) -> Result<()> {
     process::output(&mut test).map(drop)
 }
 
+/// The alert rules: that Prometheus takes them, and that they say what their examples expect.
+pub(crate) fn rules(place: &Place) -> Result<()> {
+    let folder = place.root.join("deploy/prometheus");
+    for (what, file) in [
+        ("check", "sandclock.rules.yml"),
+        ("test", "sandclock.rules.test.yml"),
+    ] {
+        let mut promtool = Command::new("promtool");
+        promtool.args([what, "rules", file]).current_dir(&folder);
+        process::output(&mut promtool)?;
+    }
+    let text = read(&folder.join("sandclock.rules.yml"))?;
+    let count = |word: &str| text.matches(word).count();
+    let alerts = count("- alert: ");
+    if [count("runbook: "), count("summary: "), count("severity: ")] != [alerts; 3] {
+        bail!("sandclock.rules.yml: each alert has a severity, a summary and a runbook");
+    }
+    Ok(())
+}
+
 /// The compose file, and what it names.
 pub(crate) fn compose(place: &Place, python: &Path) -> Result<()> {
     let folder = place.root.join("deploy");
