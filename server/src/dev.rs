@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use crate::api::{self, Api};
 use crate::cli::DevArgs;
 use crate::clock::SystemClock;
-use crate::config::{Config, CoordinationSection, Environment};
+use crate::config::{Config, Environment};
 use crate::exec::{Spawner, open_files};
 use crate::folders::Folders;
 use crate::lifecycle::{Front, Running, Signals};
@@ -28,11 +28,7 @@ pub fn main(args: &DevArgs) -> anyhow::Result<()> {
         config.listen = listen;
         config.check().context("--listen")?;
     }
-    if !matches!(config.coordination, CoordinationSection::Embedded {}) {
-        bail!(
-            "sandclock dev keeps everything in one file: run sandclock server and sandclock worker for a fleet"
-        );
-    }
+    roles::check_dev(&config)?;
     let folders = Folders::of(args.data.as_deref(), &config)?;
     roles::run(run(args, &config, &environment, &folders, spawner))
 }

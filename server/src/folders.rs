@@ -23,20 +23,33 @@ impl Folders {
     /// # Errors
     /// If there is none, or it cannot be made.
     pub(crate) fn of(asked: Option<&Path>, config: &Config) -> anyhow::Result<Self> {
-        let user = etcetera::choose_base_strategy().ok();
-        let own = |folder: PathBuf| folder.join("sandclock");
-        let data = asked
-            .map(Path::to_owned)
-            .or_else(|| config.data.clone())
-            .or_else(|| user.as_ref().map(|user| own(user.data_dir())))
-            .context("there is no home directory: say where data is kept with --data DIR, or data in the configuration")?;
-        let config = match user {
-            Some(user) => own(user.config_dir()),
-            None => beside(&data)?,
+        let data = data(asked, config)?;
+        let config = match etcetera::choose_base_strategy() {
+            Ok(user) => own(user.config_dir()),
+            Err(_) => beside(&data)?,
         };
         private_folder(&data)?;
         Ok(Self { data, config })
     }
+}
+
+/// The folder that was asked for, or that the configuration names, or the user's own; nothing is made.
+///
+/// # Errors
+/// If there is none.
+pub(crate) fn data(asked: Option<&Path>, config: &Config) -> anyhow::Result<PathBuf> {
+    asked
+        .map(Path::to_owned)
+        .or_else(|| config.data.clone())
+        .or_else(|| {
+            let user = etcetera::choose_base_strategy().ok()?;
+            Some(own(user.data_dir()))
+        })
+        .context("there is no home directory: say where data is kept with --data DIR, or data in the configuration")
+}
+
+fn own(folder: PathBuf) -> PathBuf {
+    folder.join("sandclock")
 }
 
 /// Without a home, what must not lie in the data directory lies beside it.

@@ -34,13 +34,26 @@ use crate::wire::{self, Parts};
 pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
     open_files::raise();
     let environment = Environment::of_process().with([
-        ("TLS__CERTIFICATE", args.tls_certificate.as_deref()),
-        ("TLS__KEY", args.tls_key.as_deref()),
+        (
+            "--go-open",
+            "GO_API__OPEN",
+            args.go_open.then_some(true.into()),
+        ),
+        (
+            "--tls-certificate",
+            "TLS__CERTIFICATE",
+            Environment::path(args.tls_certificate.as_deref()),
+        ),
+        (
+            "--tls-key",
+            "TLS__KEY",
+            Environment::path(args.tls_key.as_deref()),
+        ),
     ]);
     let file = &args.config;
-    let mut config = of_a_fleet(file, &environment)?;
-    config.go_api.open |= args.go_open;
-    check_server(&config).with_context(|| format!("configuration {}", file.display()))?;
+    let config = Config::load(Some(file), &environment)?;
+    let fits = check_fleet(&config).and_then(|()| check_server(&config));
+    fits.with_context(|| format!("configuration {}", file.display()))?;
     let folders = Folders::of(None, &config)?;
     run(async {
         let secrets = log(&environment);
@@ -102,14 +115,9 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
         sandclock_core::stored::write_later_form();
     }
     let file = config;
-    let config = of_a_fleet(file, &environment)?;
-    if config.from_go == Some(GoFile::Master) {
-        bail!(
-            "configuration {}: it has a port of an API, so it is a Go master's: run sandclock server with it, and \
-             name the worker's file here",
-            file.display()
-        );
-    }
+    let config = Config::load(Some(file), &environment)?;
+    let fits = check_fleet(&config).and_then(|()| check_worker(&config));
+    fits.with_context(|| format!("configuration {}", file.display()))?;
     let folders = Folders::of(None, &config)?;
     run(async {
         let secrets = log(&environment);
@@ -197,17 +205,46 @@ fn check_server(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The configuration of a role that others must find.
-fn of_a_fleet(path: &Path, environment: &Environment) -> anyhow::Result<Config> {
-    let config = Config::load(Some(path), environment)?;
+/// What neither server nor worker starts with.
+fn check_fleet(config: &Config) -> anyhow::Result<()> {
     if matches!(config.coordination, CoordinationSection::Embedded {}) {
         bail!(
-            "coordination.type = \"embedded\" in {} is for one process alone: set coordination.type = \"etcd\", or \
-             run everything in one process with sandclock dev",
-            path.display()
+            "coordination.type = \"embedded\" is for one process alone: set coordination.type = \"etcd\", or run \
+             everything in one process with sandclock dev"
         );
     }
-    Ok(config)
+    Ok(())
+}
+
+/// What a worker does not start with.
+fn check_worker(config: &Config) -> anyhow::Result<()> {
+    if config.from_go == Some(GoFile::Master) {
+        bail!(
+            "it has a port of an API, so it is a Go master's: run sandclock server with it, and name the worker's \
+             file here"
+        );
+    }
+    Ok(())
+}
+
+/// What `sandclock dev` does not start with.
+pub(crate) fn check_dev(config: &Config) -> anyhow::Result<()> {
+    if !matches!(config.coordination, CoordinationSection::Embedded {}) {
+        bail!(
+            "sandclock dev keeps everything in one file: run sandclock server and sandclock worker for a fleet"
+        );
+    }
+    Ok(())
+}
+
+/// Which commands take a configuration, and why the others do not.
+pub(crate) fn fits(config: &Config) -> [(&'static str, anyhow::Result<()>); 3] {
+    let fleet = || check_fleet(config);
+    [
+        ("server", fleet().and_then(|()| check_server(config))),
+        ("worker", fleet().and_then(|()| check_worker(config))),
+        ("dev", check_dev(config)),
+    ]
 }
 
 /// Runs a role on a runtime of its own.

@@ -16,6 +16,7 @@ mod apply;
 mod arguments;
 mod audit;
 mod client;
+mod config;
 mod crontab;
 mod file;
 mod harmless;
@@ -176,6 +177,9 @@ enum Command {
     Man(packaged::ManArgs),
 }
 
+    /// The configuration: what is wrong with it, and what counts
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
 /// How `dev` runs.
 #[derive(Clone, Debug, Default, Args)]
 pub struct DevArgs {
@@ -248,6 +252,9 @@ pub fn main(cli: Cli) -> ExitCode {
     status(result)
 }
 
+        Command::Config(command) => {
+            config::main(&command, cli.target.output).and_then(|()| out::taken())
+        }
 /// Says how the program is used, and how that ends it.
 pub fn usage(shown: &clap::Error) -> ExitCode {
     out::usage(shown);
@@ -311,3 +318,4 @@ fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
         }
     })
 }
+            | Command::Config(_)

@@ -1,11 +1,11 @@
 //! `[api]`: how fast callers of the API may ask.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::document::FieldError;
 
 /// `[api]`
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ApiSection {
     /// How many requests a second each token may make for long, and each address without one; 0 is no limit.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sandclock_core::backend::plugins::{PLUGIN_NAMES, is_plugin_name};
 use sandclock_hooks::{BreakerRule, BreakerRules};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::document::FieldError;
 
@@ -16,7 +16,7 @@ const MOST_FAILURES: usize = 1000;
 const LONGEST_S: u64 = 86_400;
 
 /// What is not said is as for all plugins, and for all as [`BreakerRule::default`].
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BreakerSection {
     /// Whether a plugin that fails too often is left alone.

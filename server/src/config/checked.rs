@@ -1,11 +1,12 @@
 //! Values that are checked where they are read, so that a refusal shows field and line.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 
 use lettre::message::Mailbox;
 use sandclock_core::access::Role;
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serializer};
 
 use crate::clock::one_name;
 
@@ -54,6 +55,11 @@ pub(super) fn role<'de, D: Deserializer<'de>>(from: D) -> Result<Role, D::Error>
     Role::parse(&text).ok_or_else(|| D::Error::custom(accepted))
 }
 
+/// The role as it is written.
+pub(super) fn role_as_text<S: Serializer>(role: &Role, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(role.as_str())
+}
+
 /// The address of a mail's sender.
 pub(super) fn mailbox<'de, D: Deserializer<'de>>(from: D) -> Result<Mailbox, D::Error> {
     let text = String::deserialize(from)?;
@@ -70,6 +76,16 @@ pub(super) fn mailboxes<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Mailbo
         Ok(all) if !all.is_empty() => Ok(all),
         _ => Err(D::Error::custom(accepted)),
     }
+}
+
+/// What has one form for people, in that form.
+pub(super) fn as_text<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(value)
+}
+
+/// A list of such.
+pub(super) fn as_texts<T: Display, S: Serializer>(values: &[T], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(values.iter().map(T::to_string))
 }
 
 /// A subject of NATS that can be published to.

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+use crate::document::FieldError;
 
 /// `[go_api]`
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GoApiSection {
     /// They need no token: whoever reaches them can have any command run.
@@ -27,6 +29,19 @@ impl Default for GoApiSection {
 }
 
 impl GoApiSection {
+    /// Refuses times in which nobody can ask.
+    pub(super) fn check(self) -> Result<(), FieldError> {
+        for (field, ms) in [
+            ("go_api.read_timeout_ms", self.read_timeout_ms),
+            ("go_api.write_timeout_ms", self.write_timeout_ms),
+        ] {
+            if ms == 0 {
+                return Err(FieldError::new(field, ms, "milliseconds, from 1"));
+            }
+        }
+        Ok(())
+    }
+
     /// How long a request may take to arrive.
     pub fn read_timeout(&self) -> Duration {
         Duration::from_millis(self.read_timeout_ms)

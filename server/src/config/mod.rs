@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use sandclock_core::job::SecretSource;
 use sandclock_core::vault;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::local_zone;
 use crate::document::FieldError;
@@ -18,11 +18,13 @@ use crate::document::FieldError;
 mod alerts;
 mod api;
 mod breakers;
+mod check;
 mod checked;
 mod environment;
 mod go;
 mod go_api;
 mod header;
+mod inspect;
 mod kinds;
 mod labels;
 mod load;
@@ -30,6 +32,7 @@ mod oidc;
 mod plugins;
 mod secret;
 mod sessions;
+mod show;
 mod stores;
 mod tls;
 
@@ -42,17 +45,19 @@ pub use environment::Environment;
 pub use go::GoFile;
 pub use go_api::GoApiSection;
 pub use header::header_name;
+pub use inspect::{Fault, Inspection};
 pub use oidc::{OidcSection, RuleSection, Whom};
 pub use plugins::{GrantSection, HttpSection, PluginSection};
 pub use secret::{SecretSection, secret};
 pub use sessions::SessionSection;
+pub use show::{Origin, Setting};
 pub use stores::{
     CoordinationSection, EtcdSection, EtcdTls, GoSection, MongodbSection, RunLogSection,
 };
 pub use tls::{TlsFiles, TlsSection};
 
 /// The whole tree.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where the API listens.
@@ -116,7 +121,7 @@ impl Default for Config {
 }
 
 /// `[worker]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkerSection {
     /// Its name in the fleet; `None` is the host's name.
@@ -144,9 +149,6 @@ pub struct WorkerSection {
     /// outage ends of runs, for which an eighth is kept free.
     pub spool_max_bytes: u64,
 }
-
-/// The least [`WorkerSection::spool_max_bytes`]: what one run stores by default.
-const SPOOL_AT_LEAST: u64 = 1 << 20;
 
 impl Default for WorkerSection {
     fn default() -> Self {
@@ -181,7 +183,7 @@ impl WorkerSection {
 }
 
 /// `[retention]`
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetentionSection {
     /// Days that ended runs and their output are kept.
@@ -226,62 +228,6 @@ impl Config {
             (CoordinationSection::Etcd(_), None) => "UTC".to_owned(),
             _ => local_zone(),
         })
-    }
-
-    /// Checks what no single member can say.
-    ///
-    /// # Errors
-    /// Says which members do not fit, and what would.
-    pub fn check(&self) -> Result<(), FieldError> {
-        self.tls.check()?;
-        // Who starts a Go fleet's master has yet to say whether it may be open.
-        let of_a_master = self.from_go == Some(GoFile::Master);
-        let api = Some(self.listen).filter(|_| !of_a_master);
-        for (field, address) in [("listen", api), ("worker.listen", self.worker.listen)] {
-            if let Some(address) = address.filter(|address| self.exposes(*address)) {
-                let accepted = "it is open to other hosts: set tls.certificate and tls.key, or put a proxy that ends \
-                                TLS in front and set behind_proxy = true, or listen on 127.0.0.1";
-                return Err(FieldError::new(field, address, accepted));
-            }
-        }
-        if matches!(
-            (&self.coordination, &self.run_log),
-            (CoordinationSection::Etcd(_), RunLogSection::Embedded {})
-        ) {
-            let accepted = "a file of one process cannot hold the runs of a fleet; with coordination.type = \
-                            \"etcd\" set run_log.type = \"mongodb\"";
-            return Err(FieldError::new("run_log.type", "\"embedded\"", accepted));
-        }
-        for (field, ms) in [
-            ("go_api.read_timeout_ms", self.go_api.read_timeout_ms),
-            ("go_api.write_timeout_ms", self.go_api.write_timeout_ms),
-        ] {
-            if ms == 0 {
-                return Err(FieldError::new(field, ms, "milliseconds, from 1"));
-            }
-        }
-        self.api.check()?;
-        if let CoordinationSection::Etcd(etcd) = &self.coordination {
-            etcd.check_times()?;
-        }
-        self.sessions.check()?;
-        if let Some(oidc) = &self.oidc {
-            oidc.check(self.behind_proxy || !self.listen.ip().is_loopback())?;
-        }
-        self.plugins.check()?;
-        self.alerts.check()?;
-        if self.worker.max_concurrent_runs == 0 {
-            let accepted = "a number from 1";
-            return Err(FieldError::new("worker.max_concurrent_runs", 0, accepted));
-        }
-        labels::check(&self.worker.labels)?;
-        self.worker.secrets()?;
-        let spool = self.worker.spool_max_bytes;
-        if spool < SPOOL_AT_LEAST {
-            let accepted = format!("a number of bytes from {SPOOL_AT_LEAST}");
-            return Err(FieldError::new("worker.spool_max_bytes", spool, accepted));
-        }
-        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use reqwest::Url;
 use sandclock_core::access::{Grant, Role};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::checked;
 use crate::document::FieldError;
@@ -17,7 +17,7 @@ const MAX_RULES: usize = 1_000;
 const MAX_TIMEOUT_S: u64 = 60;
 
 /// `[oidc]`
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct OidcSection {
     /// The provider: what its ID tokens name as their issuer.
@@ -70,7 +70,7 @@ impl fmt::Debug for OidcSection {
 }
 
 /// `[[oidc.rules]]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleSection {
     /// For members of this group.
@@ -83,7 +83,10 @@ pub struct RuleSection {
     #[serde(default)]
     subject: Option<String>,
     /// What they may do.
-    #[serde(deserialize_with = "checked::role")]
+    #[serde(
+        deserialize_with = "checked::role",
+        serialize_with = "checked::role_as_text"
+    )]
     role: Role,
     /// With which jobs: what their names begin with; none is all, and whatever is not about one job.
     #[serde(default)]

@@ -6,7 +6,7 @@ use reqwest::Url;
 use sandclock_core::backend::plugins::{PLUGIN_NAMES, is_plugin_name};
 use sandclock_core::job::SecretSource;
 use sandclock_hooks::{BreakerRules, Grant, Grants, PublicKey, Trust};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::breakers::{self, BreakerSection};
 use super::header_name;
@@ -15,7 +15,7 @@ use crate::document::FieldError;
 use crate::egress::{HttpTarget, Template};
 
 /// `[plugins]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PluginSection {
     /// Whether the run log keeps what plugins were asked and said; true unless told.
@@ -37,7 +37,7 @@ pub struct PluginSection {
 }
 
 /// `[plugins.grants.NAME]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GrantSection {
     /// It may keep values.
@@ -47,7 +47,7 @@ pub struct GrantSection {
 }
 
 /// `[plugins.http.NAME]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpSection {
     /// Its address.
@@ -103,18 +103,6 @@ impl PluginSection {
             keys,
             required: self.require_signature,
         })
-    }
-
-    /// Checks all of it.
-    ///
-    /// # Errors
-    /// Names the first field that is not accepted.
-    pub(super) fn check(&self) -> Result<(), FieldError> {
-        self.trust()?;
-        self.grants()?;
-        self.targets()?;
-        self.breakers()?;
-        self.secrets().map(drop)
     }
 
     /// What plugins may do.

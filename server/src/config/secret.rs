@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use sandclock_core::job::SecretSource;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::document::FieldError;
 
 /// `[plugins.secrets.NAME]` and `[worker.secrets.NAME]`: where this process finds a value.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SecretSection {
     /// A file with the value.

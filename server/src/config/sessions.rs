@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::access::Lifetimes;
 use crate::document::FieldError;
@@ -11,7 +11,7 @@ use crate::document::FieldError;
 const MAX_S: u64 = 30 * 86_400;
 
 /// `[sessions]`
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SessionSection {
     /// How long a session lasts, in seconds.

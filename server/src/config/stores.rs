@@ -6,13 +6,14 @@ use std::path::PathBuf;
 
 use sandclock_core::go::prefix;
 use sandclock_core::job::DEFAULT_SHELL;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::kinds::{self, Kinds, Nothing};
 use crate::document::FieldError;
 
 /// `[coordination]`: where workers agree.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
 pub enum CoordinationSection {
     /// One file in `data`, for one process.
     Embedded {},
@@ -54,7 +55,7 @@ impl Default for CoordinationSection {
 }
 
 /// `[coordination]` with `type = "etcd"`.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct EtcdSection {
     /// `host:port` each.
@@ -146,7 +147,7 @@ const fn call_timeout_ms() -> u64 {
 }
 
 /// `[coordination.tls]`: files in PEM.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct EtcdTls {
     /// The authorities that may vouch for the cluster.
@@ -163,7 +164,7 @@ pub struct EtcdTls {
 }
 
 /// `[coordination.go]`: what the Go fleet agreed on.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GoSection {
     /// Jobs.
@@ -195,7 +196,8 @@ impl Default for GoSection {
 }
 
 /// `[run_log]`: where runs and their output are kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
 pub enum RunLogSection {
     /// One file in `data`, for one process.
     Embedded {},
@@ -235,7 +237,7 @@ impl Default for RunLogSection {
 }
 
 /// `[run_log]` with `type = "mongodb"`.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct MongodbSection {
     /// `mongodb://…`, with what the server asks for.

@@ -8,7 +8,7 @@ fn load(text: &str, environment: &[(&str, &str)]) -> anyhow::Result<Config> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    let environment = Environment(environment.iter().map(own).collect());
+    let environment = environment.iter().map(own).collect::<Environment>();
     Config::load(Some(file.path()), &environment)
 }
 

@@ -67,6 +67,18 @@ pub struct Delivery {
     mutant: Option<Fault>,
 }
 
+/// What keeps targets from being used that can be said without asking them, such as a file that is not there.
+pub fn check_targets(section: &AlertSection) -> Vec<anyhow::Error> {
+    let http = match outlet::http() {
+        Ok(http) => http,
+        Err(error) => return vec![error],
+    };
+    let targets = section.targets.iter();
+    targets
+        .filter_map(|(name, target)| Outlet::new(name, target, &http).err())
+        .collect()
+}
+
 impl Delivery {
     /// To the targets of this configuration.
     ///

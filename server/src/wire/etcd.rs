@@ -154,7 +154,7 @@ fn own_address() -> anyhow::Result<Ipv4Addr> {
     )
 }
 
-fn login(section: &EtcdSection) -> anyhow::Result<Option<Login>> {
+pub(super) fn login(section: &EtcdSection) -> anyhow::Result<Option<Login>> {
     let (given, file) = (section.password.as_ref(), section.password_file.as_ref());
     if given.is_some() && file.is_some() {
         bail!("coordination.password and coordination.password_file are both set: keep one")
@@ -168,7 +168,7 @@ fn login(section: &EtcdSection) -> anyhow::Result<Option<Login>> {
     }
 }
 
-fn tls(section: &EtcdTls) -> anyhow::Result<Tls> {
+pub(super) fn tls(section: &EtcdTls) -> anyhow::Result<Tls> {
     let read = |key: &str, path: &Path| {
         fs::read(path).with_context(|| format!("coordination.tls.{key} {}", path.display()))
     };

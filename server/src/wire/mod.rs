@@ -34,12 +34,14 @@ use crate::vault::Vault;
 
 mod confidential;
 mod etcd;
+mod files;
 mod mongodb;
 mod parts;
 mod plugins;
 mod stores;
 
 pub use self::etcd::Certificates;
+pub use self::files::check_files;
 pub use self::mongodb::{RunLog, open_later};
 pub use stores::{FILE, GoStores, Stores, open as open_stores};
 

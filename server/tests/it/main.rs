@@ -27,6 +27,8 @@ mod client;
 #[cfg(test)]
 mod configured;
 #[cfg(test)]
+mod config;
+#[cfg(test)]
 mod crontab;
 #[cfg(test)]
 mod decisions;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sandclock_core::alerting::TargetPolicy;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::kinds::{self, Kinds};
 use crate::document::FieldError;
@@ -18,7 +18,7 @@ pub use targets::{
 };
 
 /// `[alerts]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AlertSection {
     /// Where alerts can go, by the name that plugins use.
@@ -80,7 +80,8 @@ impl AlertSection {
 }
 
 /// `[alerts.targets.NAME]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
 pub enum Target {
     /// The process's own log.
     Log(LogTarget),

@@ -6,12 +6,13 @@ use std::time::Duration;
 use sandclock_core::alerting::{Escalation, Quiet, Retry, TargetPolicy};
 use sandclock_core::schedule::{DAY_MINUTES, Hours, Weekday, Zone, parse_zone};
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::config::checked;
 use crate::document::FieldError;
 
 /// `[alerts.targets.NAME.policy]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicySection {
     /// What follows a failed try.
@@ -29,7 +30,7 @@ pub struct PolicySection {
 }
 
 /// `retry`
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetrySection {
     /// The first pause, in seconds.
@@ -58,20 +59,20 @@ impl Default for RetrySection {
 }
 
 /// `quiet`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct QuietSection {
     /// When they begin, in minutes of the day.
-    #[serde(deserialize_with = "minute")]
+    #[serde(deserialize_with = "minute", serialize_with = "of_minute")]
     from: u32,
     /// When they end, perhaps on the next day.
-    #[serde(deserialize_with = "minute")]
+    #[serde(deserialize_with = "minute", serialize_with = "of_minute")]
     to: u32,
     /// Whose clock.
-    #[serde(deserialize_with = "zone")]
+    #[serde(deserialize_with = "zone", serialize_with = "checked::as_text")]
     zone: Zone,
     /// The days on which they begin; none are all.
-    #[serde(default, deserialize_with = "days")]
+    #[serde(default, deserialize_with = "days", serialize_with = "of_days")]
     days: Vec<Weekday>,
     /// The target to which alerts go meanwhile; without one they wait.
     #[serde(default)]
@@ -79,7 +80,7 @@ pub struct QuietSection {
 }
 
 /// An item of `escalate`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct EscalationSection {
     /// From so many failures in a row on.
@@ -104,6 +105,12 @@ fn minute<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
         .ok_or_else(|| D::Error::custom("a time of the day, from 00:00 to 24:00, such as 22:00"))
 }
 
+/// The same as it is written.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn of_minute<S: Serializer>(minute: &u32, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&format_args!("{:02}:{:02}", minute / 60, minute % 60))
+}
+
 fn zone<'de, D: Deserializer<'de>>(from: D) -> Result<Zone, D::Error> {
     parse_zone(&String::deserialize(from)?).map_err(D::Error::custom)
 }
@@ -115,6 +122,10 @@ fn days<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Weekday>, D::Error> {
             .ok_or_else(|| D::Error::custom("days: mon, tue, wed, thu, fri, sat or sun each"))
     };
     names.iter().map(day).collect()
+}
+
+fn of_days<S: Serializer>(days: &[Weekday], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(days.iter().map(|day| day.as_str()))
 }
 
 /// Refuses a number that is not in the range.

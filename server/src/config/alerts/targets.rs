@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lettre::message::Mailbox;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{PolicySection, Target};
 use crate::config::checked;
 use crate::document::FieldError;
 
 /// `[alerts.targets.NAME]` with `type = "log"`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogTarget {
     /// How alerts go there.
@@ -23,7 +23,7 @@ pub struct LogTarget {
 }
 
 /// `[alerts.targets.NAME]` with `type = "webhook"`.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookTarget {
     /// Where to.
@@ -47,7 +47,7 @@ pub struct WebhookTarget {
 }
 
 /// `[alerts.targets.NAME]` with `type = "slack"`.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct SlackTarget {
     /// The incoming webhook; whoever knows it can post.
@@ -62,7 +62,7 @@ pub struct SlackTarget {
 }
 
 /// How a connection to a mail server is encrypted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EmailTls {
     /// It begins in the clear and must become encrypted before anything is sent.
@@ -73,7 +73,7 @@ pub enum EmailTls {
 }
 
 /// `[alerts.targets.NAME]` with `type = "email"`.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmailTarget {
     /// The mail server.
@@ -97,10 +97,16 @@ pub struct EmailTarget {
     #[serde(default)]
     pub password_file: Option<PathBuf>,
     /// The sender.
-    #[serde(deserialize_with = "checked::mailbox")]
+    #[serde(
+        deserialize_with = "checked::mailbox",
+        serialize_with = "checked::as_text"
+    )]
     pub from: Mailbox,
     /// The recipients.
-    #[serde(deserialize_with = "checked::mailboxes")]
+    #[serde(
+        deserialize_with = "checked::mailboxes",
+        serialize_with = "checked::as_texts"
+    )]
     pub to: Vec<Mailbox>,
     /// How long one try may take, in seconds.
     #[serde(default = "timeout_s")]
@@ -111,7 +117,7 @@ pub struct EmailTarget {
 }
 
 /// `[alerts.targets.NAME]` with `type = "nats"`.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct NatsTarget {
     /// `host:port` each.
