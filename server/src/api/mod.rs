@@ -8,6 +8,7 @@ pub mod alerts;
 pub mod audit;
 pub mod audited;
 pub mod auth;
+pub mod backup;
 pub mod bindings;
 pub mod broken;
 pub mod candidate;
@@ -239,6 +240,7 @@ fn of_admins() -> OpenApiRouter<Api> {
         .routes(routes!(secrets::list))
         .routes(routes!(secrets::put, secrets::delete))
         .routes(routes!(audit::list))
+        .routes(routes!(backup::get))
 }
 
 /// Forbids browsers to take an answer for something else than it says that it is: output of jobs for a page.

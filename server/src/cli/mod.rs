@@ -160,6 +160,16 @@ enum Command {
     ///
     /// The schedule of each job begins with that moment.
     Import(transfer::ImportArgs),
+    /// Write what a store holds but runs into one file, with a digest
+    ///
+    /// Jobs, bindings, plugins, sealed secrets, marks, and which tokens there
+    /// are.
+    #[command(verbatim_doc_comment)]
+    Backup(transfer::BackupArgs),
+    /// Bring a backup back into an empty store, and compare
+    ///
+    /// The schedule of each job begins with that moment.
+    Restore(transfer::RestoreArgs),
     /// Answer people: API and console, over the stores of a fleet
     Server(ServerArgs),
     /// Decide and run jobs in a fleet; or list and drain its workers
@@ -167,6 +177,9 @@ enum Command {
     /// Crontabs: make jobs of their lines
     #[command(subcommand)]
     Crontab(crontab::CrontabCommand),
+    /// The configuration: what is wrong with it, and what counts
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Try an expression: when it fires, what it means. Needs no server
     #[command(subcommand)]
     Schedule(schedule::ScheduleCommand),
@@ -177,9 +190,6 @@ enum Command {
     Man(packaged::ManArgs),
 }
 
-    /// The configuration: what is wrong with it, and what counts
-    #[command(subcommand)]
-    Config(config::ConfigCommand),
 /// How `dev` runs.
 #[derive(Clone, Debug, Default, Args)]
 pub struct DevArgs {
@@ -242,6 +252,9 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Schedule(command) => {
             schedule::main(command, cli.target.output).and_then(|()| out::taken())
         }
+        Command::Config(command) => {
+            config::main(&command, cli.target.output).and_then(|()| out::taken())
+        }
         Command::Completions(args) => {
             packaged::completions(&args);
             out::taken()
@@ -252,9 +265,6 @@ pub fn main(cli: Cli) -> ExitCode {
     status(result)
 }
 
-        Command::Config(command) => {
-            config::main(&command, cli.target.output).and_then(|()| out::taken())
-        }
 /// Says how the program is used, and how that ends it.
 pub fn usage(shown: &clap::Error) -> ExitCode {
     out::usage(shown);
@@ -283,6 +293,8 @@ fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
         match &command {
             Command::Export(args) => return transfer::export(args, target).await,
             Command::Import(args) => return transfer::import(args, target).await,
+            Command::Backup(args) => return transfer::backup(args, target).await,
+            Command::Restore(args) => return transfer::restore(args, target).await,
             Command::Token(command) => return token::main(command, target).await,
             Command::Secret(command) => return secret::main(command, target).await,
             Command::Crontab(command) => return crontab::main(command, target).await,
@@ -308,14 +320,16 @@ fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
             Command::Dev(_)
             | Command::Server(_)
             | Command::Schedule(_)
+            | Command::Config(_)
             | Command::Completions(_)
             | Command::Man(_)
             | Command::Crontab(_)
             | Command::Export(_)
             | Command::Import(_)
+            | Command::Backup(_)
+            | Command::Restore(_)
             | Command::Secret(_)
             | Command::Token(_) => Ok(()),
         }
     })
 }
-            | Command::Config(_)

@@ -19,15 +19,17 @@ mod author_languages;
 #[cfg(test)]
 mod away;
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod bindings;
 #[cfg(test)]
 mod broken;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
-mod configured;
-#[cfg(test)]
 mod config;
+#[cfg(test)]
+mod configured;
 #[cfg(test)]
 mod crontab;
 #[cfg(test)]

@@ -14,12 +14,13 @@ const ROLES: [&str; 4] = ["viewer", "operator", "editor", "admin"];
 
 /// What each operation answers whom it admits, where it is asked as [`Ask::of`] does. What would end things that others of
 /// the matrix need is asked so that it is refused for another reason than the caller.
-const ADMITTED: [(&str, u16); 55] = [
+const ADMITTED: [(&str, u16); 56] = [
     ("alert.ack", 404),
     ("alert.list", 200),
     ("alert.retry", 404),
     ("api.document", 200),
     ("audit.list", 200),
+    ("backup.get", 200),
     ("binding.delete", 404),
     ("binding.get", 404),
     ("binding.list", 200),

@@ -32,6 +32,15 @@ pub(super) struct Document {
     pub(super) modules: BTreeMap<String, String>,
 }
 
+impl Document {
+    /// How much it has, in words.
+    pub(super) fn counted(&self) -> String {
+        let (jobs, bindings) = (self.jobs.len(), self.bindings.len());
+        let plugins = self.plugins.len();
+        format!("{jobs} jobs, {bindings} bindings and {plugins} plugins")
+    }
+}
+
 /// A plugin, as its operators decided on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -104,7 +113,14 @@ impl PluginDoc {
 /// # Errors
 /// Names the field.
 pub(super) fn parse(text: &[u8]) -> Result<Document, FieldError> {
-    let tree = document::parse_json(text)?;
+    of(&document::parse_json(text)?)
+}
+
+/// The same of a tree.
+///
+/// # Errors
+/// As [`parse`].
+pub(super) fn of(tree: &Value) -> Result<Document, FieldError> {
     // The form first: what a newer program wrote is not this program's to judge.
     if let Some(form) = tree["sandclock_export"]
         .as_u64()
@@ -115,7 +131,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Document, FieldError> {
         );
         return Err(FieldError::new("sandclock_export", form, accepted));
     }
-    let document: Document = document::read(&tree)?;
+    let document: Document = document::read(tree)?;
     names_once("jobs", "the job's name", &document.jobs)?;
     names_once("bindings", "the binding's name", &document.bindings)?;
     check_plugins(&document)?;

@@ -29,34 +29,41 @@ pub(in crate::cli) struct ExportArgs {
     pub(super) stores: Stores,
 }
 
-/// Writes the document.
-pub(super) async fn run(args: &ExportArgs, client: &Client) -> anyhow::Result<()> {
+/// All of it as one document.
+///
+/// # Errors
+/// If something cannot be read and is not to be left out, or the server refuses or does not answer.
+pub(super) async fn gather(client: &Client, skip_broken: bool) -> anyhow::Result<Document> {
     let mut broken = 0;
     let jobs = readable(Kind::Job, client, |_| true, &mut broken).await?;
     let bindings = readable(Kind::Binding, client, |_| true, &mut broken).await?;
     let (plugins, modules) = plugins::export(client, &mut broken).await?;
-    if broken > 0 && !args.skip_broken {
+    if broken > 0 && !skip_broken {
         bail!(
             "{broken} cannot be read, so nothing is exported: save or delete them, or leave them out with --skip-broken"
         );
     }
-    let counts = [jobs.len(), bindings.len(), plugins.len()];
-    let document = Document {
+    Ok(Document {
         sandclock_export: FORM,
         plugins,
         bindings,
         jobs,
         modules,
-    };
+    })
+}
+
+/// Writes the document.
+pub(super) async fn run(args: &ExportArgs, client: &Client) -> anyhow::Result<()> {
+    let document = gather(client, args.skip_broken).await?;
     let mut bytes = serde_json::to_vec_pretty(&document)?;
     bytes.push(b'\n');
     match &args.file {
         None => out::write(&bytes),
         Some(file) => {
             save(file, &bytes)?;
-            let [jobs, bindings, plugins] = counts;
             table::aside(&format!(
-                "exported {jobs} jobs, {bindings} bindings and {plugins} plugins to {}",
+                "exported {} to {}",
+                document.counted(),
                 file.display()
             ));
         }
@@ -98,7 +105,7 @@ pub(in crate::cli) async fn readable(
 }
 
 /// Writes the document to where `path` leads: a file is replaced as a whole, a device or a pipe is written to.
-fn save(path: &Path, document: &[u8]) -> anyhow::Result<()> {
+pub(super) fn save(path: &Path, document: &[u8]) -> anyhow::Result<()> {
     let fail = || format!("write {}", path.display());
     let target = behind_links(path).with_context(fail)?;
     match fs::symlink_metadata(&target) {

@@ -73,12 +73,8 @@ pub(super) async fn run(
     client: &Client,
     output: Output,
 ) -> anyhow::Result<()> {
-    let checked = check(args, document, client).await?;
-    let Checked {
-        modules,
-        plans,
-        steps,
-    } = &checked;
+    let checked = check(&args.file, document, client).await?;
+    let Checked { plans, steps, .. } = &checked;
     let plugins = plans.iter().map(|plan| Line {
         kind: "plugin",
         name: plan.name(),
@@ -91,23 +87,21 @@ pub(super) async fn run(
     });
     let lines: Vec<_> = plugins.chain(others).collect();
     report(&lines, args.dry_run, output);
-    let differ = |step: &&Step| matches!(step.outcome, Outcome::Changed(_));
-    let replaced = plans.iter().filter(|plan| plan.replaces()).count();
-    let differing = replaced + steps.iter().filter(differ).count();
+    let differing = checked.differing();
     if differing > 0 && !args.overwrite {
         bail!(
             "{differing} differ from what is there under the same name; nothing was written. Replace it with --overwrite"
         );
     }
     if !args.dry_run {
-        write(client, modules, plans, steps).await?;
+        checked.write(client).await?;
     }
     Ok(())
 }
 
 /// What an import comes to.
 #[derive(Debug)]
-struct Checked {
+pub(super) struct Checked {
     modules: Modules,
     plans: Vec<Plan>,
     /// Bindings, then jobs.
@@ -118,10 +112,14 @@ struct Checked {
 ///
 /// # Errors
 /// If anything is refused; all that is has been told then.
-async fn check(args: &ImportArgs, document: Document, client: &Client) -> anyhow::Result<Checked> {
+pub(super) async fn check(
+    file: &Path,
+    document: Document,
+    client: &Client,
+) -> anyhow::Result<Checked> {
     let mut refused = 0_u32;
     let mut refuse = |place: &str, error: &anyhow::Error| {
-        table::aside(&format!("{}: {place}: {error:#}", args.file.display()));
+        table::aside(&format!("{}: {place}: {error:#}", file.display()));
         refused += 1;
     };
     let there = match document.plugins.is_empty() {
@@ -164,7 +162,7 @@ async fn check(args: &ImportArgs, document: Document, client: &Client) -> anyhow
         }
     }
     if refused > 0 {
-        let file = args.file.display();
+        let file = file.display();
         bail!("{refused} of what {file} holds are refused; nothing was written");
     }
     let plans = plans.into_iter().map(|(_, plan)| plan).collect();
@@ -242,35 +240,42 @@ fn uses(steps: &[Step], coming: &[&str]) -> Uses {
     uses
 }
 
-/// Writes what is not there, each binding and job only over what it was checked against.
-async fn write(
-    client: &Client,
-    modules: &Modules,
-    plans: &[Plan],
-    steps: &[Step],
-) -> anyhow::Result<()> {
-    let mut written = 0_u32;
-    let rest = |what: &str, name: &str, written: u32| {
-        format!(
-            "{what} {name}; {written} were written before it, and an import of the same file goes on from there"
-        )
-    };
-    for plan in plans {
-        if *plan.outcome() != Outcome::Unchanged {
-            let done = plan.write(client, modules).await;
-            done.with_context(|| rest("plugin", plan.name(), written))?;
-            written += 1;
-        }
+impl Checked {
+    /// How much of what is there differs.
+    pub(super) fn differing(&self) -> usize {
+        let differ = |step: &&Step| matches!(step.outcome, Outcome::Changed(_));
+        let replaced = self.plans.iter().filter(|plan| plan.replaces()).count();
+        replaced + self.steps.iter().filter(differ).count()
     }
-    for step in steps {
-        let (kind, name) = (step.kind, &step.name);
-        if step.outcome != Outcome::Unchanged {
-            let path = format!("/{}/{}", kind.list(), segment(name));
-            let document = step.document.clone();
-            let put = client.put_over(&path, document, step.version).await;
-            put.with_context(|| rest(kind.word(), name, written))?;
-            written += 1;
+
+    /// Writes what is not there, each binding and job only over what it was checked against.
+    ///
+    /// # Errors
+    /// Names what was not written, and says how much was.
+    pub(super) async fn write(&self, client: &Client) -> anyhow::Result<()> {
+        let mut written = 0_u32;
+        let rest = |what: &str, name: &str, written: u32| {
+            format!(
+                "{what} {name}; {written} were written before it, and the same command goes on from there"
+            )
+        };
+        for plan in &self.plans {
+            if *plan.outcome() != Outcome::Unchanged {
+                let done = plan.write(client, &self.modules).await;
+                done.with_context(|| rest("plugin", plan.name(), written))?;
+                written += 1;
+            }
         }
+        for step in &self.steps {
+            let (kind, name) = (step.kind, &step.name);
+            if step.outcome != Outcome::Unchanged {
+                let path = format!("/{}/{}", kind.list(), segment(name));
+                let document = step.document.clone();
+                let put = client.put_over(&path, document, step.version).await;
+                put.with_context(|| rest(kind.word(), name, written))?;
+                written += 1;
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }

@@ -1,4 +1,5 @@
-//! `sandclock export` and `import`: plugins, bindings and jobs as one document, between any two stores.
+//! `sandclock export` and `import`: plugins, bindings and jobs as one document, between any two stores; and `backup` and
+//! `restore`: the same with what only a backup holds, in a file that shows whether it is whole.
 //!
 //! Both are clients of the API, so that an import is checked and saved exactly as a PUT is. Where no server runs
 //! ([`offline`]) the command answers itself, on the stores of a data folder or a configuration.
@@ -7,12 +8,15 @@
 //! one store about the life of a job in that store, and the other store may have decided otherwise since; so an imported
 //! job begins with the moment of its import, as every saved job does, and no tick from before it is made up.
 
+mod backup;
 mod document;
 mod export;
 mod import;
 mod offline;
 mod plugins;
 mod report;
+mod restore;
+mod sealed;
 
 use std::future::{Future, pending};
 use std::path::PathBuf;
@@ -27,9 +31,11 @@ use super::client::Client;
 use crate::api::bindings::BindingView;
 use crate::api::jobs::JobView;
 
+pub(super) use backup::BackupArgs;
 pub(super) use export::{ExportArgs, readable};
 pub(super) use import::ImportArgs;
 pub(super) use report::{Outcome, differing};
+pub(super) use restore::RestoreArgs;
 
 /// The stores to work on without a server.
 #[derive(Clone, Debug, Args)]
@@ -63,6 +69,30 @@ pub(super) async fn import(args: &ImportArgs, target: &Target) -> anyhow::Result
     let document = import::read(&args.file)?;
     let api = Api::of(&args.stores, target, true).await?;
     let work = import::run(args, document, &api.client, target.output);
+    served(api.serving, work).await
+}
+
+/// Runs `sandclock backup`.
+///
+/// # Errors
+/// If something cannot be read, or the stores or the file cannot be used.
+pub(super) async fn backup(args: &BackupArgs, target: &Target) -> anyhow::Result<()> {
+    on_api(&args.stores, target, async |client| {
+        backup::run(args, client, target.output).await
+    })
+    .await
+}
+
+/// Runs `sandclock restore`.
+///
+/// # Errors
+/// If the file is no whole backup, the store holds something already, something is refused, or what is there afterwards
+/// is not what the backup has.
+pub(super) async fn restore(args: &RestoreArgs, target: &Target) -> anyhow::Result<()> {
+    // Nothing is asked or opened for a file that is of no use.
+    let backup = sealed::read(&args.file)?;
+    let api = Api::of(&args.stores, target, true).await?;
+    let work = restore::run(args, backup, &api.client, target.output);
     served(api.serving, work).await
 }
 
