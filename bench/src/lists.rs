@@ -180,7 +180,10 @@ impl Product {
         let first = format!("{path}?limit={PAGE}");
         let read = |query: &str| {
             let page = runtime.block_on(self.get(query))?;
-            let items = page["items"].as_array().map_or(0, Vec::len);
+            let items = page
+                .get("items")
+                .and_then(Value::as_array)
+                .map_or(0, Vec::len);
             ensure!(items == PAGE as usize, "{query}: {items} items");
             Ok(1.0)
         };
@@ -207,7 +210,7 @@ impl Product {
         let (mut cursor, mut before) = (String::new(), String::new());
         loop {
             let page = self.get(&format!("{path}?limit={STRIDE}{cursor}")).await?;
-            let Some(next) = page["next"].as_str() else {
+            let Some(next) = page.get("next").and_then(Value::as_str) else {
                 break;
             };
             before = std::mem::replace(&mut cursor, format!("&cursor={next}"));
@@ -217,7 +220,7 @@ impl Product {
         loop {
             let query = format!("{path}?limit={PAGE}{cursor}");
             let page = self.get(&query).await?;
-            match page["next"].as_str() {
+            match page.get("next").and_then(Value::as_str) {
                 Some(next) => cursor = format!("&cursor={next}"),
                 None => return Ok(query),
             }

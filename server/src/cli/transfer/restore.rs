@@ -47,7 +47,8 @@ pub(super) async fn run(
     let there = gather(client, true).await?;
     let secrets_there = client.all("/secrets").await?.len();
     let is_empty = there.jobs.is_empty() && there.bindings.is_empty() && there.plugins.is_empty();
-    if !args.overwrite && !(is_empty && secrets_there == 0) {
+    let fresh = is_empty && secrets_there == 0;
+    if !args.overwrite && !fresh {
         bail!(
             "the store is not empty: it holds {} and {secrets_there} secrets; nothing was written. Restore into an \
              empty store, or with --overwrite replace what is there under the same name",

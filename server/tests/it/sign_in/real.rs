@@ -36,6 +36,22 @@ async fn sign_in_as(browser: &Browser, product: &Product, person: &str) {
     .await;
 }
 
+async fn the_trail_says_who_it_was(product: &Product) {
+    let trail = product.get("/audit").await;
+    let entry = |action: &str| -> Value {
+        let items = trail["items"].as_array().unwrap();
+        let found = items.iter().find(|entry| entry["action"] == action);
+        found.unwrap_or_else(|| panic!("{action}: {trail}")).clone()
+    };
+    for (action, subject) in [("session.create", "oidc:alice"), ("job.run", "data/a")] {
+        let entry = entry(action);
+        assert_eq!(entry["who"], "oidc:alice@example.org");
+        assert_eq!(entry["from"], "127.0.0.1");
+        assert_eq!(entry["subject"], subject);
+        assert_eq!(entry["outcome"], "done");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_signs_in_runs_a_job_and_signs_out() {
     let rules = ["group = \"ops\"\nrole = \"operator\"\nprefixes = [\"data/\"]"];
@@ -73,20 +89,7 @@ async fn a_person_signs_in_runs_a_job_and_signs_out() {
     browser.click("#runs tr:nth-child(2) button").await;
     browser.shows("#output", "printed").await;
 
-    // The trail says who it was, and from where.
-    let trail = product.get("/audit").await;
-    let entry = |action: &str| -> Value {
-        let items = trail["items"].as_array().unwrap();
-        let found = items.iter().find(|entry| entry["action"] == action);
-        found.unwrap_or_else(|| panic!("{action}: {trail}")).clone()
-    };
-    for (action, subject) in [("session.create", "oidc:alice"), ("job.run", "data/a")] {
-        let entry = entry(action);
-        assert_eq!(entry["who"], "oidc:alice@example.org");
-        assert_eq!(entry["from"], "127.0.0.1");
-        assert_eq!(entry["subject"], subject);
-        assert_eq!(entry["outcome"], "done");
-    }
+    the_trail_says_who_it_was(&product).await;
 
     // Another page has the word, too. One that has lost it says so, and somebody signs in again.
     let word = "return localStorage.getItem('sandclock-csrf')";
