@@ -103,10 +103,8 @@ async fn worker(store: Coordination) -> Result<f64> {
     let due = SystemClock.now().plus(MAKING);
     put_all(&store, due).await?;
     let feed = Arc::clone(&store.feed);
-    let config = WorkerConfig {
-        max_concurrent_runs: HERD,
-        ..WorkerConfig::new("herd")
-    };
+    let mut config = WorkerConfig::new("herd");
+    config.limits.max_concurrent_runs = HERD;
     let worker = Worker::new(
         config,
         store,

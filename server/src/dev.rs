@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use tokio::sync::watch;
 
-use crate::api::{self, Api};
 use crate::cli::DevArgs;
 use crate::clock::SystemClock;
 use crate::config::{Config, Environment};
@@ -51,7 +51,6 @@ async fn run(
     .await?
     .with_spool(config, &folders.data)?
     .with_tls(config)?;
-    let delivery = parts.delivery(config)?;
     let worker = parts.worker(config, environment, secrets, spawner).await?;
     let listener = roles::listen(config.listen, roles::LISTEN).await?;
     let jobs = &*parts.stores.coordination.jobs;
@@ -65,24 +64,25 @@ async fn run(
         folders.data.display()
     );
     roles::greet(&listener, folders, &parts, &lost).await?;
-    let provider = roles::provider(config, &listener)?;
-    let api = parts.api(config, Some(worker.handle()), parts.gate().await);
-    let router = api::router(Api { provider, ..api });
+    let gate = Arc::new(parts.gate().await);
+    let at = (&gate, listener.local_addr()?);
+    let (router, delivery) = roles::face(&parts, config, Some(worker.handle()), at)?;
     let running = Running {
         signals,
         front: Some(Front {
             listener,
             tls: parts.tls.clone(),
-            router,
+            router: watch::channel(router).1,
         }),
         worker: Some(worker),
         chores: Some(parts.chores()),
-        delivery: Some(delivery),
+        delivery: Some(watch::channel(Arc::new(delivery)).1),
         spool: parts.spool.clone(),
         rollout: Arc::clone(&parts.rollout),
         recorder: parts.recorder.clone(),
         away: parts.stores.away.clone(),
         certificates: parts.stores.certificates.clone(),
+        reload: None,
     };
     running.serve().await
 }

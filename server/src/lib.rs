@@ -25,6 +25,7 @@ pub mod log;
 pub mod private_file;
 pub mod random;
 mod recorder;
+pub mod reload;
 mod renewed;
 mod replay;
 mod request;

@@ -9,16 +9,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use axum::Router;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use sandclock_core::fleet::Worker;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use crate::deliver::Delivery;
 use crate::front::{self, Tls};
 use crate::leader::Chores;
 use crate::recorder::RecordingQueue;
+use crate::reload::Reload;
 use crate::rollout::Rollout;
 use crate::spool::Spool;
 use crate::wire::{Certificates, RunLog, open_later};
@@ -37,8 +39,8 @@ pub struct Front {
     pub listener: TcpListener,
     /// What they are shown, unless they come without encryption.
     pub tls: Option<Arc<Tls>>,
-    /// What they get.
-    pub router: Router,
+    /// What they get, until another takes its place.
+    pub router: watch::Receiver<Router>,
 }
 
 /// What this process runs, whichever of it its role has.
@@ -52,8 +54,8 @@ pub struct Running {
     pub worker: Option<Worker>,
     /// What it does if it leads.
     pub chores: Option<Chores>,
-    /// What sends alerts.
-    pub delivery: Option<Delivery>,
+    /// What sends alerts, until another takes its place.
+    pub delivery: Option<watch::Receiver<Arc<Delivery>>>,
     /// Where its output waits while the run log is away.
     pub spool: Option<Arc<Spool>>,
     /// What keeps its plugins as the fleet has them.
@@ -64,6 +66,8 @@ pub struct Running {
     pub away: Option<Arc<RunLog>>,
     /// Those of its connection to etcd.
     pub certificates: Option<Certificates>,
+    /// What reads its configuration again.
+    pub reload: Option<Reload>,
 }
 
 impl Running {
@@ -86,6 +90,8 @@ impl Running {
         let mut following = Box::pin(self.rollout.run());
         let mut renewing = Box::pin(renew(self.certificates.as_ref()));
         let mut recording = Box::pin(record(self.recorder.as_deref()));
+        let mut reload = self.reload;
+        let mut reading = Box::pin(read_again(reload.as_mut()));
         let mut asked = Some(asked);
         let unfinished = loop {
             tokio::select! {
@@ -108,6 +114,7 @@ impl Running {
                 () = &mut forwarding => {}
                 () = &mut opening => {}
                 () = &mut renewing => {}
+                () = &mut reading => {}
                 () = &mut following => {}
                 () = &mut recording => {}
             }
@@ -192,14 +199,57 @@ async fn do_chores(chores: Option<Chores>, leaving: oneshot::Receiver<()>) {
     }
 }
 
-/// Sends alerts until it is told to end.
-async fn deliver(delivery: Option<Delivery>, ending: oneshot::Receiver<()>) {
-    let ended = async {
+/// Sends alerts until it is told to end. What another takes the place of ends what it has begun, beside that.
+async fn deliver(
+    delivery: Option<watch::Receiver<Arc<Delivery>>>,
+    mut ending: oneshot::Receiver<()>,
+) {
+    let Some(mut current) = delivery else {
         let _ = ending.await;
+        return;
     };
-    match delivery {
-        Some(delivery) => delivery.run(ended).await,
-        None => ended.await,
+    let mut all = FuturesUnordered::new();
+    loop {
+        let (end, ended) = oneshot::channel::<()>();
+        let delivery = Arc::clone(&current.borrow_and_update());
+        all.push(async move {
+            let ended = async {
+                let _ = ended.await;
+            };
+            delivery.run(ended).await;
+        });
+        let another = tokio::select! {
+            biased;
+            _ = &mut ending => false,
+            another = next(&mut current, &mut all) => another,
+        };
+        // Ends it.
+        drop(end);
+        if !another {
+            break;
+        }
+    }
+    while all.next().await.is_some() {}
+}
+
+/// Lets all go on until another is to begin; whether one is.
+async fn next<T, F: Future<Output = ()>>(
+    current: &mut watch::Receiver<T>,
+    all: &mut FuturesUnordered<F>,
+) -> bool {
+    loop {
+        tokio::select! {
+            biased;
+            changed = current.changed() => match changed {
+                Ok(()) => return true,
+                // There will be no other.
+                Err(_) => {
+                    while all.next().await.is_some() {}
+                    return false;
+                }
+            },
+            Some(()) = all.next() => {}
+        }
     }
 }
 
@@ -215,6 +265,14 @@ async fn forward(spool: Option<&Spool>) {
 async fn renew(certificates: Option<&Certificates>) {
     match certificates {
         Some(certificates) => certificates.follow().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Reads the configuration whenever it is asked to.
+async fn read_again(reload: Option<&mut Reload>) {
+    match reload {
+        Some(reload) => reload.run().await,
         None => std::future::pending().await,
     }
 }

@@ -11,19 +11,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use axum::Router;
 use sandclock_core::fleet::WorkerHandle;
 use sandclock_hooks::KnownSecrets;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
-use crate::access;
+use crate::access::{self, Gate};
 use crate::api::{self, Api};
 use crate::cli::{ServerArgs, say};
 use crate::clock::SystemClock;
 use crate::config::{Config, CoordinationSection, Environment, GoFile};
+use crate::deliver::Delivery;
 use crate::exec::{Spawner, open_files};
 use crate::folders::Folders;
 use crate::lifecycle::{Front, Running, Signals};
 use crate::log as process_log;
+use crate::reload::{Apply, Reload, Source};
 use crate::sign_in::Provider;
 use crate::wire::{self, Parts};
 
@@ -51,9 +55,12 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
         ),
     ]);
     let file = &args.config;
-    let config = Config::load(Some(file), &environment)?;
-    let fits = check_fleet(&config).and_then(|()| check_server(&config));
-    fits.with_context(|| format!("configuration {}", file.display()))?;
+    let source = Source {
+        file: file.clone(),
+        environment: environment.clone(),
+        fits: |config| check_fleet(config).and_then(|()| check_server(config)),
+    };
+    let config = source.read()?;
     let folders = Folders::of(None, &config)?;
     run(async {
         let secrets = log(&environment);
@@ -61,7 +68,6 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
         let parts = Parts::new(stores, (&environment, secrets), &config, &folders.data)
             .await?
             .with_tls(&config)?;
-        let delivery = parts.delivery(&config)?;
         let listener = listen(config.listen, LISTEN).await?;
         let signals = Signals::new()?;
         let lost = format!(
@@ -75,9 +81,23 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
                 "the routes of the Go master are open: whoever reaches them can have any command run on every worker"
             );
         }
-        let provider = provider(&config, &listener)?;
-        let api = parts.api(&config, None, parts.gate().await);
-        let router = api::router(Api { provider, ..api });
+        let parts = Arc::new(parts);
+        let gate = Arc::new(parts.gate().await);
+        let address = listener.local_addr()?;
+        let (router, delivery) = face(&parts, &config, None, (&gate, address))?;
+        let (routers, router) = watch::channel(router);
+        let (deliveries, delivery) = watch::channel(Arc::new(delivery));
+        let apply: Apply = Box::new({
+            let parts = Arc::clone(&parts);
+            move |config| {
+                let (router, delivery) = face(&parts, config, None, (&gate, address))?;
+                parts.follow(config);
+                drop(routers.send_replace(router));
+                deliveries.send_replace(Arc::new(delivery));
+                Ok(())
+            }
+        });
+        let reload = Reload::new(source, config, parts.accepted.clone(), apply)?;
         let running = Running {
             signals,
             front: Some(Front {
@@ -93,6 +113,7 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
             recorder: parts.recorder.clone(),
             away: parts.stores.away.clone(),
             certificates: parts.stores.certificates.clone(),
+            reload: Some(reload),
         };
         running.serve().await
     })
@@ -114,10 +135,12 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
     {
         sandclock_core::stored::write_later_form();
     }
-    let file = config;
-    let config = Config::load(Some(file), &environment)?;
-    let fits = check_fleet(&config).and_then(|()| check_worker(&config));
-    fits.with_context(|| format!("configuration {}", file.display()))?;
+    let source = Source {
+        file: config.to_owned(),
+        environment: environment.clone(),
+        fits: |config| check_fleet(config).and_then(|()| check_worker(config)),
+    };
+    let config = source.read()?;
     let folders = Folders::of(None, &config)?;
     run(async {
         let secrets = log(&environment);
@@ -146,9 +169,14 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
             crate::VERSION
         ));
         let front = match watched {
-            Some(listener) => Some(watch(&parts, &config, listener, handle).await?),
+            Some(listener) => Some(watch_worker(&parts, &config, listener, handle.clone()).await?),
             None => None,
         };
+        let apply: Apply = Box::new(move |config| {
+            handle.limit(wire::limits(config));
+            Ok(())
+        });
+        let reload = Reload::new(source, config, parts.accepted.clone(), apply)?;
         let running = Running {
             signals,
             front,
@@ -160,13 +188,14 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
             recorder: parts.recorder.clone(),
             away: parts.stores.away.clone(),
             certificates: parts.stores.certificates.clone(),
+            reload: Some(reload),
         };
         running.serve().await
     })
 }
 
 /// What answers those who watch a worker, and says where.
-async fn watch(
+async fn watch_worker(
     parts: &Parts,
     config: &Config,
     listener: TcpListener,
@@ -176,12 +205,31 @@ async fn watch(
     say(&format!("  health  {url}/readyz"));
     say(&format!("  metrics {url}/metrics"));
     say("  token   any of the fleet's: sandclock token create NAME --role viewer");
-    let api = parts.api(config, Some(worker), parts.gate().await);
+    let gate = Arc::new(parts.gate().await);
+    let router = api::router_of_a_worker(parts.api(config, Some(worker), gate));
     Ok(Front {
         listener,
         tls: parts.tls.clone(),
-        router: api::router_of_a_worker(api),
+        router: watch::channel(router).1,
     })
+}
+
+/// What of a server follows from its configuration: what people get at this address, and what sends alerts.
+///
+/// # Errors
+/// Names the field of which nothing can be made.
+pub(crate) fn face(
+    parts: &Parts,
+    config: &Config,
+    worker: Option<WorkerHandle>,
+    (gate, address): (&Arc<Gate>, SocketAddr),
+) -> anyhow::Result<(Router, Delivery)> {
+    let here = format!("http://{address}");
+    let provider = |section: &_| Provider::new(section, &here, Arc::new(SystemClock));
+    let provider = config.oidc.as_deref().map(provider).transpose()?;
+    let api = parts.api(config, worker, Arc::clone(gate));
+    let router = api::router(Api { provider, ..api });
+    Ok((router, parts.delivery(config)?))
 }
 
 /// What a server does not start with.
@@ -276,16 +324,6 @@ pub(crate) fn log(environment: &Environment) -> KnownSecrets {
 
 /// How the API's address is set.
 pub(crate) const LISTEN: &str = "listen in the configuration, or --listen of sandclock dev";
-
-/// Where people sign in, if they do, at the server that listens there.
-pub(crate) fn provider(
-    config: &Config,
-    listener: &TcpListener,
-) -> anyhow::Result<Option<Arc<Provider>>> {
-    let here = format!("http://{}", listener.local_addr()?);
-    let of = |section: &_| Provider::new(section, &here, Arc::new(SystemClock));
-    config.oidc.as_deref().map(of).transpose()
-}
 
 /// Opens an address that is set in this way.
 pub(crate) async fn listen(address: SocketAddr, how: &str) -> anyhow::Result<TcpListener> {

@@ -3,6 +3,30 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// What of a worker's configuration may change while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How many runs it holds at once; at least 1. Fewer than it holds now end none of them.
+    pub max_concurrent_runs: u32,
+    /// The time limit of runs that begin from now on, of jobs that declare none; `None` is no limit.
+    pub default_limit: Option<Duration>,
+    /// How long running jobs may go on after a drain began.
+    pub drain_timeout: Duration,
+    /// How long the run log keeps ended runs; `None` keeps them for ever.
+    pub retention: Option<Duration>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_concurrent_runs: 16,
+            default_limit: None,
+            drain_timeout: Duration::from_secs(60),
+            retention: Some(Duration::from_secs(30 * 24 * 3600)),
+        }
+    }
+}
+
 /// The configuration of one worker.
 #[derive(Clone, Debug)]
 pub struct WorkerConfig {
@@ -16,8 +40,8 @@ pub struct WorkerConfig {
     pub version: String,
     /// The IANA zone in which it reads jobs that name none.
     pub time_zone: String,
-    /// How many runs it holds at once; at least 1.
-    pub max_concurrent_runs: u32,
+    /// What may change while it runs.
+    pub limits: Limits,
     /// The lease asked for. Below 6 s nothing would ever start, because claims stop 4 s before its end.
     pub ttl: Duration,
     /// The pause between the starts of two renewals.
@@ -30,12 +54,6 @@ pub struct WorkerConfig {
     pub resync_every: Duration,
     /// How long a sweep over all records may be away, should an event have been missed.
     pub sweep_every: Duration,
-    /// The time limit of runs of jobs that declare none; `None` is no limit.
-    pub default_limit: Option<Duration>,
-    /// How long running jobs may go on after a drain began.
-    pub drain_timeout: Duration,
-    /// How long the run log keeps ended runs; `None` keeps them for ever.
-    pub retention: Option<Duration>,
     #[cfg(feature = "test-util")]
     /// A defect to be found by a test.
     pub mutant: Option<FleetMutant>,
@@ -50,16 +68,13 @@ impl WorkerConfig {
             labels: BTreeMap::new(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             time_zone: "UTC".to_owned(),
-            max_concurrent_runs: 16,
+            limits: Limits::default(),
             ttl: Duration::from_secs(12),
             renew_every: Duration::from_secs(3),
             call_timeout: Duration::from_secs(2),
             beat_every: Duration::from_secs(30),
             resync_every: Duration::from_secs(300),
             sweep_every: Duration::from_secs(10),
-            default_limit: None,
-            drain_timeout: Duration::from_secs(60),
-            retention: Some(Duration::from_secs(30 * 24 * 3600)),
             #[cfg(feature = "test-util")]
             mutant: None,
         }

@@ -214,9 +214,6 @@ fn alert(shared: &Shared, done: &DoneRecord, draft: AlertDraft) -> Alert {
 pub(super) async fn prune(shared: &Arc<Shared>) {
     const EVERY: Duration = Duration::from_secs(3600);
     const AT_MOST: u32 = 500;
-    let Some(retention) = shared.config.retention else {
-        return std::future::pending().await;
-    };
     // Any name will do, as long as every worker ranks by the same.
     let (job, key) = (
         JobName::existing("retention"),
@@ -228,6 +225,9 @@ pub(super) async fn prune(shared: &Arc<Shared>) {
         if !grace.is_zero() {
             continue;
         }
+        let Some(retention) = shared.limits().retention else {
+            continue;
+        };
         let before = shared.now().wall.minus(retention);
         loop {
             let prune = shared.records.runs.prune(before, AT_MOST);

@@ -147,7 +147,7 @@ async fn execute(shared: &Arc<Shared>, claim: &Claim) -> Verdict {
         Ok(Ok(history)) => history,
         Ok(Err(_)) | Err(_) => History::default(),
     };
-    let default_limit = shared.config.default_limit;
+    let default_limit = shared.limits().default_limit;
     let policy = shared
         .hooks
         .before_run(&context, &history, default_limit)

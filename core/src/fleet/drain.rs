@@ -49,7 +49,7 @@ pub(super) async fn on_request(shared: &Arc<Shared>) {
 
 async fn drain(shared: &Shared) {
     enter(shared, Phase::Draining);
-    if timeout(shared.config.drain_timeout, idle(shared))
+    if timeout(shared.limits().drain_timeout, idle(shared))
         .await
         .is_err()
     {

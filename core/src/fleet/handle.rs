@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::catalog::CatalogJob;
+use super::config::Limits;
 use super::counters::CountersSnapshot;
 use super::drain;
 use super::outage::Outage;
@@ -98,7 +99,7 @@ impl WorkerHandle {
             clock_doubted: state.clock_doubted,
             elder: state.elder.clone(),
             running: running.collect(),
-            max_concurrent_runs: self.shared.config.max_concurrent_runs,
+            max_concurrent_runs: self.shared.limits().max_concurrent_runs,
             jobs: state.catalog.len(),
             jobs_broken: state.catalog.broken().len(),
             done_waiting: state.view.done.len(),
@@ -152,6 +153,11 @@ impl WorkerHandle {
     /// The counters since the start.
     pub fn counters(&self) -> CountersSnapshot {
         self.shared.counters.snapshot()
+    }
+
+    /// Has other limits from now on. Runs that have begun keep those of their own.
+    pub fn limit(&self, limits: Limits) {
+        self.shared.limit(limits);
     }
 
     /// Takes nothing new from now on, lets what runs end, and then lets [`super::Worker::run`] return.

@@ -70,7 +70,7 @@ use crate::random::Random;
 use crate::time::Clock;
 
 pub use catalog::CatalogJob;
-pub use config::{FleetMutant, WorkerConfig};
+pub use config::{FleetMutant, Limits, WorkerConfig};
 pub use counters::CountersSnapshot;
 pub use handle::{RunningRun, WorkerHandle, WorkerStatus};
 pub use outage::Outage;

@@ -83,7 +83,7 @@ fn pass(shared: &Shared) -> (Vec<Op>, Duration) {
     judge_zone(shared, state);
     let free = match phase {
         Phase::Working => {
-            (shared.config.max_concurrent_runs).saturating_sub(state.claims.running())
+            (shared.limits().max_concurrent_runs).saturating_sub(state.claims.running())
         }
         Phase::Draining | Phase::Stopping => 0,
     };

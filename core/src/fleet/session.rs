@@ -172,6 +172,7 @@ fn is_news(shared: &Shared, told: Option<&(WorkerInfo, Instant)>, new: &WorkerIn
             // Of one that is full, too: others stand back for it, or no longer do.
             || old.zone_differs != new.zone_differs
             || old.draining != new.draining
+            || old.max_concurrent_runs != new.max_concurrent_runs
             // Somebody waits for the last of them.
             || (new.draining && old.running != new.running)
             || at.elapsed() >= shared.config.beat_every

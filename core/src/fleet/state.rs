@@ -14,7 +14,7 @@ use super::agenda::Agenda;
 use super::catalog::Catalog;
 use super::claims::Claims;
 use super::clock::Now;
-use super::config::{FleetMutant, WorkerConfig};
+use super::config::{FleetMutant, Limits, WorkerConfig};
 use super::counters::{Counters, Ends};
 use super::kills::KillBook;
 use super::outage::Outages;
@@ -223,6 +223,7 @@ impl State {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) config: WorkerConfig,
+    limits: Mutex<Limits>,
     pub(super) coordination: Coordination,
     pub(super) records: Records,
     pub(super) hooks: Arc<dyn Hooks>,
@@ -268,6 +269,7 @@ impl Shared {
         Self {
             started_at,
             state: Mutex::new(State::new(&config, started_at)),
+            limits: Mutex::new(config.limits),
             config,
             coordination,
             records,
@@ -318,6 +320,18 @@ impl Shared {
         answer
     }
 
+    /// What may change while it runs, as it is now.
+    pub(super) fn limits(&self) -> Limits {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes it, and wakes who has to look at it.
+    pub(super) fn limit(&self, limits: Limits) {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+        self.info_changed.notify_one();
+        self.wake.notify_one();
+    }
+
     /// What the worker says of itself now.
     pub(super) fn worker_info(&self) -> WorkerInfo {
         let state = self.state();
@@ -325,7 +339,7 @@ impl Shared {
             name: self.config.name.clone(),
             host: self.config.host.clone(),
             labels: self.config.labels.clone(),
-            max_concurrent_runs: self.config.max_concurrent_runs,
+            max_concurrent_runs: self.limits().max_concurrent_runs,
             running: state.claims.running(),
             draining: self.phase.get() != Phase::Working,
             clock_doubted: state.clock_doubted,

@@ -23,6 +23,10 @@ pub async fn render(State(api): State<Api>) -> impl IntoResponse {
     }
     let help = "1 if this server does the fleet's chores";
     page.gauge("sandclock_leader", help, &[], api.leads.get().into());
+    let help =
+        "0 if the configuration was read again and is of no use, so that an earlier one counts on";
+    let accepted = api.accepted.get().into();
+    page.gauge("sandclock_config_accepted", help, &[], accepted);
     if let Some(count) = health::go_workers(&api).await {
         let help = "Registered workers of a Go fleet, with which this one shares its jobs";
         page.gauge("sandclock_go_workers", help, &[], count);

@@ -68,6 +68,7 @@ use crate::deliver::Figures;
 use crate::front::Tls;
 use crate::leader::Leads;
 use crate::recorder::RecordingQueue;
+use crate::reload::Accepted;
 use crate::rollout::Rollout;
 use crate::sign_in::Provider;
 use crate::spool::Spool;
@@ -125,6 +126,8 @@ pub struct Api {
     pub deliveries: Figures,
     /// What the listener shows, if it speaks TLS.
     pub tls: Option<Arc<Tls>>,
+    /// Whether the configuration was of use when it was read last.
+    pub accepted: Accepted,
     /// What the routes of a Go fleet's master need, where they are answered.
     pub go: Option<go::GoMaster>,
 }

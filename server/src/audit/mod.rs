@@ -50,7 +50,7 @@ pub struct Trail {
     leads: Leads,
     clock: Arc<dyn Clock>,
     /// How long entries are kept; `None` is for ever.
-    keep: Option<Duration>,
+    keep: Mutex<Option<Duration>>,
     /// The run log did not answer, and is left alone until then.
     away_until: Mutex<Option<Instant>>,
     /// How many changes have begun to wait since the run log answered last.
@@ -72,11 +72,16 @@ impl Trail {
             docs: places.docs,
             leads,
             clock,
-            keep,
+            keep: Mutex::new(keep),
             away_until: Mutex::new(None),
             waiting: AtomicU32::new(0),
             going_on: Mutex::new(JoinSet::new()),
         }
+    }
+
+    /// Keeps entries for as long as this from now on; `None` is for ever.
+    pub fn keep(&self, keep: Option<Duration>) {
+        *self.keep.lock().unwrap_or_else(PoisonError::into_inner) = keep;
     }
 
     /// Makes a change to its end, whether anybody still waits for its answer or not.

@@ -1,5 +1,6 @@
 //! What the server that leads does for the trail: entries that waited go to the run log, and old ones go.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use sandclock_core::backend::{AuditEntry, Doc, DocKind, Precondition, Result};
@@ -73,7 +74,8 @@ impl Trail {
     }
 
     async fn prune(&self) -> Result<()> {
-        let Some(keep) = self.keep else {
+        let keep = *self.keep.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(keep) = keep else {
             return Ok(());
         };
         let before = self.clock.now().minus(keep);

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::local_zone;
 use crate::document::FieldError;
 
+mod again;
 mod alerts;
 mod api;
 mod breakers;

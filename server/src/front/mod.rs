@@ -48,12 +48,12 @@ const ONLY_TLS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-/// Answers requests until `closing`, then ends each connection after the answer it is about.
+/// Answers requests, each with the router of its moment, until `closing`, then ends each connection after the answer it is about.
 /// Dropping the future closes all of them at once.
 pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
-    router: Router,
+    router: watch::Receiver<Router>,
     closing: impl Future<Output = ()>,
 ) {
     let places = (open_files::current() / SHARE).clamp(1, MAX_CONNECTIONS);
@@ -105,7 +105,7 @@ async fn answer(
     stream: TcpStream,
     tls: Option<Arc<Tls>>,
     peer: Peer,
-    router: Router,
+    router: watch::Receiver<Router>,
     mut closing: watch::Receiver<bool>,
 ) {
     let Some(tls) = tls else {
@@ -126,12 +126,12 @@ async fn answer_on(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     encrypted: bool,
     peer: Peer,
-    router: Router,
+    router: watch::Receiver<Router>,
     mut closing: watch::Receiver<bool>,
 ) {
-    let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
+        let router = TowerToHyperService::new(router.borrow().clone());
         let answering = router.call(request);
         async move {
             let mut answer = answering.await?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use sandclock_core::backend::Candidate;
-use sandclock_core::fleet::{Worker, WorkerConfig, WorkerHandle};
+use sandclock_core::fleet::{Limits, Worker, WorkerConfig, WorkerHandle};
 use sandclock_core::ports::Hooks;
 use sandclock_hooks::{KnownSecrets, PluginHost};
 use tokio::net::TcpListener;
@@ -28,6 +28,7 @@ use crate::front::Tls;
 use crate::leader::{Chores, Leads};
 use crate::random::{self, SystemRandom};
 use crate::recorder::RecordingQueue;
+use crate::reload::Accepted;
 use crate::rollout::Rollout;
 use crate::spool::{Spool, SpoolConfig};
 use crate::vault::Vault;
@@ -66,6 +67,10 @@ pub struct Parts {
     pub spool: Option<Arc<Spool>>,
     /// What its listener shows, if it speaks TLS.
     pub tls: Option<Arc<Tls>>,
+    /// Whether its configuration was of use when it was read last.
+    pub accepted: Accepted,
+    /// What leaves by no way.
+    known: KnownSecrets,
 }
 
 /// How long the end of a run waits for a run log in a file of this process. One that is elsewhere has a spool, and
@@ -85,7 +90,9 @@ impl Parts {
         config: &Config,
         data: &Path,
     ) -> anyhow::Result<Self> {
-        confidential::learn(config, &known.1);
+        let (_, secrets) = &known;
+        let secrets = secrets.clone();
+        confidential::learn(config, &secrets);
         let section = &config.plugins;
         let recordings = &stores.records.recordings;
         let record = || Arc::new(RecordingQueue::new(Arc::clone(recordings)));
@@ -114,7 +121,16 @@ impl Parts {
             deliveries: Figures::default(),
             spool: None,
             tls: None,
+            accepted: Accepted::default(),
+            known: secrets,
         })
+    }
+
+    /// Hears that another configuration counts: what it holds in confidence leaves by no way, and the trail is kept for
+    /// as long as it says.
+    pub fn follow(&self, config: &Config) {
+        confidential::learn(config, &self.known);
+        self.trail.keep(days_kept(config.retention.audit_days));
     }
 
     /// Opens the spool in `data`, if the run log is elsewhere. For what runs jobs.
@@ -251,7 +267,7 @@ impl Parts {
     }
 
     /// What the API's handlers share; `worker` is the one in this process. Nobody signs in at a provider there yet.
-    pub fn api(&self, config: &Config, worker: Option<WorkerHandle>, gate: Gate) -> Api {
+    pub fn api(&self, config: &Config, worker: Option<WorkerHandle>, gate: Arc<Gate>) -> Api {
         let go_api = &config.go_api;
         let go = self.stores.go.clone().map(|stores| GoMaster {
             stores,
@@ -268,7 +284,7 @@ impl Parts {
             worker,
             spool: self.spool.clone(),
             clock: Arc::new(SystemClock),
-            gate: Arc::new(gate),
+            gate,
             pace: Arc::new(Pace::new(config.api)),
             trail: Arc::clone(&self.trail),
             behind_proxy: config.behind_proxy,
@@ -281,6 +297,7 @@ impl Parts {
             leads: self.leads.clone(),
             deliveries: self.deliveries.clone(),
             tls: self.tls.clone(),
+            accepted: self.accepted.clone(),
         }
     }
 }
@@ -335,12 +352,20 @@ fn worker_config(config: &Config) -> WorkerConfig {
     worker.labels = section.labels.clone();
     worker.version = crate::VERSION.to_owned();
     worker.time_zone = config.time_zone();
-    worker.max_concurrent_runs = section.max_concurrent_runs;
-    worker.default_limit = section.default_timeout_s.map(Duration::from_secs);
+    worker.limits = limits(config);
     if let CoordinationSection::Etcd(etcd) = &config.coordination {
         worker.ttl = Duration::from_secs(etcd.session_ttl_s);
     }
-    worker.drain_timeout = Duration::from_secs(section.drain_s);
-    worker.retention = days_kept(config.retention.runs_days);
     worker
+}
+
+/// What of a worker's configuration may change while it runs.
+pub(crate) fn limits(config: &Config) -> Limits {
+    let section = &config.worker;
+    Limits {
+        max_concurrent_runs: section.max_concurrent_runs,
+        default_limit: section.default_timeout_s.map(Duration::from_secs),
+        drain_timeout: Duration::from_secs(section.drain_s),
+        retention: days_kept(config.retention.runs_days),
+    }
 }

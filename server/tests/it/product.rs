@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -87,16 +89,22 @@ impl Product {
     /// The same with these variables in its environment.
     pub(crate) fn server_with(stores: &str, variables: &[(&str, &str)]) -> Self {
         let home = TempDir::new().unwrap();
-        let config = home.path().join("sandclock.toml");
-        let data = home.path().join("data");
-        let own = format!("listen = \"127.0.0.1:0\"\ndata = {data:?}\n");
-        std::fs::write(&config, own + stores).unwrap();
+        let config = Self::configure(&home, stores);
         let mut line = vec![OsString::from("/usr/bin/env")];
         let variables = variables.iter();
         line.extend(variables.map(|(name, value)| format!("{name}={value}").into()));
         line.extend([PROGRAM, "server", "--config"].map(OsString::from));
         line.push(config.into());
         Self::launch_line(home, String::new(), &line)
+    }
+
+    /// Writes a server's configuration.
+    fn configure(home: &TempDir, stores: &str) -> PathBuf {
+        let config = home.path().join("sandclock.toml");
+        let data = home.path().join("data");
+        let own = format!("listen = \"127.0.0.1:0\"\ndata = {data:?}\n");
+        std::fs::write(&config, own + stores).unwrap();
+        config
     }
 
     /// Starts `sandclock server` as a Go fleet's master is started, with its file in the folder where it starts,
@@ -195,10 +203,20 @@ impl Product {
         Self::launch(home, self.token.clone(), &arguments)
     }
 
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.process.id()).unwrap();
+        kill(Pid::from_raw(pid), signal).unwrap();
+    }
+
+    /// Gives a server another configuration and has it read.
+    pub(crate) fn reconfigure(&self, stores: &str) {
+        Self::configure(&self.home, stores);
+        self.signal(Signal::SIGHUP);
+    }
+
     /// Asks it to end, and waits.
     pub(crate) async fn stop(&mut self) -> std::process::ExitStatus {
-        let pid = i32::try_from(self.process.id()).unwrap();
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGTERM).unwrap();
+        self.signal(Signal::SIGTERM);
         let mut status = None;
         wait_for("the process ends", Duration::from_secs(120), async || {
             status = self.process.try_wait().unwrap();

@@ -25,6 +25,7 @@ use sandclock_server::clock::SystemClock;
 use sandclock_server::config::{ApiSection, SessionSection};
 use sandclock_server::deliver::Figures;
 use sandclock_server::leader::Leads;
+use sandclock_server::reload::Accepted;
 use sandclock_server::rollout::Rollout;
 use sandclock_testkit::conformance::{at, worker};
 use serde_json::{Value, json};
@@ -78,6 +79,7 @@ pub(crate) fn over(
         leads,
         deliveries: Figures::default(),
         tls: None,
+        accepted: Accepted::default(),
         coordination,
         records,
         plugins,

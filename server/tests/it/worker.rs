@@ -81,6 +81,12 @@ impl Worker {
         Self::ours(&self.name, home, &[])
     }
 
+    /// Gives it another configuration and has it read.
+    pub(crate) fn reconfigure(&self, config: &str) {
+        std::fs::write(self.home.path().join(CONFIG), config).unwrap();
+        self.signal(Signal::SIGHUP);
+    }
+
     /// Asks it to end, and waits.
     pub(crate) async fn stop(&mut self) {
         self.signal(Signal::SIGTERM);

@@ -63,10 +63,8 @@ async fn a_herd_is_sent_no_faster_than_it_is_carried_out() {
         fires: Layered::new(&OneByOne::default(), store.coordination().fires),
         ..store.coordination()
     };
-    let config = WorkerConfig {
-        max_concurrent_runs: u32::MAX,
-        ..WorkerConfig::new("herd")
-    };
+    let mut config = WorkerConfig::new("herd");
+    config.limits.max_concurrent_runs = u32::MAX;
     let worker = Worker::new(
         config,
         coordination,

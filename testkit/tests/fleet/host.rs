@@ -96,10 +96,10 @@ impl Host {
             processes: Arc::clone(&ground.processes),
         });
         let mut config = WorkerConfig::new(&self.name);
-        config.max_concurrent_runs = ground.capacity;
+        config.limits.max_concurrent_runs = ground.capacity;
         config.resync_every = Duration::from_secs(20);
-        config.drain_timeout = Duration::from_secs(20);
-        config.retention = None;
+        config.limits.drain_timeout = Duration::from_secs(20);
+        config.limits.retention = None;
         config.mutant = ground.mutant;
         let clock: Arc<dyn Clock> = Arc::<SimClock>::clone(&self.clock);
         let worker = Worker::new(

@@ -4,11 +4,13 @@
 use std::future::pending;
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::bail;
 use sandclock_core::access::Role;
 use sandclock_hooks::KnownSecrets;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::Api;
 use crate::cli::client::Client;
@@ -46,7 +48,8 @@ pub(super) async fn open(
     let token = gate.own_token("offline", Role::Admin);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let url = format!("http://{}", listener.local_addr()?);
-    let router = api::router(parts.api(&config, None, gate));
+    let router = api::router(parts.api(&config, None, Arc::new(gate)));
+    let (_, router) = watch::channel(router);
     Ok(Api {
         client: Client::new(&url, Some(&token))?,
         serving: Box::pin(front::serve(listener, None, router, pending())),
