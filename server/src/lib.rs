@@ -21,6 +21,7 @@ mod folders;
 pub mod front;
 pub mod leader;
 pub mod lifecycle;
+mod list;
 pub mod log;
 pub mod private_file;
 pub mod random;

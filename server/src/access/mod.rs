@@ -5,7 +5,6 @@
 
 mod derived;
 mod first;
-mod list;
 mod secret;
 mod session;
 mod throttle;
@@ -26,11 +25,11 @@ use tokio::time::{Instant, timeout};
 
 pub(crate) use self::derived::{Purpose, derive, fits};
 pub(crate) use self::first::ready;
-use self::list::List;
 pub(crate) use self::secret::{hash, is_earlier, make, new_id};
 pub(crate) use self::session::is_csrf;
 pub use self::session::{Begun, Lifetimes, Person, sweep};
 use self::throttle::Throttle;
+use crate::list::List;
 use crate::request;
 
 /// How long the store may take to note a use.

@@ -14,9 +14,9 @@ use sandclock_core::access::{self, Grant, SignIn};
 use sandclock_core::backend::{Docs, Result as Stored, Version};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::list::List;
 use super::{Caller, Denied, Gate, NOTE_PATIENCE, NOTED, secret};
 use crate::leader::Leads;
+use crate::list::List;
 
 /// How often the server that leads forgets sessions that have ended.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);

@@ -5,6 +5,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sandclock_core::backend::{JobRecord, StoredJob};
 use sandclock_core::job::Job;
+use sandclock_core::schedule::Timetable;
 use serde::{Deserialize, Serialize};
 
 use crate::api::Api;
@@ -62,7 +63,7 @@ impl JobView {
         };
         let table = table.as_ref();
         let now = api.clock.now();
-        let warnings = warnings(api, &stored.job);
+        let warnings = known(api, &stored.job, table);
         let next = table
             .filter(|_| stored.job.enabled)
             .and_then(|table| table.next_after(now));
@@ -97,6 +98,11 @@ impl JobView {
 pub(super) fn warnings(api: &Api, job: &Job) -> Vec<String> {
     let table = job.schedule.as_ref().map(crate::timetable::of);
     let table = table.and_then(Result::ok);
+    known(api, job, table.as_ref())
+}
+
+/// The same of one with this table.
+fn known(api: &Api, job: &Job, table: Option<&Timetable>) -> Vec<String> {
     let mut warnings = table.map_or_else(Vec::new, |table| table.warnings(api.clock.now()));
     warnings.extend(hooks::warnings(api, job));
     warnings

@@ -1,8 +1,8 @@
-//! What the fleet keeps of who may enter, as this process has read it last.
+//! What the fleet keeps of few things, such as tokens and secrets, as this process has read it last.
 //!
 //! A list is read again when it is older than [`FRESH`], and at once, but not more often than every [`AGAIN`], when it
 //! lacks what is asked for, because another server may just have made that. While the store is away the last list
-//! counts, because what answers people must not end with it.
+//! counts, because neither what answers people nor what runs jobs may end with it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,7 +23,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Reads all there are, by id.
-pub(super) type Read<T> = fn(&dyn Docs) -> BoxFuture<'_, Result<BTreeMap<String, T>>>;
+pub(crate) type Read<T> = fn(&dyn Docs) -> BoxFuture<'_, Result<BTreeMap<String, T>>>;
 
 struct Known<T> {
     /// When they were asked for.
@@ -38,7 +38,7 @@ struct Known<T> {
 }
 
 /// A list.
-pub(super) struct List<T> {
+pub(crate) struct List<T> {
     /// What it has, as the log says it.
     what: &'static str,
     docs: Arc<dyn Docs>,
@@ -55,7 +55,7 @@ impl<T> fmt::Debug for List<T> {
 }
 
 impl<T: Clone> List<T> {
-    pub(super) fn new(what: &'static str, docs: Arc<dyn Docs>, read: Read<T>) -> Self {
+    pub(crate) fn new(what: &'static str, docs: Arc<dyn Docs>, read: Read<T>) -> Self {
         let known = Known {
             at: None,
             is_there: false,
@@ -73,7 +73,7 @@ impl<T: Clone> List<T> {
     }
 
     /// The one of this id, as it was known last.
-    pub(super) fn get(&self, id: &str) -> Option<T> {
+    pub(crate) fn get(&self, id: &str) -> Option<T> {
         self.known().items.get(id).cloned()
     }
 
@@ -81,7 +81,7 @@ impl<T: Clone> List<T> {
     ///
     /// # Errors
     /// If there is no list and the store does not answer.
-    pub(super) async fn find(&self, id: &str) -> Result<Option<T>> {
+    pub(crate) async fn find(&self, id: &str) -> Result<Option<T>> {
         self.refresh().await?;
         if let Some(found) = self.get(id) {
             return Ok(Some(found));
@@ -99,30 +99,30 @@ impl<T: Clone> List<T> {
     ///
     /// # Errors
     /// If there is no list and the store does not answer.
-    pub(super) async fn refresh(&self) -> Result<()> {
+    pub(crate) async fn refresh(&self) -> Result<()> {
         self.ask(None).await
     }
 
     /// Whether this is so of any of them, as they were known last.
-    pub(super) fn any(&self, is_so: impl FnMut(&T) -> bool) -> bool {
+    pub(crate) fn any(&self, is_so: impl FnMut(&T) -> bool) -> bool {
         self.known().items.values().any(is_so)
     }
 
     /// Hears that the fleet's are others now.
-    pub(super) fn changed(&self) {
+    pub(crate) fn changed(&self) {
         let mut known = self.known();
         known.changes += 1;
         known.at = None;
     }
 
     /// Hears of one that is as follows now.
-    pub(super) fn put(&self, id: &str, item: T) {
+    pub(crate) fn put(&self, id: &str, item: T) {
         self.changed();
         self.known().items.insert(id.to_owned(), item);
     }
 
     /// Hears of one that is gone.
-    pub(super) fn remove(&self, id: &str) {
+    pub(crate) fn remove(&self, id: &str) {
         self.changed();
         self.known().items.remove(id);
     }
@@ -177,7 +177,7 @@ impl<T: Clone> List<T> {
         known.at = Some(asked);
     }
 
-    /// The last list counts: the store is not asked again with every request, and nobody is shut out.
+    /// The last list counts: the store is not asked again with every request, and nobody is refused.
     fn stay(&self) {
         let mut known = self.known();
         known.at = Some(Instant::now());
