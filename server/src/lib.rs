@@ -15,6 +15,7 @@ pub mod deliver;
 pub mod dev;
 pub mod document;
 pub mod egress;
+pub mod events;
 pub mod examples;
 pub mod exec;
 mod folders;

@@ -15,6 +15,7 @@ pub mod candidate;
 mod compressed;
 pub mod decisions;
 pub mod dto;
+pub mod events;
 pub mod explain;
 mod foreign;
 pub mod go;
@@ -65,6 +66,7 @@ use self::sign_in::Cookies;
 use crate::access::{Gate, Lifetimes};
 use crate::audit::Trail;
 use crate::deliver::Figures;
+use crate::events::Watches;
 use crate::front::Tls;
 use crate::leader::Leads;
 use crate::recorder::RecordingQueue;
@@ -122,6 +124,8 @@ pub struct Api {
     pub default_time_zone: String,
     /// Whether this server does the fleet's chores.
     pub leads: Leads,
+    /// What it tells clients of changes.
+    pub watches: Arc<Watches>,
     /// What this process has counted of alerts.
     pub deliveries: Figures,
     /// What the listener shows, if it speaks TLS.
@@ -176,6 +180,7 @@ fn of_viewers() -> OpenApiRouter<Api> {
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::get))
         .routes(routes!(alerts::list))
+        .routes(routes!(events::follow))
         .routes(routes!(sessions::get, sessions::end))
 }
 

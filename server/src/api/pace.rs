@@ -88,7 +88,7 @@ impl Pace {
 pub(super) fn is_stream(parts: &Parts) -> bool {
     let path = parts.uri.path();
     let path = path.strip_prefix(PREFIX).unwrap_or(path);
-    path.starts_with("/runs/") && path.ends_with("/stream")
+    path == "/events" || path.starts_with("/runs/") && path.ends_with("/stream")
 }
 
 #[cfg(test)]

@@ -36,6 +36,21 @@ use crate::exec::{Part, Transcript};
 /// How often the run log is asked for more.
 const POLL: Duration = Duration::from_millis(300);
 
+/// One of the events of a stream, for the document (HTML, section 9.2).
+#[derive(Debug, utoipa::ToSchema)]
+#[expect(
+    dead_code,
+    reason = "events are written by axum; this says what they are"
+)]
+pub struct ServerSentEvent {
+    /// What kind it is.
+    event: String,
+    /// How far a reader is that has it.
+    id: String,
+    /// A JSON document, which depends on the kind.
+    data: String,
+}
+
 /// The data of an `output` event.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct OutputEvent {
@@ -69,7 +84,7 @@ pub struct CutEvent {
     operation_id = "run.stream",
     tag = "runs",
     params(Run, ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that the reader has")),
-    responses((status = 200, description = "The events", body = String, content_type = "text/event-stream"),
+    responses((status = 200, description = "The events", body = ServerSentEvent, content_type = "text/event-stream"),
         (status = 204, description = "There are none after this id")),
 )]
 pub async fn follow(

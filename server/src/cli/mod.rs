@@ -18,6 +18,7 @@ mod audit;
 mod client;
 mod config;
 mod crontab;
+mod events;
 mod file;
 mod harmless;
 mod job;
@@ -150,6 +151,8 @@ enum Command {
     /// Secrets: values that jobs name, sealed
     #[command(subcommand)]
     Secret(secret::SecretCommand),
+    /// Follow what changes: jobs, runs and workers, as it happens
+    Events(events::EventsArgs),
     /// Ask any route of the API, and print the answer as it came
     Api(api::ApiArgs),
     /// Write all jobs, bindings and plugins into one document
@@ -311,6 +314,7 @@ fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
             Command::Run(command) => run::main(command, &client, target.output).await,
             Command::Alert(command) => alert::main(command, &client, target.output).await,
             Command::Audit(command) => audit::main(command, &client, target.output).await,
+            Command::Events(args) => events::main(&args, &client, target.output).await,
             Command::Api(args) => api::main(args, &client, target.output).await,
             Command::Plugin(command) => plugin::main(command, &client, target.output).await,
             Command::Worker(args) => match args.command {

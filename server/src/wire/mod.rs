@@ -23,6 +23,7 @@ use crate::audit::{Places, Trail};
 use crate::clock::SystemClock;
 use crate::config::{Config, CoordinationSection, Environment, RunLogSection};
 use crate::deliver::{Delivery, Figures};
+use crate::events::Watches;
 use crate::exec::{JobExecutor, Processes, Spawner, Surroundings, end_unsupervised};
 use crate::front::Tls;
 use crate::leader::{Chores, Leads};
@@ -275,7 +276,10 @@ impl Parts {
             read_timeout: go_api.read_timeout(),
             write_timeout: go_api.write_timeout(),
         });
+        let coordination = self.stores.coordination.clone();
+        let watches = Watches::new(coordination, Arc::new(SystemClock));
         Api {
+            watches: Arc::new(watches),
             coordination: self.stores.coordination.clone(),
             records: self.stores.records.clone(),
             plugins: Arc::clone(&self.plugins),

@@ -49,6 +49,8 @@ mod drop_in;
 #[cfg(test)]
 mod egress;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod exec;
 #[cfg(test)]
 mod explained;

@@ -19,13 +19,14 @@ use crate::progress::serve;
 /// command of their own are the document itself, and what a command does without asking the server for it: `schedule
 /// next` and `plugin replay`; the decisions of a run, which `run explain` has with all else; and sessions, which are for
 /// browsers.
-const COMMANDS: [(&str, &str); 56] = [
+const COMMANDS: [(&str, &str); 57] = [
     ("alert.ack", "alert ack none"),
     ("alert.list", "alert ls"),
     ("alert.retry", "alert retry none"),
     ("api.document", "api /openapi.json"),
     ("audit.list", "audit ls"),
     ("backup.get", "backup /dev/null"),
+    ("event.stream", "events -n 1"),
     ("token.create", "token create other --role viewer"),
     ("secret.put", "secret set db --key {key}"),
     ("secret.list", "secret ls"),

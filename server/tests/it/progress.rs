@@ -24,6 +24,7 @@ use sandclock_server::audit::{Places, Trail};
 use sandclock_server::clock::SystemClock;
 use sandclock_server::config::{ApiSection, SessionSection};
 use sandclock_server::deliver::Figures;
+use sandclock_server::events::Watches;
 use sandclock_server::leader::Leads;
 use sandclock_server::reload::Accepted;
 use sandclock_server::rollout::Rollout;
@@ -71,7 +72,9 @@ pub(crate) fn over(
         docs: Arc::clone(&coordination.docs),
     };
     let trail = Trail::new(places, leads.clone(), Arc::new(SystemClock), None);
+    let watches = Watches::new(coordination.clone(), Arc::new(SystemClock));
     Api {
+        watches: Arc::new(watches),
         recorder: None,
         rollout: Arc::new(rollout),
         go: None,

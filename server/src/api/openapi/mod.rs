@@ -29,6 +29,7 @@ use super::Api;
 use super::auth::Needs;
 use super::problem::{Document as ProblemDocument, Fault};
 use super::stream::{CutEvent, OutputEvent};
+use crate::events::ChangeDto;
 
 /// Where an operation says which role it needs.
 const ROLE: &str = "x-role";
@@ -40,7 +41,7 @@ const SCOPE: &str = "x-scope";
 const TOKEN: &str = "token";
 
 /// The tags of operations, in the order of the page, with what each is about.
-const TAGS: [(&str, &str); 12] = [
+const TAGS: [(&str, &str); 13] = [
     ("jobs", "Definitions of jobs, and what is done with one."),
     ("runs", "What ran, how it ended, and what it printed."),
     ("schedule", "When schedules fire."),
@@ -48,6 +49,7 @@ const TAGS: [(&str, &str); 12] = [
     ("plugins", "What decides on timeouts, redaction and alerts."),
     ("bindings", "Plugins for many jobs at once."),
     ("alerts", "What was raised, and where it went."),
+    ("events", "What changes, as it changes."),
     ("tokens", "Who may do what."),
     ("session", "Who is signed in, in a browser."),
     ("secrets", "Values that jobs name, sealed."),
@@ -152,6 +154,10 @@ fn components(of_routes: Option<Components>) -> Components {
         (
             CutEvent::name(),
             <CutEvent as utoipa::PartialSchema>::schema(),
+        ),
+        (
+            ChangeDto::name(),
+            <ChangeDto as utoipa::PartialSchema>::schema(),
         ),
     ] {
         more.push((name.into_owned(), schema));
