@@ -40,7 +40,7 @@ async fn run(
     folders: &Folders,
     spawner: Spawner,
 ) -> anyhow::Result<()> {
-    let secrets = roles::log(environment);
+    let secrets = roles::log(environment, config);
     let stores = wire::open_stores(config, &folders.data).await?;
     let parts = Parts::new(
         stores,
@@ -50,7 +50,8 @@ async fn run(
     )
     .await?
     .with_spool(config, &folders.data)?
-    .with_tls(config)?;
+    .with_tls(config)?
+    .with_telemetry(config, "dev")?;
     let worker = parts.worker(config, environment, secrets, spawner).await?;
     let listener = roles::listen(config.listen, roles::LISTEN).await?;
     let jobs = &*parts.stores.coordination.jobs;
@@ -83,6 +84,7 @@ async fn run(
         away: parts.stores.away.clone(),
         certificates: parts.stores.certificates.clone(),
         reload: None,
+        telemetry: parts.telemetry.clone(),
     };
     running.serve().await
 }

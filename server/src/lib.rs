@@ -35,6 +35,7 @@ pub mod roles;
 pub mod rollout;
 pub mod sign_in;
 pub mod spool;
+pub mod telemetry;
 pub mod timetable;
 pub mod vault;
 pub mod wire;

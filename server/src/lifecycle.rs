@@ -23,6 +23,7 @@ use crate::recorder::RecordingQueue;
 use crate::reload::Reload;
 use crate::rollout::Rollout;
 use crate::spool::Spool;
+use crate::telemetry::Telemetry;
 use crate::wire::{Certificates, RunLog, open_later};
 
 /// How long open connections may take to end, streams among them.
@@ -68,6 +69,8 @@ pub struct Running {
     pub certificates: Option<Certificates>,
     /// What reads its configuration again.
     pub reload: Option<Reload>,
+    /// Where traces go, if they do.
+    pub telemetry: Option<Telemetry>,
 }
 
 impl Running {
@@ -146,6 +149,10 @@ impl Running {
         // Streams do not end by themselves. An alert on its way does, within its target's time; cut off, it would be
         // sent again by another server.
         let _ = tokio::join!(timeout(CLOSE, server), timeout(CLOSE, chores), delivering);
+        if let Some(telemetry) = self.telemetry {
+            // It waits for the exporter's own thread, which needs this runtime.
+            let _ = tokio::task::spawn_blocking(move || telemetry.stop()).await;
+        }
         Ok(())
     }
 }

@@ -6,17 +6,24 @@ use sandclock_hooks::KnownSecrets;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::config::LogFormat;
+
 /// Starts logging. `filter` is the value of `SANDCLOCK_LOG`, such as `debug` or `sandclock_core=trace`.
-pub fn start(filter: Option<&str>, secrets: KnownSecrets) {
+pub fn start(filter: Option<&str>, format: LogFormat, secrets: KnownSecrets) {
     let filter = EnvFilter::builder().parse_lossy(filter.unwrap_or("info"));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)
         .with_target(false)
-        .with_writer(Masked(secrets))
-        .finish();
+        .with_writer(Masked(secrets));
     // A second call, as a test may make, leaves the first one's log.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+    let _ = match format {
+        LogFormat::Text => tracing::subscriber::set_global_default(subscriber.finish()),
+        LogFormat::Json => {
+            let json = subscriber.json().flatten_event(true);
+            tracing::subscriber::set_global_default(json.with_span_list(false).finish())
+        }
+    };
 }
 
 /// Makes a writer per event, so that every event is masked as a whole.

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use crate::telemetry::TraceParent;
+
 /// How long the stores may take for a request, from its head or, if it has a body, from that body's end on.
 pub(crate) const BUDGET: Duration = Duration::from_secs(10);
 
@@ -35,6 +37,8 @@ pub(crate) struct Request {
     reads: bool,
     /// Something was changed for it, or may have been.
     changed: AtomicBool,
+    /// What is done for it in a trace stands below this.
+    place: Option<TraceParent>,
     time: Mutex<Time>,
 }
 
@@ -48,16 +52,17 @@ struct Time {
 
 impl Request {
     /// One that has just come.
-    pub(crate) fn new(id: &str, reads: bool) -> Arc<Self> {
-        Self::until(id.into(), reads, Instant::now() + BUDGET)
+    pub(crate) fn new(id: &str, reads: bool, place: Option<TraceParent>) -> Arc<Self> {
+        Self::until(id.into(), reads, place, Instant::now() + BUDGET)
     }
 
-    fn until(id: Arc<str>, reads: bool, until: Instant) -> Arc<Self> {
+    fn until(id: Arc<str>, reads: bool, place: Option<TraceParent>, until: Instant) -> Arc<Self> {
         let stretches = true;
         Arc::new(Self {
             id,
             reads,
             changed: AtomicBool::new(false),
+            place,
             time: Mutex::new(Time { until, stretches }),
         })
     }
@@ -75,6 +80,11 @@ impl Request {
     /// What logs and answers call it.
     pub(crate) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Where what is done for it belongs, if it is traced or its client said so.
+    pub(crate) fn place(&self) -> Option<TraceParent> {
+        self.place
     }
 
     /// Whether it asks for nothing to be changed.
@@ -159,7 +169,12 @@ pub(crate) async fn aside<T>(work: impl Future<Output = T>) -> T {
     let Some(request) = Request::current() else {
         return work.await;
     };
-    let beside = Request::until(Arc::clone(&request.id), request.reads, request.deadline());
+    let beside = Request::until(
+        Arc::clone(&request.id),
+        request.reads,
+        request.place,
+        request.deadline(),
+    );
     beside.carry(work).await
 }
 
@@ -177,7 +192,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_body_takes_none_of_the_time_of_the_stores() {
-        let request = Request::new("a", false);
+        let request = Request::new("a", false, None);
         request.waits_for_body(Duration::from_secs(30));
         tokio::time::advance(Duration::from_secs(20)).await;
         request.goes_on();
@@ -189,7 +204,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_done_aside_is_no_change_of_the_request() {
-        let request = Request::new("a", false);
+        let request = Request::new("a", false, None);
         let asked = Arc::clone(&request);
         let beside = aside(async { Request::current().unwrap().has_changed() });
         asked.carry(beside).await;
@@ -198,7 +213,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_does_not_end_is_given_up() {
-        let request = Request::new("a", true);
+        let request = Request::new("a", true, None);
         let began = Instant::now();
         Arc::clone(&request)
             .carry(in_time(std::future::pending()))

@@ -63,11 +63,12 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
     let config = source.read()?;
     let folders = Folders::of(None, &config)?;
     run(async {
-        let secrets = log(&environment);
+        let secrets = log(&environment, &config);
         let stores = wire::open_stores(&config, &folders.data).await?;
         let parts = Parts::new(stores, (&environment, secrets), &config, &folders.data)
             .await?
-            .with_tls(&config)?;
+            .with_tls(&config)?
+            .with_telemetry(&config, "server")?;
         let listener = listen(config.listen, LISTEN).await?;
         let signals = Signals::new()?;
         let lost = format!(
@@ -114,6 +115,7 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
             away: parts.stores.away.clone(),
             certificates: parts.stores.certificates.clone(),
             reload: Some(reload),
+            telemetry: parts.telemetry.clone(),
         };
         running.serve().await
     })
@@ -143,7 +145,7 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
     let config = source.read()?;
     let folders = Folders::of(None, &config)?;
     run(async {
-        let secrets = log(&environment);
+        let secrets = log(&environment, &config);
         let stores = wire::open_stores(&config, &folders.data).await?;
         let parts = Parts::new(
             stores,
@@ -153,7 +155,8 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
         )
         .await?
         .with_spool(&config, &folders.data)?
-        .with_tls(&config)?;
+        .with_tls(&config)?
+        .with_telemetry(&config, "worker")?;
         let worker = parts
             .worker(&config, &environment, secrets, spawner)
             .await?;
@@ -189,6 +192,7 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
             away: parts.stores.away.clone(),
             certificates: parts.stores.certificates.clone(),
             reload: Some(reload),
+            telemetry: parts.telemetry.clone(),
         };
         running.serve().await
     })
@@ -315,10 +319,11 @@ pub(crate) fn run(role: impl Future<Output = anyhow::Result<()>>) -> anyhow::Res
 }
 
 /// Starts the process's log, and returns the secrets that never leave by it.
-pub(crate) fn log(environment: &Environment) -> KnownSecrets {
+pub(crate) fn log(environment: &Environment, config: &Config) -> KnownSecrets {
     let secrets = KnownSecrets::new();
     let filter = environment.variables().get("SANDCLOCK_LOG");
-    process_log::start(filter.map(String::as_str), secrets.clone());
+    let format = config.log.format;
+    process_log::start(filter.map(String::as_str), format, secrets.clone());
     secrets
 }
 

@@ -13,6 +13,7 @@ use sandclock_hooks::{LATENCY_BOUNDS, PluginCounters};
 use super::{Api, health};
 use crate::front::TlsStatus;
 use crate::spool::SpoolStatus;
+use crate::telemetry::Telemetry;
 
 /// `GET /metrics`
 pub async fn render(State(api): State<Api>) -> impl IntoResponse {
@@ -50,6 +51,12 @@ pub async fn render(State(api): State<Api>) -> impl IntoResponse {
             &labels,
             tries.count,
         );
+    }
+    let spans = api.telemetry.as_ref().map(Telemetry::spans);
+    for (outcome, count) in spans.into_iter().flatten() {
+        let help = "Spans of traces by what became of them";
+        let labels = [("outcome", outcome)];
+        page.counter("sandclock_spans_total", help, &labels, count);
     }
     (
         [(

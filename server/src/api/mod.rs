@@ -47,7 +47,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::http::{HeaderValue, header};
-use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
@@ -74,6 +74,7 @@ use crate::reload::Accepted;
 use crate::rollout::Rollout;
 use crate::sign_in::Provider;
 use crate::spool::Spool;
+use crate::telemetry::Telemetry;
 
 /// The largest request body in bytes.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
@@ -132,6 +133,8 @@ pub struct Api {
     pub tls: Option<Arc<Tls>>,
     /// Whether the configuration was of use when it was read last.
     pub accepted: Accepted,
+    /// Where traces go, if they do.
+    pub telemetry: Option<Telemetry>,
     /// What the routes of a Go fleet's master need, where they are answered.
     pub go: Option<go::GoMaster>,
 }
@@ -141,7 +144,7 @@ pub fn router_of_a_worker(api: Api) -> Router {
     probes(&api)
         .fallback(auth::unknown_route)
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .layer(from_fn(tracked::carry))
+        .layer(from_fn_with_state(api.telemetry.clone(), tracked::carry))
         .with_state(api)
 }
 
@@ -300,6 +303,6 @@ pub fn router(api: Api) -> Router {
         .layer(map_response(as_it_says))
         .layer(compressed::layer())
         .layer(map_response(compressed::weaken))
-        .layer(from_fn(tracked::carry))
+        .layer(from_fn_with_state(api.telemetry.clone(), tracked::carry))
         .with_state(api)
 }

@@ -2,14 +2,17 @@
 //!
 //! A stream has it until its first byte.
 
-use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, Method};
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use opentelemetry::KeyValue;
+use opentelemetry::trace::SpanKind;
 use tracing::Instrument as _;
 
 use super::problem::Problem;
 use crate::request::Request as Current;
+use crate::telemetry::{Begun, Telemetry, TraceParent};
 
 /// The header of requests and answers with the id.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -17,13 +20,24 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id of a client that is kept, in bytes.
 const MAX_ID_BYTES: usize = 128;
 
+/// Where a client says that a request belongs (W3C Trace Context).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 /// Carries a request to its answer.
-pub async fn carry(request: Request, next: Next) -> Response {
+pub async fn carry(
+    State(telemetry): State<Option<Telemetry>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let id = id_of(&request);
     let name = id.to_str().unwrap_or_default();
     let span = tracing::info_span!("request", id = name);
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    let current = Current::new(name, reads);
+    let asked = request.headers().get(TRACEPARENT);
+    let asked = asked.and_then(|value| TraceParent::read(value.to_str().ok()?));
+    let told = telemetry.map(|telemetry| Told::begin(telemetry, &request, asked));
+    let place = told.as_ref().map(Told::place).or(asked);
+    let current = Current::new(name, reads, place);
     let given_up = std::sync::Arc::clone(&current);
     let answering = async move {
         tokio::select! {
@@ -37,7 +51,43 @@ pub async fn carry(request: Request, next: Next) -> Response {
     };
     let mut response = current.carry(answering).instrument(span).await;
     response.headers_mut().insert(REQUEST_ID, id);
+    if let Some(told) = told {
+        told.end(response.status());
+    }
     response
+}
+
+/// A request that is told of: by its method and path, without its query.
+struct Told {
+    telemetry: Telemetry,
+    begun: Begun,
+    method: String,
+    path: String,
+}
+
+impl Told {
+    fn begin(telemetry: Telemetry, request: &Request, asked: Option<TraceParent>) -> Self {
+        Self {
+            begun: telemetry.begin_asked("API request", SpanKind::Server, asked),
+            telemetry,
+            method: request.method().as_str().to_owned(),
+            path: request.uri().path().to_owned(),
+        }
+    }
+
+    fn place(&self) -> TraceParent {
+        self.begun.place()
+    }
+
+    fn end(self, status: StatusCode) {
+        let attributes = vec![
+            KeyValue::new("url.path", self.path),
+            KeyValue::new("http.request.method", self.method),
+            KeyValue::new("http.response.status_code", i64::from(status.as_u16())),
+        ];
+        let wrong = status.is_server_error().then_some("it was not answered");
+        self.telemetry.end(self.begun, attributes, wrong);
+    }
 }
 
 /// The client's own id, if it is 1 to [`MAX_ID_BYTES`] visible ASCII characters, or a new one.

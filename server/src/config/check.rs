@@ -51,6 +51,7 @@ impl Config {
             let found = oidc.check(needs_url);
             add(&["oidc", "behind_proxy", "listen"], found);
         }
+        add(&["telemetry"], self.telemetry.check());
         let plugins = &self.plugins;
         let trust = &["plugins.trusted_keys", "plugins.require_signature"];
         add(trust, plugins.trust().map(drop));

@@ -35,6 +35,7 @@ mod secret;
 mod sessions;
 mod show;
 mod stores;
+mod telemetry;
 mod tls;
 
 pub use alerts::{
@@ -55,6 +56,7 @@ pub use show::{Origin, Setting};
 pub use stores::{
     CoordinationSection, EtcdSection, EtcdTls, GoSection, MongodbSection, RunLogSection,
 };
+pub use telemetry::{LogFormat, LogSection, TelemetrySection};
 pub use tls::{TlsFiles, TlsSection};
 
 /// The whole tree.
@@ -91,6 +93,10 @@ pub struct Config {
     pub sessions: SessionSection,
     /// Where people sign in, if they do.
     pub oidc: Option<Box<OidcSection>>,
+    /// Where traces of runs go.
+    pub telemetry: TelemetrySection,
+    /// How the process writes its log.
+    pub log: LogSection,
     /// The routes of a Go fleet's master.
     pub go_api: GoApiSection,
     /// It was read from this file of the Go fleet.
@@ -115,6 +121,8 @@ impl Default for Config {
             api: ApiSection::default(),
             sessions: SessionSection::default(),
             oidc: None,
+            telemetry: TelemetrySection::default(),
+            log: LogSection::default(),
             go_api: GoApiSection::default(),
             from_go: None,
         }

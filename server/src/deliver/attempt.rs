@@ -171,11 +171,17 @@ impl Delivery {
         if self.is(Fault::NewKey) {
             message.key = format!("{}-{}", message.key, self.random.next_u64());
         }
+        let telemetry = self.telemetry.as_ref();
+        let begun = telemetry.map(|telemetry| telemetry.begin_delivery(&alert.run));
         let sent = timeout(outlet.timeout, outlet.send(&message, self.clock.now()));
-        sent.await.unwrap_or_else(|_| {
+        let sent = sent.await.unwrap_or_else(|_| {
             let seconds = outlet.timeout.as_secs();
             Err(format!("the target did not answer within {seconds} s").into())
-        })
+        });
+        if let (Some(telemetry), Some(begun)) = (telemetry, begun) {
+            telemetry.end_delivery(begun, alert, sent.is_ok());
+        }
+        sent
     }
 
     /// A try came to nothing; without an outlet there was nowhere to try.

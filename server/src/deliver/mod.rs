@@ -27,6 +27,7 @@ use sandclock_core::time::Clock;
 use crate::clock::SystemClock;
 use crate::config::AlertSection;
 use crate::random::SystemRandom;
+use crate::telemetry::Telemetry;
 
 mod attempt;
 mod claims;
@@ -63,6 +64,7 @@ pub struct Delivery {
     /// Targets for which an alert is dealt with that leads others.
     leading: Mutex<BTreeSet<String>>,
     unrecorded: Unrecorded,
+    telemetry: Option<Telemetry>,
     #[cfg(debug_assertions)]
     mutant: Option<Fault>,
 }
@@ -104,9 +106,16 @@ impl Delivery {
             in_hand: AtomicUsize::new(0),
             leading: Mutex::default(),
             unrecorded: Unrecorded::default(),
+            telemetry: None,
             #[cfg(debug_assertions)]
             mutant: None,
         })
+    }
+
+    /// The same where tries are told of.
+    #[must_use]
+    pub fn with_telemetry(self, telemetry: Option<Telemetry>) -> Self {
+        Self { telemetry, ..self }
     }
 
     /// With a promise that is not kept.

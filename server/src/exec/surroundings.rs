@@ -19,6 +19,7 @@ use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
 use crate::config::Environment;
+use crate::telemetry::{RunTrace, TraceParent};
 use crate::vault::Vault;
 
 /// `PATH` where the worker has none.
@@ -56,6 +57,8 @@ pub struct Surroundings {
     workdir: Option<String>,
     /// What a secret that is given by name is asked of.
     vault: Option<Arc<Vault>>,
+    /// Whether spans of commands are told of.
+    traced: bool,
     /// What is masked everywhere: a value is known here before a command can print it (S14).
     known: KnownSecrets,
 }
@@ -112,6 +115,7 @@ impl Surroundings {
             base,
             workdir: None,
             vault: None,
+            traced: false,
             known,
         }
     }
@@ -132,6 +136,22 @@ impl Surroundings {
     /// Where a command starts that names no folder; `None` is its user's home.
     pub fn workdir(&self) -> Option<&str> {
         self.workdir.as_deref()
+    }
+
+    /// The same where spans of commands are told of.
+    #[must_use]
+    pub fn traced(self, traced: bool) -> Surroundings {
+        Surroundings { traced, ..self }
+    }
+
+    /// Where the command's own spans belong: below the span of its attempt, if there is one, else below what asked for the
+    /// run.
+    fn place(&self, run: &RunContext) -> Option<TraceParent> {
+        let trace = RunTrace::of(&run.id, &run.key);
+        match self.traced {
+            true => Some(trace.attempt(&run.id, run.attempt)),
+            false => trace.asked,
+        }
     }
 
     /// The value of a secret: the content of a regular file without one newline at its end, a
@@ -226,6 +246,9 @@ impl Surroundings {
             ("SANDCLOCK_FENCE", run.fence.to_string()),
         ];
         env.extend(about.map(|(name, value)| (name.to_owned(), value)));
+        if let Some(place) = self.place(run) {
+            env.insert("TRACEPARENT".to_owned(), place.to_string());
+        }
         Ok(env.into_iter().collect())
     }
 }

@@ -43,6 +43,10 @@ pub(super) fn learn(config: &Config, known: &KnownSecrets) {
     if let Some(path) = &config.worker.secrets_key {
         keys(path, learn);
     }
+    let headers = config.telemetry.headers.iter();
+    for (header, value) in headers.filter(|(name, _)| is_credential(name)) {
+        in_header(&format!("telemetry.headers.{header}"), value, learn);
+    }
     for (name, target) in &config.alerts.targets {
         let field = |member: &str| format!("alerts.targets.{name}.{member}");
         match target {
@@ -51,11 +55,7 @@ pub(super) fn learn(config: &Config, known: &KnownSecrets) {
                 given(&field("secret"), &webhook.secret, &webhook.secret_file);
                 let headers = webhook.headers.iter();
                 for (header, value) in headers.filter(|(name, _)| is_credential(name)) {
-                    learn(&field(&format!("headers.{header}")), value);
-                    // Of what says how it is to be read, the credential is the last word.
-                    if let Some((_, credential)) = value.rsplit_once(' ') {
-                        learn(&field(&format!("headers.{header}")), credential);
-                    }
+                    in_header(&field(&format!("headers.{header}")), value, learn);
                 }
             }
             Target::Slack(slack) => learn(&field("url"), &slack.url),
@@ -75,6 +75,15 @@ fn is_credential(header: &str) -> bool {
     let header = header.to_ascii_lowercase();
     let words = ["auth", "cookie", "key", "pass", "secret", "token"];
     words.iter().any(|word| header.contains(word))
+}
+
+/// What a header holds.
+fn in_header(field: &str, value: &str, learn: impl Fn(&str, &str)) {
+    learn(field, value);
+    // Of what says how it is to be read, the credential is the last word.
+    if let Some((_, credential)) = value.rsplit_once(' ') {
+        learn(field, credential);
+    }
 }
 
 /// The keys of the fleet's secrets, each on its line.

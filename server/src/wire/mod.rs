@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sandclock_core::backend::Candidate;
 use sandclock_core::fleet::{Limits, Worker, WorkerConfig, WorkerHandle};
-use sandclock_core::ports::Hooks;
+use sandclock_core::ports::{Executor, Hooks};
 use sandclock_hooks::{KnownSecrets, PluginHost};
 use tokio::net::TcpListener;
 
@@ -32,6 +32,7 @@ use crate::recorder::RecordingQueue;
 use crate::reload::Accepted;
 use crate::rollout::Rollout;
 use crate::spool::{Spool, SpoolConfig};
+use crate::telemetry::Telemetry;
 use crate::vault::Vault;
 
 mod confidential;
@@ -72,6 +73,10 @@ pub struct Parts {
     pub accepted: Accepted,
     /// What leaves by no way.
     known: KnownSecrets,
+    /// What its API tells of changes.
+    watches: Arc<Watches>,
+    /// Where traces go, if they do.
+    pub telemetry: Option<Telemetry>,
 }
 
 /// How long the end of a run waits for a run log in a file of this process. One that is elsewhere has a spool, and
@@ -112,6 +117,7 @@ impl Parts {
         rollout.begin().await?;
         let leads = Leads::default();
         let trail = trail(&stores, leads.clone(), config);
+        let watches = Watches::new(stores.coordination.clone(), Arc::new(SystemClock));
         Ok(Self {
             stores,
             plugins,
@@ -124,6 +130,8 @@ impl Parts {
             tls: None,
             accepted: Accepted::default(),
             known: secrets,
+            telemetry: None,
+            watches: Arc::new(watches),
         })
     }
 
@@ -158,6 +166,16 @@ impl Parts {
         Ok(self)
     }
 
+    /// Tells of runs and requests, if the configuration says where. `role` is what this process is.
+    ///
+    /// # Errors
+    /// If the client cannot be made.
+    pub fn with_telemetry(mut self, config: &Config, role: &str) -> anyhow::Result<Self> {
+        let name = config.worker.name.clone().unwrap_or_else(host);
+        self.telemetry = Telemetry::start(&config.telemetry, role, &name)?;
+        Ok(self)
+    }
+
     /// What decides and runs. First ends what an earlier worker of this name left behind.
     ///
     /// # Errors
@@ -171,7 +189,7 @@ impl Parts {
     ) -> anyhow::Result<Worker> {
         let hooks: Arc<dyn Hooks> = Arc::clone(&self.rollout) as _;
         let Stores {
-            coordination,
+            mut coordination,
             mut records,
             ..
         } = self.stores.clone();
@@ -188,7 +206,9 @@ impl Parts {
         let section = &config.worker;
         let docs = Arc::clone(&coordination.docs);
         let vault = Vault::new(section.secrets()?, section.secrets_key.clone(), docs)?;
-        let surroundings = surroundings.with_names(Arc::new(vault));
+        let surroundings = surroundings
+            .with_names(Arc::new(vault))
+            .traced(self.telemetry.is_some());
         let executor = JobExecutor {
             processes: Processes::new(spawner)?,
             surroundings: Arc::new(surroundings.starting_in(workdir(config)?)),
@@ -196,6 +216,12 @@ impl Parts {
             sink: Arc::clone(&records.sink),
             patience,
         };
+        let mut executor: Arc<dyn Executor> = Arc::new(executor);
+        let mut hooks = hooks;
+        if let Some(telemetry) = &self.telemetry {
+            (hooks, executor) = telemetry.around(hooks, executor);
+            telemetry.around_stores(&mut coordination, &mut records);
+        }
         let worker = worker_config(config);
         // Nothing of this worker's former life may run beside what the store gives it now.
         let (ended, left) = end_unsupervised("SANDCLOCK_WORKER", &worker.name).await;
@@ -211,7 +237,7 @@ impl Parts {
             coordination,
             records,
             hooks,
-            Arc::new(executor),
+            executor,
             Arc::new(SystemClock),
             Box::new(SystemRandom),
         );
@@ -253,7 +279,8 @@ impl Parts {
     /// If a target cannot be made of its configuration.
     pub fn delivery(&self, config: &Config) -> anyhow::Result<Delivery> {
         let outbox = Arc::clone(&self.stores.records.outbox);
-        Delivery::new(outbox, &config.alerts, self.deliveries.clone())
+        let delivery = Delivery::new(outbox, &config.alerts, self.deliveries.clone())?;
+        Ok(delivery.with_telemetry(self.telemetry.clone()))
     }
 
     /// What lets requests in: whoever has a token of the fleet, as they are known now, in case the store goes away
@@ -276,10 +303,8 @@ impl Parts {
             read_timeout: go_api.read_timeout(),
             write_timeout: go_api.write_timeout(),
         });
-        let coordination = self.stores.coordination.clone();
-        let watches = Watches::new(coordination, Arc::new(SystemClock));
         Api {
-            watches: Arc::new(watches),
+            watches: Arc::clone(&self.watches),
             coordination: self.stores.coordination.clone(),
             records: self.stores.records.clone(),
             plugins: Arc::clone(&self.plugins),
@@ -302,6 +327,7 @@ impl Parts {
             deliveries: self.deliveries.clone(),
             tls: self.tls.clone(),
             accepted: self.accepted.clone(),
+            telemetry: self.telemetry.clone(),
         }
     }
 }

@@ -89,7 +89,7 @@ mod tests {
     use crate::request::BUDGET;
 
     async fn of_request<T>(work: impl Future<Output = T>) -> (Arc<Request>, T) {
-        let request = Request::new("a", false);
+        let request = Request::new("a", false, None);
         let done = Arc::clone(&request).carry(work).await;
         (request, done)
     }

@@ -185,7 +185,9 @@ fn what_counts_is_shown_with_its_origin_and_without_secrets() {
                 [alerts.targets.default]\ntype = \"webhook\"\nurl = \"https://hunter2/\"\nheaders = { Auth = \"hunter2\" }\n\
                 policy.quiet = { from = \"22:00\", to = \"06:30\", zone = \"UTC\", days = [\"mon\"] }\n\
                 [oidc]\nissuer = \"https://id.example.org\"\nclient_id = \"s\"\nclient_secret = \"hunter2\"\n\
-                public_url = \"https://cron.example.org\"\nrules = [{ group = \"ops\", role = \"admin\" }]\n";
+                public_url = \"https://cron.example.org\"\nrules = [{ group = \"ops\", role = \"admin\" }]\n\
+                [telemetry]\notlp_endpoint = \"http://c:4318\"\nheaders = { Authorization = \"Bearer hunter2\" }\n\
+                [log]\nformat = \"json\"\n";
     let written = Written::new("sandclock.toml", text);
     let environment = [
         ("SANDCLOCK__WORKER__MAX_CONCURRENT_RUNS", "9"),
@@ -209,6 +211,9 @@ fn what_counts_is_shown_with_its_origin_and_without_secrets() {
         "to = \"06:30\"".to_owned(),
         "rules = [{ group = \"ops\", prefixes = [], role = \"admin\" }]".to_owned(),
         "# workdir is not set\n".to_owned(),
+        format!("otlp_endpoint = \"http://c:4318\"  # {file}:27\n"),
+        format!("[telemetry.headers]\nAuthorization = \"(redacted)\"  # {file}:28\n"),
+        format!("[log]\nformat = \"json\"  # {file}:30\n"),
     ] {
         assert!(told.contains(&expected), "{expected}\n{told}");
     }

@@ -135,6 +135,8 @@ mod tls;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]
+mod traced;
+#[cfg(test)]
 mod transfer;
 #[cfg(test)]
 mod transfer_plugins;

@@ -83,6 +83,7 @@ pub(crate) fn over(
         deliveries: Figures::default(),
         tls: None,
         accepted: Accepted::default(),
+        telemetry: None,
         coordination,
         records,
         plugins,

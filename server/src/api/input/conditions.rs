@@ -11,6 +11,8 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use super::parameter;
 use crate::api::problem::Problem;
 use crate::document::FieldError;
+use crate::request::Request;
+use crate::telemetry::TraceParent;
 
 /// What a request expects of the resource that it changes, from `If-Match` and `If-None-Match`.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +46,10 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestKey {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let Some(value) = parts.headers.get("idempotency-key") else {
-            return Ok(Self(crate::random::token_hex(16)));
+            // What a run is called tells its worker to which trace it belongs.
+            let place = Request::current().and_then(|request| request.place());
+            let id = place.map(TraceParent::request_id);
+            return Ok(Self(id.unwrap_or_else(|| crate::random::token_hex(16))));
         };
         let text = value.to_str().unwrap_or_default();
         if text.is_empty() || text.len() > 255 {
