@@ -27,12 +27,44 @@ pub enum RunKey {
     Request(String),
 }
 
+/// What the id of a backfill's request begins with. Its fire time follows, as that of a tick is written.
+const BACKFILL: &str = "backfill-";
+
+/// The id of the request that makes up for this fire time. Always the same, so that a fire time is made up for once, however
+/// often that is asked for (S9). No other request has such an id.
+pub fn backfill_id(fire_time: Timestamp) -> String {
+    format!("{BACKFILL}{}", RunKey::Tick(fire_time))
+}
+
 impl RunKey {
+    /// The fire time that the run makes up for, if it was asked for under a [`backfill_id`].
+    pub fn backfilled(&self) -> Option<Timestamp> {
+        let Self::Request(id) = self else {
+            return None;
+        };
+        let fire_time = Self::parse(id.strip_prefix(BACKFILL)?)?.fire_time()?;
+        // Only as it is written here is it one.
+        (*id == backfill_id(fire_time)).then_some(fire_time)
+    }
+
+    /// The fire time that the run is for: of its tick, or that it makes up for.
+    pub fn scheduled_for(&self) -> Option<Timestamp> {
+        self.fire_time().or_else(|| self.backfilled())
+    }
+
     /// The fire time, if the run belongs to a tick.
     pub fn fire_time(&self) -> Option<Timestamp> {
         match self {
             Self::Tick(at) => Some(*at),
             Self::Request(_) => None,
+        }
+    }
+
+    /// The request's id, if the run belongs to one.
+    pub fn request(&self) -> Option<&str> {
+        match self {
+            Self::Tick(_) => None,
+            Self::Request(id) => Some(id),
         }
     }
 
@@ -254,4 +286,30 @@ pub struct RunContext {
     pub fence: u64,
     /// The worker's name.
     pub worker: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Stores hold this form, and run ids follow from it: it stays (S13).
+    #[test]
+    fn a_backfill_is_one_request_of_its_fire_time() {
+        let at = Timestamp::from_millis(1_795_000_000_000);
+        let key = RunKey::Request(backfill_id(at));
+        assert_eq!(key.to_string(), "r-backfill-0001795000000000");
+        assert_eq!(RunKey::parse(&key.to_string()), Some(key.clone()));
+        let run = RunId::of(&JobName::existing("reports"), &key);
+        assert_eq!(run.as_str(), "5b62583047e6fe2c722a5ad9a8ba955e");
+        assert_eq!(
+            (key.backfilled(), key.scheduled_for()),
+            (Some(at), Some(at))
+        );
+        assert_eq!(key.fire_time(), None, "no tick");
+        let tick = RunKey::Tick(at);
+        assert_eq!((tick.backfilled(), tick.scheduled_for()), (None, Some(at)));
+        for other in ["x", "backfill-", "backfill-1795000000000", "backfill-r-1"] {
+            assert_eq!(RunKey::Request(other.to_owned()).scheduled_for(), None);
+        }
+    }
 }

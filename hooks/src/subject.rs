@@ -81,7 +81,7 @@ fn some_text<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::E
 impl RunSpec {
     /// A run that is about to start or going on, of which a plugin is asked at `now`.
     pub(crate) fn running(run: &RunContext, now: Timestamp) -> Self {
-        let scheduled_at = run.key.fire_time().unwrap_or(now);
+        let scheduled_at = run.key.scheduled_for().unwrap_or(now);
         Self::of(
             (&run.job, &run.id, run.attempt),
             &run.worker,
@@ -92,7 +92,7 @@ impl RunSpec {
     /// A run of this job that has ended, of which a plugin is asked at `now`.
     pub(crate) fn ended(done: &DoneRecord, job: &Job, now: Timestamp) -> Self {
         let outcome = &done.outcome;
-        let scheduled_at = done.key.fire_time().or(outcome.started_at);
+        let scheduled_at = done.key.scheduled_for().or(outcome.started_at);
         let scheduled_at = scheduled_at.unwrap_or(outcome.ended_at);
         Self::of(
             (job, &done.run(), done.attempts),

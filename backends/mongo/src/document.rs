@@ -91,7 +91,7 @@ pub(crate) fn ended(
     let mut ours = doc! { "run": literal(id.as_str()) };
     if log::is_logged(outcome.state) {
         let program = done.pinned.as_ref().map(|p| &p.job.command.program);
-        let planned = match done.key.fire_time() {
+        let planned = match done.key.scheduled_for() {
             Some(at) => Bson::Int64(at.as_millis()),
             None => Bson::Document(started.clone()),
         };

@@ -212,6 +212,7 @@ fn of_viewers_of_all() -> OpenApiRouter<Api> {
 fn of_operators() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(operate::run))
+        .routes(routes!(jobs::backfill::backfill))
         .routes(routes!(operate::kill_job))
         .routes(routes!(operate::kill_run))
 }

@@ -5,6 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::apply::{self, ApplyArgs, ExportArgs};
+use super::backfill::{self, BackfillArgs};
 use super::client::{Client, query, segment};
 use super::table::{self, short_instant, text};
 use super::{Output, watch};
@@ -58,6 +59,12 @@ pub(super) enum JobCommand {
         #[arg(long, verbatim_doc_comment)]
         wait: bool,
     },
+    /// Run a job for fire times of its schedule that have passed
+    ///
+    /// Those from --from on and before --until, at most 1000. One that has a run
+    /// is left out, so that the same command again runs nothing twice.
+    #[command(verbatim_doc_comment)]
+    Backfill(BackfillArgs),
     /// End all runs of a job
     Kill {
         /// The job
@@ -139,6 +146,7 @@ pub(super) async fn main(
             }
             table::either(output, &started, |_| table::say(&format!("run {run}")));
         }
+        JobCommand::Backfill(args) => backfill::main(args, client, output).await?,
         JobCommand::Kill { name, reason } => {
             let killed = client
                 .call(

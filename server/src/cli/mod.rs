@@ -15,6 +15,7 @@ mod api;
 mod apply;
 mod arguments;
 mod audit;
+mod backfill;
 mod client;
 mod config;
 mod crontab;

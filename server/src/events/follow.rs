@@ -238,7 +238,7 @@ type Workers = BTreeMap<SessionId, (String, bool)>;
 fn of_run(run: String, key: &RunKey) -> ChangeDto {
     ChangeDto {
         run: Some(run),
-        fire_time: key.fire_time().map(|at| at.to_string()),
+        fire_time: key.scheduled_for().map(|at| at.to_string()),
         ..ChangeDto::default()
     }
 }

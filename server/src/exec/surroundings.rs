@@ -234,7 +234,7 @@ impl Surroundings {
         }
         let fire_time = run
             .key
-            .fire_time()
+            .scheduled_for()
             .map(|at| at.to_string())
             .unwrap_or_default();
         let about = [

@@ -19,6 +19,8 @@ mod author_languages;
 #[cfg(test)]
 mod away;
 #[cfg(test)]
+mod backfill;
+#[cfg(test)]
 mod backup;
 #[cfg(test)]
 mod bindings;

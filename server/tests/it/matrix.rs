@@ -14,7 +14,7 @@ const ROLES: [&str; 4] = ["viewer", "operator", "editor", "admin"];
 
 /// What each operation answers whom it admits, where it is asked as [`Ask::of`] does. What would end things that others of
 /// the matrix need is asked so that it is refused for another reason than the caller.
-const ADMITTED: [(&str, u16); 57] = [
+const ADMITTED: [(&str, u16); 58] = [
     ("alert.ack", 404),
     ("alert.list", 200),
     ("alert.retry", 404),
@@ -28,6 +28,7 @@ const ADMITTED: [(&str, u16); 57] = [
     ("binding.validate", 422),
     ("event.stream", 200),
     ("job.apply", 200),
+    ("job.backfill", 200),
     ("job.delete", 412),
     ("job.disable", 200),
     ("job.enable", 200),
@@ -115,6 +116,9 @@ impl Ask {
             "job.validate" => {
                 Some(json!({ "name": target.job, "command": "true", "schedule": "@daily" }))
             }
+            "job.backfill" => Some(json!({
+                "from": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z", "dry_run": true,
+            })),
             "alert.ack" | "alert.retry" | "job.kill" | "job.run" => None,
             _ => Some(json!({})),
         };

@@ -19,7 +19,7 @@ use crate::progress::serve;
 /// command of their own are the document itself, and what a command does without asking the server for it: `schedule
 /// next` and `plugin replay`; the decisions of a run, which `run explain` has with all else; and sessions, which are for
 /// browsers.
-const COMMANDS: [(&str, &str); 57] = [
+const COMMANDS: [(&str, &str); 58] = [
     ("alert.ack", "alert ack none"),
     ("alert.list", "alert ls"),
     ("alert.retry", "alert retry none"),
@@ -47,6 +47,10 @@ const COMMANDS: [(&str, &str); 57] = [
     ("job.disable", "job disable team/a"),
     ("job.enable", "job enable team/a"),
     ("job.run", "job run team/a"),
+    (
+        "job.backfill",
+        "job backfill team/a --from 2026-01-01T00:00:00Z --until 2026-01-02T00:00:00Z --dry-run",
+    ),
     ("job.kill", "job kill team/a"),
     (
         "plugin.push",

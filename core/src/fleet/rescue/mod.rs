@@ -244,7 +244,11 @@ fn plan_take(
     rescues: &mut Rescues,
 ) {
     let policy = entry.stored.job.concurrency;
-    waiting.sort_by_key(|wait| (wait.value.key.fire_time().is_none(), wait.version));
+    // Ticks, what was asked for by hand, and what makes up for the past, which may be much.
+    waiting.sort_by_key(|wait| {
+        let key = &wait.value.key;
+        (key.fire_time().is_none(), key.backfilled(), wait.version)
+    });
     let newest_tick = waiting
         .iter()
         .rfind(|wait| wait.value.key.fire_time().is_some());

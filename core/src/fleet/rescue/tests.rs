@@ -1,7 +1,10 @@
 //! What a worker does about records that somebody left, case by case.
 
 use super::*;
-use crate::backend::{BrokenJob, Version};
+use crate::backend::{BrokenJob, StoredJob, Version};
+use crate::job::Job;
+use crate::run::backfill_id;
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// A worker that has seen nothing.
@@ -78,4 +81,52 @@ fn what_waits_for_a_broken_job_waits_for_its_repair() {
             "{dropped:?}"
         );
     }
+}
+
+/// Which of these is taken first, for a job that has one run at a time. They have waited in this order.
+fn first_of(waiting: &[RunKey]) -> Option<RunKey> {
+    let name = JobName::existing("job");
+    let stored = StoredJob {
+        job: Arc::new(Job::shell(name.clone(), "true")),
+        version: Version(1),
+        created: Version(1),
+    };
+    let entry = Entry::new(stored, None);
+    let mut records = JobRecords::default();
+    for (version, key) in (2..).zip(waiting) {
+        let wait = Versioned {
+            version: Version(version),
+            value: WaitRecord {
+                job: name.clone(),
+                key: key.clone(),
+                cause: String::new(),
+            },
+        };
+        records.wait.insert(key.clone(), wait);
+    }
+    let now = Now {
+        mono: Instant::now(),
+        wall: Timestamp::default(),
+    };
+    let steps = plan(&name, Definition::Known(&entry), &records, now, &Fresh).steps;
+    assert!(matches!(&steps[..], [Rescue::Take { .. }]), "{steps:?}");
+    steps.first()?.key().cloned()
+}
+
+#[test]
+fn what_makes_up_for_the_past_waits_for_all_else_and_begins_with_the_earliest() {
+    let at = Timestamp::from_millis;
+    let made_up = |ms| RunKey::Request(backfill_id(at(ms)));
+    let by_hand = RunKey::Request("by-hand".to_owned());
+    let waiting = [
+        made_up(9_000),
+        made_up(2_000),
+        by_hand.clone(),
+        RunKey::Tick(at(20_000)),
+    ];
+    let first = |most: usize| first_of(&waiting[..most]).unwrap();
+    assert_eq!(first(1), made_up(9_000));
+    assert_eq!(first(2), made_up(2_000));
+    assert_eq!(first(3), by_hand);
+    assert_eq!(first(4), RunKey::Tick(at(20_000)));
 }

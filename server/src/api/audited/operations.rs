@@ -30,8 +30,9 @@ pub const CHANGE_DOCUMENTS: [&str; 13] = [
 ];
 
 /// Operations that do something: what was asked and what was answered is kept. There must be no secret in either.
-pub const ACT: [&str; 6] = [
+pub const ACT: [&str; 7] = [
     "job.run",
+    "job.backfill",
     "job.kill",
     "run.kill",
     "worker.drain",

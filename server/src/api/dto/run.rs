@@ -1,6 +1,7 @@
 //! Runs, alerts and workers on the wire.
 
 use sandclock_core::backend::{Alert, RunRecord, SessionId, WorkerInfo};
+use sandclock_core::run::RunKey;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -35,7 +36,10 @@ impl<T> ListDto<T> {
 pub struct RunDto {
     pub id: String,
     pub job: String,
+    /// The fire time of the schedule that it is for.
     pub fire_time: Option<String>,
+    /// By what it came to be.
+    pub trigger: Trigger,
     /// The request's id, of a run outside the schedule.
     pub request: Option<String>,
     pub state: String,
@@ -57,6 +61,18 @@ pub struct RunDto {
     pub incomplete: Option<String>,
 }
 
+/// By what a run came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Trigger {
+    /// Its job was due.
+    Schedule,
+    /// Somebody asked for it.
+    Request,
+    /// Somebody asked to make up for its fire time, which had passed.
+    Backfill,
+}
+
 /// A range of ticks.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = TickRange)]
@@ -70,15 +86,17 @@ pub struct SpanDto {
 impl RunDto {
     /// From core.
     pub fn from_core(run: RunRecord) -> Self {
-        let request = match &run.key {
-            sandclock_core::run::RunKey::Request(id) => Some(id.clone()),
-            sandclock_core::run::RunKey::Tick(_) => None,
+        let (trigger, request) = match &run.key {
+            RunKey::Tick(_) => (Trigger::Schedule, None),
+            key if key.backfilled().is_some() => (Trigger::Backfill, key.request()),
+            key => (Trigger::Request, key.request()),
         };
         Self {
             id: run.id.to_string(),
             job: run.job.to_string(),
-            fire_time: run.key.fire_time().map(|at| at.to_string()),
-            request,
+            fire_time: run.key.scheduled_for().map(|at| at.to_string()),
+            trigger,
+            request: request.map(str::to_owned),
             state: run.state.to_string(),
             cause: run.cause,
             attempt: run.attempt,

@@ -72,6 +72,9 @@ fn origin(run: &RunRecord) -> String {
             span.count, span.first, span.last
         ),
         (RunKey::Tick(at), None) => format!("It is of the tick that was due at {at}."),
+        (key, None) if let Some(at) = key.backfilled() => {
+            format!("It makes up for the tick that was due at {at}, by a backfill.")
+        }
         (RunKey::Request(id), None) => {
             format!("It was asked for outside of the schedule, by request {id}.")
         }

@@ -177,11 +177,16 @@ impl Paging {
 /// # Errors
 /// If it is none.
 pub fn instant(field: &str, text: Option<&str>) -> Result<Option<Timestamp>, FieldError> {
-    text.map(|text| {
-        let accepted = "RFC 3339, such as 2027-01-01T00:00:00Z";
-        Timestamp::parse(text).ok_or_else(|| FieldError::new(field, text, accepted))
-    })
-    .transpose()
+    text.map(|text| some_instant(field, text)).transpose()
+}
+
+/// An instant.
+///
+/// # Errors
+/// If it is none.
+pub fn some_instant(field: &str, text: &str) -> Result<Timestamp, FieldError> {
+    let accepted = "RFC 3339, such as 2027-01-01T00:00:00Z";
+    Timestamp::parse(text).ok_or_else(|| FieldError::new(field, text, accepted))
 }
 
 /// How many items at most; 100 unless told.

@@ -1,6 +1,7 @@
 //! Job management: list, read, write, delete, and when a job is due next.
 
 pub mod apply;
+pub mod backfill;
 mod change;
 pub mod timeline;
 mod view;
@@ -277,9 +278,7 @@ pub async fn next(
 ) -> Result<Json<super::schedule::Preview>, Problem> {
     let stored = find(&api, &name).await?;
     let Some(spec) = &stored.job.schedule else {
-        return Err(Problem::conflict(format!(
-            "job {name} has no schedule: it runs by request only"
-        )));
+        return Err(no_schedule(&name));
     };
     Ok(Json(super::schedule::Preview::of(
         spec,
@@ -294,6 +293,13 @@ pub async fn find(api: &Api, name: &JobName) -> Result<StoredJob, Problem> {
         Ok(stored) => stored.ok_or_else(|| no_job(name)),
         Err(error) => Err(broken::refusal(api, name, error).await),
     }
+}
+
+/// The refusal of a request for the fire times of a job that has none.
+fn no_schedule(name: &JobName) -> Problem {
+    Problem::conflict(format!(
+        "job {name} has no schedule: it runs by request only"
+    ))
 }
 
 /// The refusal of a request on a job that is not there.

@@ -9,7 +9,7 @@ use axum::extract::State;
 use sandclock_core::Timestamp;
 use sandclock_core::backend::{RunFilter, RunRecord};
 use sandclock_core::job::{Job, JobName};
-use sandclock_core::run::{RunKey, RunState};
+use sandclock_core::run::RunState;
 use serde::{Deserialize, Serialize};
 
 use super::find;
@@ -49,6 +49,7 @@ pub struct TimelineQuery {
 #[schema(as = FireTime)]
 pub struct FireDto {
     /// The fire time, of a range the last; of a run outside of the schedule when it began, and none if it has not.
+    /// A run that makes up for a fire time stands there.
     at: Option<String>,
     /// `upcoming`, `undecided` (due, and nobody has said what becomes of it), `open` (it runs, or waits to), `ran`,
     /// `skipped` or `missed`.
@@ -107,11 +108,8 @@ impl Wanted {
     fn of(query: &TimelineQuery, limit: u32) -> Result<Self, FieldError> {
         let from = instant("from", query.from.as_deref())?;
         let until = instant("until", query.until.as_deref())?;
-        if let (Some(from), Some(until)) = (from, until)
-            && until <= from
-        {
-            let accepted = format!("an instant after from, which is {from}");
-            return Err(FieldError::new("until", until.to_string(), accepted));
+        if let (Some(from), Some(until)) = (from, until) {
+            in_order(from, until)?;
         }
         Ok(Self {
             from,
@@ -208,7 +206,16 @@ fn due(
     found
 }
 
-fn just_before(at: Timestamp) -> Timestamp {
+/// Refuses a window that is empty or ends before it begins.
+pub(super) fn in_order(from: Timestamp, until: Timestamp) -> Result<(), FieldError> {
+    if until > from {
+        return Ok(());
+    }
+    let accepted = format!("an instant after from, which is {from}");
+    Err(FieldError::new("until", until.to_string(), accepted))
+}
+
+pub(super) fn just_before(at: Timestamp) -> Timestamp {
     Timestamp::from_millis(at.as_millis().saturating_sub(1))
 }
 
@@ -248,10 +255,9 @@ async fn decided(
 
 /// Where a run stands on the timeline.
 fn at(run: &RunRecord) -> Option<Timestamp> {
-    match (&run.span, &run.key) {
-        (Some(span), _) => Some(span.last),
-        (None, RunKey::Tick(at)) => Some(*at),
-        (None, RunKey::Request(_)) => run.started_at.or(run.ended_at),
+    match &run.span {
+        Some(span) => Some(span.last),
+        None => run.key.scheduled_for().or(run.started_at).or(run.ended_at),
     }
 }
 
