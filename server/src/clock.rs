@@ -26,9 +26,12 @@ impl Clock for SystemClock {
 
 /// The host's own zone; UTC if it does not say.
 pub fn local_zone() -> String {
-    let zone = iana_time_zone::get_timezone().ok();
-    let zone = zone.and_then(|zone| one_name(&zone).ok());
-    zone.unwrap_or_else(|| "UTC".to_owned())
+    host_zone().unwrap_or_else(|| "UTC".to_owned())
+}
+
+/// The zone that the host says it is in, if that is one.
+pub(crate) fn host_zone() -> Option<String> {
+    one_name(&iana_time_zone::get_timezone().ok()?).ok()
 }
 
 /// What UTC is called besides.

@@ -13,6 +13,7 @@ pub mod console;
 pub mod crontab;
 pub mod deliver;
 pub mod dev;
+mod doctor;
 pub mod document;
 pub mod egress;
 pub mod events;

@@ -12,6 +12,7 @@
 //! - [`sessions`], [`leadership`]: in memory only, because every session ends with the process.
 //! - [`jobs`], [`fires`], [`kills`], [`runs`] with [`output`], [`outbox`], [`plugins`], [`kv`], [`audit`]: the contracts.
 //! - [`expiry`]: what ends by itself.
+//! - [`checkup`]: what is known of a file without taking it.
 //! - [`spool`]: no part of the store: a file of what waits for a run log elsewhere.
 //! - [`mend`]: what becomes of records of the protocol that cannot be read.
 //!
@@ -24,6 +25,7 @@ use sandclock_core::backend::{Coordination, Records, Result, Scope};
 
 mod audit;
 mod changes;
+mod checkup;
 mod docs;
 mod error;
 mod expiry;
@@ -52,6 +54,7 @@ mod store;
 mod txn;
 mod writer;
 
+pub use checkup::{Checkup, checkup};
 #[cfg(feature = "test-util")]
 pub use mutant::Mutant;
 use store::Store;

@@ -13,7 +13,7 @@ use sandclock_core::{BackendError, ErrorKind};
 use crate::error::{OPEN, at_open};
 
 /// Another program, such as a backup, may hold the file for this long.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Distinct statements are far fewer; each connection keeps them all prepared.
 const STATEMENTS: usize = 128;
@@ -29,6 +29,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/7.sql"),
     include_str!("schema/8.sql"),
 ];
+
+/// The version of a file with all of them.
+pub(crate) const KNOWN: usize = MIGRATIONS.len();
 
 /// What the writer's connection is told. Anything but the default is a defect that tests put in.
 #[derive(Clone, Debug)]
@@ -85,7 +88,7 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
-fn refuse_strangers(db: &Connection, path: &Path) -> Result<()> {
+pub(crate) fn refuse_strangers(db: &Connection, path: &Path) -> Result<()> {
     let failed = |error: rusqlite::Error| at_open(path, error);
     let refuse = |why: String| {
         let refused = BackendError::new(OPEN, ErrorKind::InvalidConfig);
@@ -137,7 +140,7 @@ fn read_back(db: &Connection, path: &Path) -> Result<()> {
     )))
 }
 
-fn version(db: &Connection) -> rusqlite::Result<usize> {
+pub(crate) fn version(db: &Connection) -> rusqlite::Result<usize> {
     db.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 

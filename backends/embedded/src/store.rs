@@ -115,20 +115,27 @@ fn folder(of: &Path) -> &Path {
     }
 }
 
+/// Whether there is a file. An empty one is refused.
+pub(crate) fn is_there(path: &Path) -> Result<bool> {
+    match path.metadata() {
+        Ok(found) if found.len() > 0 => Ok(true),
+        Ok(_) => Err(BackendError::new(OPEN, ErrorKind::InvalidConfig).context(format!(
+            "{} is empty, which a store never is: put a backup in its place, or remove it to begin anew",
+            path.display()
+        ))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(at_open(path, error)),
+    }
+}
+
 /// Makes the file if it is missing, for its owner only: output and definitions are in it.
 ///
 /// It gets its name once it is a database. So no crash leaves an empty file, and one that is found was a
 /// store that something else cut off: SQLite would take it for a new one.
 fn make(path: &Path) -> Result<()> {
     let failed = |error: io::Error| at_open(path, error);
-    match path.metadata() {
-        Ok(found) if found.len() > 0 => return Ok(()),
-        Ok(_) => return Err(BackendError::new(OPEN, ErrorKind::InvalidConfig).context(format!(
-            "{} is empty, which a store never is: put a backup in its place, or remove it to begin anew",
-            path.display()
-        ))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
+    if is_there(path)? {
+        return Ok(());
     }
     let new = beside(path, ".new");
     let file = OpenOptions::new()

@@ -6,8 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use etcd_client::{
-    Certificate, ConnectOptions, GetOptions, Identity, KeyValue, KvClient, LeaseClient, TlsOptions,
-    Txn, TxnResponse, WatchClient,
+    Certificate, ConnectOptions, GetOptions, Identity, KeyValue, KvClient, LeaseClient,
+    MaintenanceClient, TlsOptions, Txn, TxnResponse, WatchClient,
 };
 use sandclock_core::backend::Result;
 use sandclock_core::{BackendError, ErrorKind};
@@ -44,6 +44,7 @@ struct Connection {
     kv: KvClient,
     watch: WatchClient,
     lease: LeaseClient,
+    maintenance: MaintenanceClient,
 }
 
 impl fmt::Debug for Client {
@@ -78,6 +79,11 @@ impl Client {
     /// What opens watches.
     pub(crate) fn watch(&self) -> WatchClient {
         self.connection().watch
+    }
+
+    /// What asks members how they are.
+    pub(crate) fn maintenance(&self) -> MaintenanceClient {
+        self.connection().maintenance
     }
 
     /// Waits for an answer as long as a call may take.
@@ -216,6 +222,7 @@ impl Connection {
                 .watch_client()
                 .max_decoding_message_size(ANSWER_BYTES),
             lease: client.lease_client(),
+            maintenance: client.maintenance_client(),
         })
     }
 }

@@ -3,6 +3,7 @@
 //! - [`config`]: where the cluster is, and under which prefixes things stand.
 //! - [`client`], [`error`]: the connection; every call has a deadline, every failure one meaning.
 //! - [`keys`]: every key, in one table.
+//! - [`checkup`]: what a cluster says of itself.
 //! - [`watch`]: watches that never end silently.
 //! - [`jobs`]: the job store over the Go fleet's keys; [`places`]: under which of its two keys a job stands;
 //!   [`orphans`]: the marks of deleted jobs.
@@ -35,6 +36,7 @@ use sandclock_core::backend::{Coordination, GoFleet, Result, Scope};
 
 mod beside;
 mod carry;
+mod checkup;
 mod cleans;
 mod client;
 mod config;
@@ -62,6 +64,7 @@ mod store;
 mod tree;
 mod watch;
 
+pub use checkup::{Alarm, Checkup, checkup};
 pub use config::{EtcdConfig, GoKeys, Login, Tls};
 #[cfg(feature = "test-util")]
 pub use guard::Guard;

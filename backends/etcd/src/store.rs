@@ -80,7 +80,7 @@ impl Store {
 
 /// Refuses a user who may not do what the contracts will. etcd checks the rights to all that a transaction names, so
 /// one that does nothing asks for all at once: its guards contradict each other.
-async fn check_rights(client: &Client, keys: &Keys) -> Result<()> {
+pub(crate) async fn check_rights(client: &Client, keys: &Keys) -> Result<()> {
     let each = keys.one_of_each();
     let never = each.first().cloned().unwrap_or_default();
     let put = |key: &Key| TxnOp::put(key.clone(), "", None);

@@ -11,6 +11,7 @@
 //! - [`audit`]: who changed what.
 //! - [`recordings`]: what plugins were asked and what they said.
 //! - [`plugins`]: the plugin store, and [`modules`] its modules in GridFS; [`kv`]: what plugins keep.
+//! - [`checkup`]: what the server says of itself and of our indexes.
 //! - [`error`]: the one place where the driver's errors get their meaning.
 //!
 //! Every change of a run, an alert, a plugin or its values is one conditional step on one document. So nothing here needs a
@@ -23,6 +24,7 @@ use sandclock_core::backend::{GoLog, Records, Result};
 
 mod alerts;
 mod audit;
+mod checkup;
 mod config;
 mod document;
 mod error;
@@ -44,6 +46,7 @@ mod schema;
 mod store;
 mod writer;
 
+pub use checkup::{Checkup, Flaw, FlawKind};
 pub use config::MongoConfig;
 #[cfg(feature = "test-util")]
 pub use mutant::{Mutant, connect_with_mutant};
@@ -83,6 +86,14 @@ impl RunLog {
     /// little; `InvalidConfig` if it is too old, or no encrypted connection can be agreed on.
     pub async fn open(&self) -> Result<()> {
         self.store.open().await
+    }
+
+    /// Asks the server how it is, without opening the run log: nothing is changed.
+    ///
+    /// # Errors
+    /// As [`RunLog::open`].
+    pub async fn checkup(&self) -> Result<Checkup> {
+        self.store.checkup().await
     }
 }
 

@@ -151,7 +151,7 @@ pub(crate) mod audit {
 }
 
 /// An index of a collection.
-struct Index {
+pub(crate) struct Index {
     keys: Document,
     unique: bool,
     /// Only documents that have this member.
@@ -181,7 +181,7 @@ impl Index {
         }
     }
 
-    fn model(self) -> IndexModel {
+    pub(crate) fn model(self) -> IndexModel {
         let mut options = IndexOptions::default();
         options.unique = self.unique.then_some(true);
         options.partial_filter_expression =
@@ -255,10 +255,9 @@ fn chunks() -> Index {
     index(doc! { "files_id": 1, "n": 1 }).unique()
 }
 
-/// Makes the indexes that are missing. An index on the same keys that somebody else made under another
-/// name serves as well, unless it must be unique.
-pub(crate) async fn create_indexes(db: &Database, log: &str) -> mongodb::error::Result<()> {
-    let all = [
+/// All of them, by collection; the runs are in `log`.
+pub(crate) fn all(log: &str) -> [(&str, Vec<Index>); 7] {
+    [
         (log, Vec::from(runs())),
         (ALERTS, Vec::from(alerts())),
         (PLUGINS, Vec::from(plugins())),
@@ -266,8 +265,13 @@ pub(crate) async fn create_indexes(db: &Database, log: &str) -> mongodb::error::
         (AUDIT, Vec::from(trail())),
         (FILES, vec![files()]),
         (CHUNKS, vec![chunks()]),
-    ];
-    for (collection, indexes) in all {
+    ]
+}
+
+/// Makes the indexes that are missing. An index on the same keys that somebody else made under another
+/// name serves as well, unless it must be unique.
+pub(crate) async fn create_indexes(db: &Database, log: &str) -> mongodb::error::Result<()> {
+    for (collection, indexes) in all(log) {
         let collection = db.collection::<Document>(collection);
         for index in indexes {
             let must_be_ours = index.unique;
@@ -284,4 +288,9 @@ pub(crate) async fn create_indexes(db: &Database, log: &str) -> mongodb::error::
 fn is_there(error: &mongodb::error::Error) -> bool {
     let conflict = |command: &CommandError| matches!(command.code, 85 | 86);
     matches!(error.kind.as_ref(), Driver::Command(command) if conflict(command))
+}
+
+/// NamespaceNotFound: nothing was written to the collection yet.
+pub(crate) fn is_no_collection(error: &mongodb::error::Error) -> bool {
+    matches!(error.kind.as_ref(), Driver::Command(command) if command.code == 26)
 }

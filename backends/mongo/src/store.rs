@@ -51,7 +51,7 @@ pub(crate) struct Store {
     pub(crate) db: Database,
     opened: OnceLock<()>,
     connect_timeout: Duration,
-    timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
 impl Store {
@@ -89,16 +89,23 @@ impl Store {
 
     /// Connects, checks the server, and makes the indexes.
     pub(crate) async fn open(&self) -> Result<()> {
+        self.version().await?;
+        let indexes = schema::create_indexes(&self.db, self.runs.name());
+        in_time(OPEN, Access::Write, INDEX_TIMEOUT, indexes).await?;
+        let _again = self.opened.set(());
+        Ok(())
+    }
+
+    /// Connects, and refuses a server that is too old; its version.
+    pub(crate) async fn version(&self) -> Result<String> {
         let connected = async {
             let admin = self.client.database("admin");
             admin.run_command(doc! { "buildInfo": 1 }).await
         };
         let server = in_time(OPEN, Access::Read, self.connect_timeout, connected).await;
-        check_version(&server.map_err(refused_tls)?)?;
-        let indexes = schema::create_indexes(&self.db, self.runs.name());
-        in_time(OPEN, Access::Write, INDEX_TIMEOUT, indexes).await?;
-        let _again = self.opened.set(());
-        Ok(())
+        let server = server.map_err(refused_tls)?;
+        check_version(&server)?;
+        Ok(server.get_str("version").unwrap_or_default().to_owned())
     }
 
     /// Refuses, as if the server were away, until the store has been opened.
@@ -187,7 +194,7 @@ pub(crate) async fn rows<T>(mut cursor: Cursor<T>) -> mongodb::error::Result<Vec
     Ok(rows)
 }
 
-async fn in_time<T>(
+pub(crate) async fn in_time<T>(
     op: &'static str,
     access: Access,
     timeout: Duration,

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::time::Timestamp;
 
 /// How far a clock may be from the median.
-pub(super) const TOLERANCE_MS: i64 = 2000;
+pub const TOLERANCE_MS: i64 = 2000;
 
 /// How long a worker waits for a first opinion before it trusts itself.
 const FIRST_OPINION: Duration = Duration::from_secs(35);

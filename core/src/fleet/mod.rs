@@ -70,6 +70,7 @@ use crate::random::Random;
 use crate::time::Clock;
 
 pub use catalog::CatalogJob;
+pub use clock::TOLERANCE_MS as CLOCK_TOLERANCE_MS;
 pub use config::{FleetMutant, Limits, WorkerConfig};
 pub use counters::CountersSnapshot;
 pub use handle::{RunningRun, WorkerHandle, WorkerStatus};

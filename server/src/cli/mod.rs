@@ -20,6 +20,7 @@ mod client;
 mod config;
 mod crontab;
 mod events;
+mod doctor;
 mod file;
 mod harmless;
 mod job;
@@ -184,6 +185,14 @@ enum Command {
     /// The configuration: what is wrong with it, and what counts
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Look for what is wrong with this host and its stores, and say the remedy
+    ///
+    /// It reads the configuration as server, worker and dev do, and needs none
+    /// of them: the configuration itself, the data directory, etcd and its
+    /// alarms, MongoDB and its indexes, clocks, control groups, users. Nothing
+    /// is changed. A check takes 20 s at most; exit status 1 if one failed.
+    #[command(verbatim_doc_comment)]
+    Doctor(doctor::DoctorArgs),
     /// Try an expression: when it fires, what it means. Needs no server
     #[command(subcommand)]
     Schedule(schedule::ScheduleCommand),
@@ -259,6 +268,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Config(command) => {
             config::main(&command, cli.target.output).and_then(|()| out::taken())
         }
+        Command::Doctor(args) => doctor::main(&args, cli.target.output).and_then(|()| out::taken()),
         Command::Completions(args) => {
             packaged::completions(&args);
             out::taken()
@@ -326,6 +336,7 @@ fn client_command(command: Command, target: &Target) -> anyhow::Result<()> {
             | Command::Server(_)
             | Command::Schedule(_)
             | Command::Config(_)
+            | Command::Doctor(_)
             | Command::Completions(_)
             | Command::Man(_)
             | Command::Crontab(_)

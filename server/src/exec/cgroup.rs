@@ -61,6 +61,12 @@ impl Groups {
     }
 }
 
+/// The directory below which a process like this one makes a group per run, and whether it can: the same is tried as when a
+/// worker starts, and taken back.
+pub fn usable() -> (Option<PathBuf>, bool) {
+    (own_group(), Groups::open().is_some())
+}
+
 impl Drop for Groups {
     fn drop(&mut self) {
         // A directory with members in it stays: what was kept may be there.

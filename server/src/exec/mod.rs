@@ -47,6 +47,7 @@ mod tree;
 mod window;
 mod wire;
 
+pub use cgroup::usable as group_for_runs;
 pub use child::{Child, Control, TreeEnd};
 pub use job::JobExecutor;
 pub use link::{Processes, Spawner};

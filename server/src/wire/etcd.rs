@@ -88,7 +88,7 @@ impl Certificates {
 }
 
 /// What to do about a cluster that cannot be used.
-fn remedy(section: &EtcdSection, error: &BackendError, said: &str) -> String {
+pub(super) fn remedy(section: &EtcdSection, error: &BackendError, said: &str) -> String {
     if error.kind == ErrorKind::Denied {
         let go = &section.go;
         return format!(
@@ -112,7 +112,7 @@ fn remedy(section: &EtcdSection, error: &BackendError, said: &str) -> String {
     }
 }
 
-fn etcd_config(section: &EtcdSection, config: &Config) -> anyhow::Result<EtcdConfig> {
+pub(super) fn etcd_config(section: &EtcdSection, config: &Config) -> anyhow::Result<EtcdConfig> {
     let go = &section.go;
     let register_as = match section.register_as.as_deref() {
         Some("auto") => Some(own_address()?.to_string()),

@@ -35,6 +35,7 @@ use crate::spool::{Spool, SpoolConfig};
 use crate::telemetry::Telemetry;
 use crate::vault::Vault;
 
+pub mod checkup;
 mod confidential;
 mod etcd;
 mod files;

@@ -22,28 +22,15 @@ const INDEXES: Duration = Duration::from_secs(5);
 pub(super) async fn mongodb(
     section: &MongodbSection,
 ) -> anyhow::Result<(Arc<RunLog>, Option<Arc<RunLog>>)> {
-    let config = MongoConfig {
-        database: section.database.clone(),
-        collection: section.collection.clone(),
-        connect_timeout: Duration::from_millis(section.connect_timeout_ms),
-        call_timeout: Duration::from_millis(section.call_timeout_ms),
-        ..MongoConfig::new(section.uri.clone())
-    };
+    let config = config_of(section);
     let at = config.address();
     let refused = |error: BackendError| {
         let said = WithSources(&error).to_string();
         let said = error.without_op(&said);
-        let remedy = match error.kind {
-            ErrorKind::Denied => format!(
-                "; check the user, its password and authSource in run_log.uri, and that the user has the role \
-                 readWrite on run_log.database {:?}",
-                section.database
-            ),
-            ErrorKind::InvalidConfig if said.contains("certificate") => {
-                "; check tlsCAFile and tlsCertificateKeyFile in run_log.uri".to_owned()
-            }
-            _ => String::new(),
-        };
+        let mut remedy = remedy(section, &error, said);
+        if !remedy.is_empty() {
+            remedy.insert_str(0, "; ");
+        }
         anyhow!("run_log.uri: MongoDB at {at} cannot be used: {said}{remedy}")
     };
     let log = Arc::new(RunLog::new(&config).await.map_err(refused)?);
@@ -65,6 +52,32 @@ pub(super) async fn mongodb(
         Ok(Err(error)) => return Err(refused(error)),
     }
     Ok((Arc::clone(&log), Some(log)))
+}
+
+/// Where it is.
+pub(super) fn config_of(section: &MongodbSection) -> MongoConfig {
+    MongoConfig {
+        database: section.database.clone(),
+        collection: section.collection.clone(),
+        connect_timeout: Duration::from_millis(section.connect_timeout_ms),
+        call_timeout: Duration::from_millis(section.call_timeout_ms),
+        ..MongoConfig::new(section.uri.clone())
+    }
+}
+
+/// What to do about a server that cannot be used, where what it said does not tell.
+pub(super) fn remedy(section: &MongodbSection, error: &BackendError, said: &str) -> String {
+    match error.kind {
+        ErrorKind::Denied => format!(
+            "check the user, its password and authSource in run_log.uri, and that the user has the role readWrite on \
+             run_log.database {:?}",
+            section.database
+        ),
+        ErrorKind::InvalidConfig if said.contains("certificate") => {
+            "check tlsCAFile and tlsCertificateKeyFile in run_log.uri".to_owned()
+        }
+        _ => String::new(),
+    }
 }
 
 /// What may be missing where connections end without a word: a server that speaks TLS only ends them so.

@@ -98,7 +98,7 @@ pub async fn open(config: &Config, data: &Path) -> anyhow::Result<Stores> {
 }
 
 /// What to do about a file that cannot be opened, where the error itself does not say it.
-fn remedy(kind: ErrorKind) -> &'static str {
+pub(super) fn remedy(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Corrupt => {
             " (it is damaged: put a backup in its place, or save what is left with \"sqlite3 FILE .recover\"; \

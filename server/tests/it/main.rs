@@ -43,6 +43,8 @@ mod dev;
 #[cfg(test)]
 mod dev_loop;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod documented;
 #[cfg(test)]
 mod door;

@@ -150,7 +150,8 @@ impl Stores {
         all
     }
 
-    async fn collection(&self) -> Collection<Document> {
+    /// The runs, in a client of its own.
+    pub(crate) async fn collection(&self) -> Collection<Document> {
         let client = mongodb::Client::with_uri_str(&self.mongo).await.unwrap();
         client.database(&self.own).collection("log")
     }

@@ -4,7 +4,7 @@
 mod show;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -55,7 +55,8 @@ pub(super) struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    fn environment(&self) -> Environment {
+    /// Variables and flags.
+    pub(super) fn environment(&self) -> Environment {
         let path = |path: &Option<PathBuf>| Environment::path(path.as_deref());
         let listen = self.listen.map(|address| address.to_string().into());
         let open = self.go_open.then_some(true.into());
@@ -72,8 +73,13 @@ impl ConfigArgs {
         ])
     }
 
+    /// The file, if one is named.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
     /// The file as messages name it.
-    fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         let file = self.config.as_ref();
         file.map_or_else(
             || "the environment".to_owned(),
@@ -132,12 +138,16 @@ fn document(fault: &Fault) -> Value {
 }
 
 fn line(shown: &str, fault: &Fault) -> String {
-    let place = match (&fault.set_by, fault.line) {
+    format!("{}: {}", place(shown, fault), fault.error)
+}
+
+/// Where a fault stands.
+pub(super) fn place(shown: &str, fault: &Fault) -> String {
+    match (&fault.set_by, fault.line) {
         (Some(set_by), _) => set_by.clone(),
         (None, Some(line)) => format!("{shown}, line {line}"),
         (None, None) => shown.to_owned(),
-    };
-    format!("{place}: {}", fault.error)
+    }
 }
 
 /// Says which commands take it, and what is wrong with the files that it names.

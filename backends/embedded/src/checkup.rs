@@ -1,0 +1,45 @@
+//! What is known of a store's file without taking it, for whoever looks for what is wrong. Nothing in it is changed, and a
+//! process that has it goes on.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+use sandclock_core::backend::Result;
+
+use crate::error::at_open;
+use crate::schema;
+use crate::store::is_there;
+
+/// What the file is like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkup {
+    /// How many migrations its tables have seen.
+    pub tables: usize,
+    /// How many this program knows; the next start carries out what is missing.
+    pub known: usize,
+    /// The first thing that SQLite found wrong with it.
+    pub damage: Option<String>,
+}
+
+/// Looks at the file at `path`; `None` if there is none. Blocks for as long as it takes to read all of it.
+///
+/// # Errors
+/// As [`Embedded::open`](crate::Embedded::open), but for a file that another process has.
+pub fn checkup(path: &Path) -> Result<Option<Checkup>> {
+    if !is_there(path)? {
+        return Ok(None);
+    }
+    let failed = |error: rusqlite::Error| at_open(path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags).map_err(failed)?;
+    db.busy_timeout(schema::BUSY_TIMEOUT).map_err(failed)?;
+    schema::refuse_strangers(&db, path)?;
+    let found: String = db
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(failed)?;
+    Ok(Some(Checkup {
+        tables: schema::version(&db).map_err(failed)?,
+        known: schema::KNOWN,
+        damage: Some(found).filter(|found| found != "ok"),
+    }))
+}
