@@ -31,7 +31,7 @@ pub fn check_files(config: &Config) -> Vec<anyhow::Error> {
                 .map_err(|error| error.context("worker.secrets_key")),
         );
     }
-    look(super::workdir(config).map(drop));
+    look(super::worker::workdir(config).map(drop));
     wrong.extend(deliver::check_targets(&config.alerts));
     wrong
 }
