@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use nix::sys::signal::Signal;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::product::Product;
+use crate::stores::Stores;
+use crate::worker::Worker;
 
 const ARGS: &[&str] = &["--no-examples"];
 
@@ -83,10 +86,31 @@ async fn viewer(product: &Product, prefixes: Value) -> (String, String) {
 
 #[tokio::test]
 async fn jobs_and_runs_are_told_to_whom_they_concern_and_a_reader_goes_on_where_it_was() {
-    let product = Product::start(ARGS);
-    let (some, some_id) = viewer(&product, json!(["in/"])).await;
-    let mut all = Reader::open(&product, &product.token, None).await;
-    let mut own = Reader::open(&product, &some, None).await;
+    jobs_and_runs_are_told(&Product::start(ARGS)).await;
+}
+
+#[tokio::test]
+async fn a_server_of_a_fleet_tells_what_others_do() {
+    let stores = Stores::shared();
+    let server = Product::server(&stores.toml());
+    let mut reader = Reader::open(&server, &server.token, None).await;
+    assert_eq!(reader.next().await.0, "resync");
+    let worker = Worker::start("only", &stores);
+    loop {
+        let (kind, _, said) = reader.next().await;
+        if (kind.as_str(), &said["worker"]) == ("worker.came", &json!("only")) {
+            break;
+        }
+    }
+    jobs_and_runs_are_told(&server).await;
+    worker.signal(Signal::SIGTERM);
+    while reader.next().await.0 != "worker.went" {}
+}
+
+async fn jobs_and_runs_are_told(product: &Product) {
+    let (some, some_id) = viewer(product, json!(["in/"])).await;
+    let mut all = Reader::open(product, &product.token, None).await;
+    let mut own = Reader::open(product, &some, None).await;
     let (began, _) = (all.next().await, own.next().await);
     assert_eq!(began.0, "resync");
     let job = json!({ "command": "exit 3" });
@@ -111,7 +135,7 @@ async fn jobs_and_runs_are_told_to_whom_they_concern_and_a_reader_goes_on_where_
     assert!(told.iter().all(of_own), "{told:?}");
 
     // Behind what a reader has: everything after it, and nothing twice.
-    let mut again = Reader::open(&product, &product.token, Some(&saved.1)).await;
+    let mut again = Reader::open(product, &product.token, Some(&saved.1)).await;
     let (_, told) = again.until("run.ended", "in/a").await;
     assert!(
         told.iter()
@@ -120,7 +144,7 @@ async fn jobs_and_runs_are_told_to_whom_they_concern_and_a_reader_goes_on_where_
     assert!(told.iter().any(|told| told.1 == claimed.1), "{told:?}");
     // What nobody knows is no silence.
     for unknown in ["x", "0123456789abcdef-1", "-"] {
-        let mut other = Reader::open(&product, &product.token, Some(unknown)).await;
+        let mut other = Reader::open(product, &product.token, Some(unknown)).await;
         assert_eq!(other.next().await.0, "resync", "{unknown}");
     }
     let gone = product.request(Method::DELETE, "/jobs/in%2Fa").send();

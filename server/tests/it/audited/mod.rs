@@ -156,7 +156,7 @@ impl Asked {
         let job = json!({ "command": "sleep 600", "env": { "LEVEL": "3" } });
         let put = Method::PUT;
         self.send("job.put", JOB, put, &path(""), job).await;
-        let patch = json!({ "description": "every night" });
+        let patch = json!({ "description": "every year", "schedule": "0 0 1 1 *" });
         let patched = Method::PATCH;
         self.send("job.patch", JOB, patched, &path(""), patch).await;
         for (id, what) in [("job.disable", "/disable"), ("job.enable", "/enable")] {
@@ -178,7 +178,10 @@ impl Asked {
             .send("job.kill", JOB, post, &path("/kill"), Value::Null)
             .await;
         assert_eq!(killed["items"].as_array().unwrap().len(), 1);
-        let delete = Method::DELETE;
+        let (post, delete) = (Method::POST, Method::DELETE);
+        let window = json!({ "from": "2026-02-01T00:00:00Z", "until": "2026-03-01T00:00:00Z" });
+        self.send("job.backfill", JOB, post, &path("/backfill"), window)
+            .await;
         self.send("job.delete", JOB, delete, &path(""), Value::Null)
             .await;
     }
