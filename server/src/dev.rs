@@ -9,6 +9,7 @@ use crate::cli::DevArgs;
 use crate::clock::SystemClock;
 use crate::config::{Config, Environment};
 use crate::exec::{Spawner, open_files};
+use crate::face::Face;
 use crate::folders::Folders;
 use crate::lifecycle::{Front, Running, Signals};
 use crate::wire::Parts;
@@ -59,15 +60,19 @@ async fn run(
         let secret = examples::secret_file(&folders.config)?;
         examples::create(jobs, &SystemClock, &config.time_zone(), &secret).await?;
     }
+    let parts = Arc::new(parts);
+    let face = Face {
+        parts: Arc::clone(&parts),
+        gate: Arc::new(parts.gate().await),
+        address: listener.local_addr()?,
+    };
+    let (router, delivery) = face.of(config, Some(worker.handle()))?;
     let signals = Signals::new()?;
     let lost = format!(
         "stop this, then sandclock token create NAME --role admin --data {}",
         folders.data.display()
     );
     roles::greet(&listener, folders, &parts, &lost).await?;
-    let gate = Arc::new(parts.gate().await);
-    let at = (&gate, listener.local_addr()?);
-    let (router, delivery) = roles::face(&parts, config, Some(worker.handle()), at)?;
     let running = Running {
         signals,
         front: Some(Front {
@@ -77,7 +82,7 @@ async fn run(
         }),
         worker: Some(worker),
         chores: Some(parts.chores()),
-        delivery: Some(watch::channel(Arc::new(delivery)).1),
+        delivery: Some(watch::channel(delivery).1),
         spool: parts.spool.clone(),
         rollout: Arc::clone(&parts.rollout),
         recorder: parts.recorder.clone(),

@@ -19,6 +19,7 @@ pub mod egress;
 pub mod events;
 pub mod examples;
 pub mod exec;
+mod face;
 mod folders;
 pub mod front;
 pub mod leader;

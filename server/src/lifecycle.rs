@@ -100,11 +100,7 @@ impl Running {
             tokio::select! {
                 biased;
                 name = signals.next() => match asked.take() {
-                    Some(asked) => {
-                        tracing::info!(signal = name, "draining: no new runs; a second signal ends at once");
-                        // The worker may have stopped by itself.
-                        let _ = asked.send(());
-                    }
+                    Some(asked) => ask_to_drain(name, asked),
                     None => {
                         tracing::warn!(signal = name, "ending at once");
                         return Ok(());
@@ -155,6 +151,15 @@ impl Running {
         }
         Ok(())
     }
+}
+
+fn ask_to_drain(signal: &'static str, asked: oneshot::Sender<()>) {
+    tracing::info!(
+        signal,
+        "draining: no new runs; a second signal ends at once"
+    );
+    // The worker may have stopped by itself.
+    let _ = asked.send(());
 }
 
 /// Answers requests until it is told to close.

@@ -11,24 +11,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use axum::Router;
 use sandclock_core::fleet::WorkerHandle;
 use sandclock_hooks::KnownSecrets;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::access::{self, Gate};
-use crate::api::{self, Api};
+use crate::access;
+use crate::api;
 use crate::cli::{ServerArgs, say};
 use crate::clock::SystemClock;
 use crate::config::{Config, CoordinationSection, Environment, GoFile};
-use crate::deliver::Delivery;
 use crate::exec::{Spawner, open_files};
+use crate::face::Face;
 use crate::folders::Folders;
 use crate::lifecycle::{Front, Running, Signals};
 use crate::log as process_log;
 use crate::reload::{Apply, Reload, Source};
-use crate::sign_in::Provider;
 use crate::wire::{self, Parts};
 
 /// `sandclock server`: runs until a signal asks for the end.
@@ -37,23 +35,7 @@ use crate::wire::{self, Parts};
 /// If something that it needs is not there; the message says what.
 pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
     open_files::raise();
-    let environment = Environment::of_process().with([
-        (
-            "--go-open",
-            "GO_API__OPEN",
-            args.go_open.then_some(true.into()),
-        ),
-        (
-            "--tls-certificate",
-            "TLS__CERTIFICATE",
-            Environment::path(args.tls_certificate.as_deref()),
-        ),
-        (
-            "--tls-key",
-            "TLS__KEY",
-            Environment::path(args.tls_key.as_deref()),
-        ),
-    ]);
+    let environment = environment_with(args);
     let file = &args.config;
     let source = Source {
         file: file.clone(),
@@ -75,6 +57,13 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
             "sandclock token create NAME --role admin --config {}",
             file.display()
         );
+        let parts = Arc::new(parts);
+        let face = Face {
+            parts: Arc::clone(&parts),
+            gate: Arc::new(parts.gate().await),
+            address: listener.local_addr()?,
+        };
+        let (router, delivery, apply) = face.kept(&config)?;
         greet(&listener, &folders, &parts, &lost).await?;
         if config.go_api.open {
             tracing::warn!(
@@ -82,22 +71,6 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
                 "the routes of the Go master are open: whoever reaches them can have any command run on every worker"
             );
         }
-        let parts = Arc::new(parts);
-        let gate = Arc::new(parts.gate().await);
-        let address = listener.local_addr()?;
-        let (router, delivery) = face(&parts, &config, None, (&gate, address))?;
-        let (routers, router) = watch::channel(router);
-        let (deliveries, delivery) = watch::channel(Arc::new(delivery));
-        let apply: Apply = Box::new({
-            let parts = Arc::clone(&parts);
-            move |config| {
-                let (router, delivery) = face(&parts, config, None, (&gate, address))?;
-                parts.follow(config);
-                drop(routers.send_replace(router));
-                deliveries.send_replace(Arc::new(delivery));
-                Ok(())
-            }
-        });
         let reload = Reload::new(source, config, parts.accepted.clone(), apply)?;
         let running = Running {
             signals,
@@ -119,6 +92,27 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
         };
         running.serve().await
     })
+}
+
+/// This process's environment, and the flags that count more.
+fn environment_with(args: &ServerArgs) -> Environment {
+    Environment::of_process().with([
+        (
+            "--go-open",
+            "GO_API__OPEN",
+            args.go_open.then_some(true.into()),
+        ),
+        (
+            "--tls-certificate",
+            "TLS__CERTIFICATE",
+            Environment::path(args.tls_certificate.as_deref()),
+        ),
+        (
+            "--tls-key",
+            "TLS__KEY",
+            Environment::path(args.tls_key.as_deref()),
+        ),
+    ])
 }
 
 /// `sandclock worker`: runs until a signal asks for the end, then lets running jobs finish.
@@ -216,24 +210,6 @@ async fn watch_worker(
         tls: parts.tls.clone(),
         router: watch::channel(router).1,
     })
-}
-
-/// What of a server follows from its configuration: what people get at this address, and what sends alerts.
-///
-/// # Errors
-/// Names the field of which nothing can be made.
-pub(crate) fn face(
-    parts: &Parts,
-    config: &Config,
-    worker: Option<WorkerHandle>,
-    (gate, address): (&Arc<Gate>, SocketAddr),
-) -> anyhow::Result<(Router, Delivery)> {
-    let here = format!("http://{address}");
-    let provider = |section: &_| Provider::new(section, &here, Arc::new(SystemClock));
-    let provider = config.oidc.as_deref().map(provider).transpose()?;
-    let api = parts.api(config, worker, Arc::clone(gate));
-    let router = api::router(Api { provider, ..api });
-    Ok((router, parts.delivery(config)?))
 }
 
 /// What a server does not start with.

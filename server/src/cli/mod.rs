@@ -185,7 +185,7 @@ enum Command {
     /// The configuration: what is wrong with it, and what counts
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Look for what is wrong with this host and its stores, and say the remedy
+    /// Look for what is wrong here, and say what to do about it
     ///
     /// It reads the configuration as server, worker and dev do, and needs none
     /// of them: the configuration itself, the data directory, etcd and its

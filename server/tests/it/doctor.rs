@@ -116,6 +116,11 @@ async fn one_process_in_order_is_said_to_be_while_it_runs_and_before() {
     let shown = running.run(&[]);
     let shown = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.starts_with("CHECK "), "{shown}");
+    let config = running.folder.path().join("sandclock.toml");
+    let shown = product.on_a_terminal(&["doctor", "--config", config.to_str().unwrap()]);
+    assert!(shown.contains("undamaged"), "{shown}");
+    let fits = |line: &str| line.trim_end().chars().count() <= 80;
+    assert!(shown.lines().all(fits), "{shown}");
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! Metrics in Prometheus' text format, from what the worker and the plugins count.
 
-use std::collections::BTreeMap;
-use std::fmt::{Display, Write as _};
-use std::time::Duration;
+mod page;
 
 use axum::extract::State;
 use axum::http::header;
@@ -10,6 +8,7 @@ use axum::response::IntoResponse;
 use sandclock_core::fleet::{START_SKEW_BOUNDS, WorkerHandle};
 use sandclock_hooks::{LATENCY_BOUNDS, PluginCounters};
 
+use self::page::{Classes, Page};
 use super::{Api, health};
 use crate::front::TlsStatus;
 use crate::spool::SpoolStatus;
@@ -318,84 +317,4 @@ fn plugin(plugin: &PluginCounters, page: &mut Page) {
     for (metric, help, value) in counters {
         page.counter(metric, help, &[name], value);
     }
-}
-
-/// What a histogram is made of: how many lie in the class up to each bound, then how many beyond all.
-#[derive(Debug)]
-struct Classes<'a> {
-    bounds: &'a [Duration],
-    counts: &'a [u64],
-    total: Duration,
-}
-
-/// A page of metrics, by name. All samples of one metric stand under one header, as the format demands.
-#[derive(Debug, Default)]
-struct Page {
-    metrics: BTreeMap<String, String>,
-}
-
-impl Page {
-    fn gauge(&mut self, metric: &str, help: &str, labels: &[(&str, &str)], value: u64) {
-        self.sample(("gauge", metric, help), "", labels, value);
-    }
-
-    fn counter(&mut self, metric: &str, help: &str, labels: &[(&str, &str)], value: u64) {
-        self.sample(("counter", metric, help), "", labels, value);
-    }
-
-    /// Classes add up in this format: each holds those below it, too.
-    fn histogram(
-        &mut self,
-        metric: &str,
-        help: &str,
-        labels: &[(&str, &str)],
-        classes: &Classes<'_>,
-    ) {
-        let family = ("histogram", metric, help);
-        let bounds = classes.bounds.iter();
-        let bounds = bounds.map(|bound| bound.as_secs_f64().to_string());
-        let bounds = bounds.chain(["+Inf".to_owned()]);
-        let mut so_far = 0;
-        for (bound, count) in bounds.zip(classes.counts) {
-            so_far += count;
-            let labels = [labels, &[("le", bound.as_str())]].concat();
-            self.sample(family, "_bucket", &labels, so_far);
-        }
-        self.sample(family, "_sum", labels, classes.total.as_secs_f64());
-        self.sample(family, "_count", labels, so_far);
-    }
-
-    /// One line of the family of this kind, name and help.
-    fn sample(
-        &mut self,
-        (kind, metric, help): (&str, &str, &str),
-        suffix: &str,
-        labels: &[(&str, &str)],
-        value: impl Display,
-    ) {
-        let header = || format!("# HELP {metric} {help}\n# TYPE {metric} {kind}\n");
-        let text = self.metrics.entry(metric.to_owned()).or_insert_with(header);
-        let labels: Vec<_> = labels
-            .iter()
-            .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
-            .collect();
-        let labels = if labels.is_empty() {
-            String::new()
-        } else {
-            format!("{{{}}}", labels.join(","))
-        };
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "{metric}{suffix}{labels} {value}");
-    }
-
-    fn text(self) -> String {
-        self.metrics.into_values().collect()
-    }
-}
-
-fn escaped(value: &str) -> String {
-    value
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
 }
