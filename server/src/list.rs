@@ -1,7 +1,8 @@
 //! What the fleet keeps of few things, such as tokens and secrets, as this process has read it last.
 //!
 //! A list is read again when it is older than [`FRESH`], and at once, but not more often than every [`AGAIN`], when it
-//! lacks what is asked for, because another server may just have made that. While the store is away the last list
+//! lacks what is asked for, because another server may just have made that. Who asks while another reads it is told what was
+//! known last by [`List::find`], which is for requests, and waits in [`List::find_fresh`]. While the store is away the last list
 //! counts, because neither what answers people nor what runs jobs may end with it.
 
 use std::collections::BTreeMap;
@@ -83,6 +84,19 @@ impl<T: Clone> List<T> {
     /// If there is no list and the store does not answer.
     pub(crate) async fn find(&self, id: &str) -> Result<Option<T>> {
         self.refresh().await?;
+        self.find_or_ask_again(id).await
+    }
+
+    /// The same, never older than [`FRESH`] as long as the store answers.
+    ///
+    /// # Errors
+    /// If there is no list and the store does not answer.
+    pub(crate) async fn find_fresh(&self, id: &str) -> Result<Option<T>> {
+        self.ask(Instant::now().checked_sub(FRESH)).await?;
+        self.find_or_ask_again(id).await
+    }
+
+    async fn find_or_ask_again(&self, id: &str) -> Result<Option<T>> {
         if let Some(found) = self.get(id) {
             return Ok(Some(found));
         }
@@ -159,7 +173,8 @@ impl<T: Clone> List<T> {
         match read {
             Ok(Ok(items)) => self.learn(items, asked, changes),
             Ok(Err(error)) if !is_there => return Err(error),
-            Ok(Err(_)) | Err(_) => self.stay(),
+            Ok(Err(error)) => self.stay(&error.to_string()),
+            Err(_) => self.stay("no answer in time"),
         }
         Ok(())
     }
@@ -178,12 +193,15 @@ impl<T: Clone> List<T> {
     }
 
     /// The last list counts: the store is not asked again with every request, and nobody is refused.
-    fn stay(&self) {
+    fn stay(&self, why: &str) {
         let mut known = self.known();
         known.at = Some(Instant::now());
         if !std::mem::replace(&mut known.outdated, true) {
             let what = self.what;
-            tracing::warn!("{what} cannot be read again; those that were read last are valid");
+            tracing::warn!(
+                why,
+                "{what} cannot be read again; those that were read last are valid"
+            );
         }
     }
 

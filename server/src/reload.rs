@@ -55,17 +55,29 @@ impl Source {
     }
 }
 
-/// Puts what follows from a configuration in the place of what was there, or leaves all of that.
-pub type Apply = Box<dyn Fn(&Config) -> anyhow::Result<()> + Send>;
+/// Puts what follows from a configuration in the place of what was there, or leaves all of that. It may block.
+pub type Apply = Box<dyn Fn(&Config) -> anyhow::Result<()> + Send + Sync>;
+
+/// From now on SIGHUP does not end the process. It is heard later, if it came before there was anything to read it for.
+///
+/// # Errors
+/// If signals cannot be received.
+pub fn hangups() -> anyhow::Result<Signal> {
+    signal(SignalKind::hangup()).context("receive signals")
+}
 
 /// Reads the configuration whenever it is asked to.
 pub struct Reload {
     hangups: Signal,
-    source: Source,
+    work: Arc<Work>,
     /// As it counts.
     config: Config,
-    apply: Apply,
     accepted: Accepted,
+}
+
+struct Work {
+    source: Source,
+    apply: Apply,
 }
 
 impl fmt::Debug for Reload {
@@ -75,31 +87,26 @@ impl fmt::Debug for Reload {
 }
 
 impl Reload {
-    /// From now on SIGHUP does not end the process.
-    ///
-    /// # Errors
-    /// If signals cannot be received.
+    /// Whatever is asked for by a signal from now on.
     pub fn new(
-        source: Source,
-        config: Config,
+        hangups: Signal,
+        (source, config): (Source, Config),
         accepted: Accepted,
         apply: Apply,
-    ) -> anyhow::Result<Self> {
-        let hangups = signal(SignalKind::hangup()).context("receive signals")?;
-        Ok(Self {
+    ) -> Self {
+        Self {
             hangups,
-            source,
+            work: Arc::new(Work { source, apply }),
             config,
-            apply,
             accepted,
-        })
+        }
     }
 
     /// Reads it again with each signal, for ever.
     pub async fn run(&mut self) {
         loop {
             self.hangups.recv().await;
-            let read = self.read();
+            let read = self.read().await;
             self.accepted.0.store(read.is_ok(), Ordering::Relaxed);
             match read {
                 Ok(later) if later.is_empty() => tracing::info!("the configuration was read again"),
@@ -121,12 +128,16 @@ impl Reload {
         }
     }
 
-    /// Returns what counts only from the next start.
-    fn read(&mut self) -> anyhow::Result<Vec<String>> {
-        let new = self.source.read()?;
-        let mut config = self.config.clone();
-        let later = config.adopt(&new);
-        (self.apply)(&config)?;
+    /// Returns what counts only from the next start. Files and what is made of them may take long, so that is done beside
+    /// this task, in which a worker holds its session.
+    async fn read(&mut self) -> anyhow::Result<Vec<String>> {
+        let (work, mut config) = (Arc::clone(&self.work), self.config.clone());
+        let taken = tokio::task::spawn_blocking(move || {
+            let later = config.adopt(&work.source.read()?);
+            (work.apply)(&config)?;
+            anyhow::Ok((config, later))
+        });
+        let (config, later) = taken.await.context("the thread that reads it")??;
         self.config = config;
         Ok(later)
     }

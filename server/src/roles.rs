@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use axum::Router;
 use sandclock_core::fleet::WorkerHandle;
 use sandclock_hooks::KnownSecrets;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::access;
+use crate::access::{self, Gate};
 use crate::api;
 use crate::cli::{ServerArgs, say};
 use crate::clock::SystemClock;
@@ -26,7 +27,7 @@ use crate::face::Face;
 use crate::folders::Folders;
 use crate::lifecycle::{Front, Running, Signals};
 use crate::log as process_log;
-use crate::reload::{Apply, Reload, Source};
+use crate::reload::{Apply, Reload, Source, hangups};
 use crate::wire::{self, Parts};
 
 /// `sandclock server`: runs until a signal asks for the end.
@@ -45,6 +46,7 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
     let config = source.read()?;
     let folders = Folders::of(None, &config)?;
     run(async {
+        let hangups = hangups()?;
         let secrets = log(&environment, &config);
         let stores = wire::open_stores(&config, &folders.data).await?;
         let parts = Parts::new(stores, (&environment, secrets), &config, &folders.data)
@@ -71,7 +73,8 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
                 "the routes of the Go master are open: whoever reaches them can have any command run on every worker"
             );
         }
-        let reload = Reload::new(source, config, parts.accepted.clone(), apply)?;
+        let accepted = parts.accepted.clone();
+        let reload = Reload::new(hangups, (source, config), accepted, apply);
         let running = Running {
             signals,
             front: Some(Front {
@@ -139,6 +142,7 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
     let config = source.read()?;
     let folders = Folders::of(None, &config)?;
     run(async {
+        let hangups = hangups()?;
         let secrets = log(&environment, &config);
         let stores = wire::open_stores(&config, &folders.data).await?;
         let parts = Parts::new(
@@ -165,15 +169,29 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
             "Sandclock {} is ready: worker {name}",
             crate::VERSION
         ));
-        let front = match watched {
-            Some(listener) => Some(watch_worker(&parts, &config, listener, handle.clone()).await?),
-            None => None,
+        let parts = Arc::new(parts);
+        let (front, routers) = match watched {
+            Some(listener) => {
+                let shown = (&config, handle.clone());
+                let (front, routers) = watch_worker(&parts, shown, listener).await?;
+                (Some(front), Some(routers))
+            }
+            None => (None, None),
         };
-        let apply: Apply = Box::new(move |config| {
-            handle.limit(wire::limits(config));
-            Ok(())
+        let apply: Apply = Box::new({
+            let parts = Arc::clone(&parts);
+            move |config| {
+                parts.follow(config);
+                handle.limit(wire::limits(config));
+                if let Some((routers, gate)) = &routers {
+                    let api = parts.api(config, Some(handle.clone()), Arc::clone(gate));
+                    drop(routers.send_replace(api::router_of_a_worker(api)));
+                }
+                Ok(())
+            }
         });
-        let reload = Reload::new(source, config, parts.accepted.clone(), apply)?;
+        let accepted = parts.accepted.clone();
+        let reload = Reload::new(hangups, (source, config), accepted, apply);
         let running = Running {
             signals,
             front,
@@ -192,24 +210,25 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
     })
 }
 
-/// What answers those who watch a worker, and says where.
+/// What answers those who watch a worker, and says where; and how another takes its place.
 async fn watch_worker(
     parts: &Parts,
-    config: &Config,
+    (config, worker): (&Config, WorkerHandle),
     listener: TcpListener,
-    worker: WorkerHandle,
-) -> anyhow::Result<Front> {
+) -> anyhow::Result<(Front, (watch::Sender<Router>, Arc<Gate>))> {
     let url = parts.url(&listener)?;
     say(&format!("  health  {url}/readyz"));
     say(&format!("  metrics {url}/metrics"));
     say("  token   any of the fleet's: sandclock token create NAME --role viewer");
     let gate = Arc::new(parts.gate().await);
-    let router = api::router_of_a_worker(parts.api(config, Some(worker), gate));
-    Ok(Front {
+    let router = api::router_of_a_worker(parts.api(config, Some(worker), Arc::clone(&gate)));
+    let (routers, router) = watch::channel(router);
+    let front = Front {
         listener,
         tls: parts.tls.clone(),
-        router: watch::channel(router).1,
-    })
+        router,
+    };
+    Ok((front, (routers, gate)))
 }
 
 /// What a server does not start with.

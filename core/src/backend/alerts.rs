@@ -287,6 +287,9 @@ pub trait AlertOutbox: Debug + Send + Sync + 'static {
     /// another state.
     async fn set(&self, id: &AlertId, state: AlertState) -> Result<()>;
 
+    /// One alert; `None` if there is none of this id.
+    async fn get(&self, id: &AlertId) -> Result<Option<Alert>>;
+
     /// Alerts, newest first.
     async fn list(
         &self,

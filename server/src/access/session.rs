@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{Caller, Denied, Gate, NOTE_PATIENCE, NOTED, secret};
 use crate::leader::Leads;
 use crate::list::List;
+use crate::request;
 
 /// How often the server that leads forgets sessions that have ended.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
@@ -179,7 +180,8 @@ impl Gate {
         // Others need not write it, too.
         self.sessions.put(&used.id, (version, used.clone()));
         let note = access::note_presence(&*self.docs, version, &used);
-        if !matches!(timeout(NOTE_PATIENCE, note).await, Ok(Ok(()))) {
+        let noted = request::aside(timeout(NOTE_PATIENCE, note)).await;
+        if !matches!(noted, Ok(Ok(()))) {
             tracing::debug!("a session's use could not be written down");
         }
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::Api;
 use super::dto::run::{AlertDto, ListDto};
-use super::input::{Id, Paging, Query, unreadable};
+use super::input::{Alert, Paging, Query, no_alert, unreadable};
 use super::problem::Problem;
 use crate::access::Caller;
 use crate::document::FieldError;
@@ -70,10 +70,10 @@ pub async fn list(
     path = "/alerts/{id}/retry",
     operation_id = "alert.retry",
     tag = "alerts",
-    params(("id" = String, Path, description = "The alert")),
+    params(Alert),
     responses((status = 204, description = "It is about to be sent")),
 )]
-pub async fn retry(State(api): State<Api>, Id(id): Id) -> Result<StatusCode, Problem> {
+pub async fn retry(State(api): State<Api>, Alert(id): Alert) -> Result<StatusCode, Problem> {
     set(&api, id, AlertState::Pending).await
 }
 
@@ -83,22 +83,20 @@ pub async fn retry(State(api): State<Api>, Id(id): Id) -> Result<StatusCode, Pro
     path = "/alerts/{id}/ack",
     operation_id = "alert.ack",
     tag = "alerts",
-    params(("id" = String, Path, description = "The alert")),
+    params(Alert),
     responses((status = 204, description = "It is acknowledged")),
 )]
-pub async fn acknowledge(State(api): State<Api>, Id(id): Id) -> Result<StatusCode, Problem> {
+pub async fn acknowledge(State(api): State<Api>, Alert(id): Alert) -> Result<StatusCode, Problem> {
     set(&api, id, AlertState::Acknowledged).await
 }
 
-async fn set(api: &Api, id: String, state: AlertState) -> Result<StatusCode, Problem> {
+async fn set(api: &Api, id: AlertId, state: AlertState) -> Result<StatusCode, Problem> {
     api.records
         .outbox
-        .set(&AlertId(id.clone()), state)
+        .set(&id, state)
         .await
         .map_err(|error| match error.kind {
-            sandclock_core::ErrorKind::NotFound => {
-                Problem::not_found(format!("there is no alert {id}"))
-            }
+            sandclock_core::ErrorKind::NotFound => no_alert(&id),
             sandclock_core::ErrorKind::Conflict => Problem::conflict(format!(
                 "alert {id} is part of another, or another goes in its place: retry or acknowledge the one that its \
                  part_of names"

@@ -151,9 +151,11 @@ async fn admit(api: &Api, needs: Needs, parts: &Parts) -> Result<Caller, Problem
 
 /// The same for routes that change things whatever the method is: a cookie is nothing there.
 pub(super) async fn admit_token(api: &Api, needs: Needs, parts: &Parts) -> Result<Caller, Problem> {
-    let header = parts.headers.get(header::AUTHORIZATION);
-    let header = header.ok_or_else(nobody)?;
-    let caller = by_token(api, parts, header).await?;
+    let who = match parts.headers.get(header::AUTHORIZATION) {
+        Some(header) => by_token(api, parts, header).await,
+        None => Err(nobody()),
+    };
+    let caller = counted(api, parts, who)?;
     caller.meets(needs)?;
     Ok(caller)
 }
@@ -169,7 +171,11 @@ pub async fn unknown_route(State(api): State<Api>, request: Request) -> Problem 
 
 /// Whose request it is, if that caller has not asked too much.
 async fn authenticate(api: &Api, parts: &Parts) -> Result<Caller, Problem> {
-    let who = recognise(api, parts).await;
+    counted(api, parts, recognise(api, parts).await)
+}
+
+/// The same of one who is recognised, or is not.
+fn counted(api: &Api, parts: &Parts, who: Result<Caller, Problem>) -> Result<Caller, Problem> {
     let asker = match &who {
         Ok(Caller {
             session: Some(id), ..

@@ -208,21 +208,20 @@ fn of_viewers_of_all() -> OpenApiRouter<Api> {
         .routes(routes!(bindings::get))
 }
 
-/// What operators do to runs.
+/// What operators do to runs and alerts.
 fn of_operators() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(operate::run))
         .routes(routes!(jobs::backfill::backfill))
         .routes(routes!(operate::kill_job))
         .routes(routes!(operate::kill_run))
-}
-
-/// What operators do to alerts and workers.
-fn of_operators_of_all() -> OpenApiRouter<Api> {
-    OpenApiRouter::new()
-        .routes(routes!(workers::drain))
         .routes(routes!(alerts::retry))
         .routes(routes!(alerts::acknowledge))
+}
+
+/// What operators do to workers.
+fn of_operators_of_all() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(workers::drain))
 }
 
 /// What changes jobs.

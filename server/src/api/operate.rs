@@ -5,6 +5,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use sandclock_core::backend::{Kill, Request, Triggered, kills};
 use sandclock_core::job::JobName;
 use sandclock_core::run::{RunId, RunKey};
@@ -18,6 +19,9 @@ use super::problem::Problem;
 use super::{broken, jobs};
 use crate::access::Caller;
 use crate::document::FieldError;
+
+/// How many kills are sent at the same time: of a backfill there may be a thousand.
+const AT_ONCE: usize = 16;
 
 /// The body of `POST /jobs/{name}/run`; may be empty.
 #[derive(Debug, Default, Deserialize, Serialize, utoipa::ToSchema)]
@@ -178,14 +182,16 @@ pub(super) async fn kill_runs(
         .iter()
         .map(|record| (&record.value.job, &record.value.key));
     let of_job = |(job, key): (_, &RunKey)| (job == name).then(|| RunId::of(name, key));
-    let runs: Vec<_> = open.chain(wait).filter_map(of_job).collect();
-    for run in &runs {
+    // What waits comes first: it would begin when an open one ends.
+    let runs = wait.chain(open).filter_map(of_job).map(|run| async {
         let kill = Kill {
-            run: run.clone(),
+            run,
             by: by.to_owned(),
             why: why.to_owned(),
         };
         api.coordination.kills.send(&kill, kills::RETAIN).await?;
-    }
-    Ok(runs)
+        Ok(kill.run)
+    });
+    let runs: Vec<_> = runs.collect();
+    stream::iter(runs).buffered(AT_ONCE).try_collect().await
 }

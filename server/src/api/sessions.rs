@@ -14,6 +14,7 @@ use super::audited::leave_entry;
 use super::auth::{origin, refused, says_csrf};
 use super::foreign::is_foreign;
 use super::input::Body;
+use super::pace::Asker;
 use super::problem::Problem;
 use super::sign_in::{self, no_store};
 use super::tokens::RoleDto;
@@ -99,6 +100,9 @@ pub async fn create(State(api): State<Api>, request: Request) -> Result<Response
         false => document::read(&document::parse_json(&body)?)?,
     };
     let from = origin(&api, &parts);
+    // Whoever it is: each that succeeds is written down.
+    let pace = api.pace.count(&Asker::at(from));
+    pace.map_err(Problem::too_fast)?;
     let token = asked.token.ok_or_else(|| {
         Problem::unauthorized("say the token in the body: {\"token\": \"sandclock_…\"}")
     })?;

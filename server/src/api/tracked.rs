@@ -20,6 +20,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id of a client that is kept, in bytes.
 const MAX_ID_BYTES: usize = 128;
 
+/// How much of a path is told, in bytes: anybody may ask for a long one.
+const MAX_PATH_BYTES: usize = 512;
+
 /// Where a client says that a request belongs (W3C Trace Context).
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -71,7 +74,11 @@ impl Told {
             begun: telemetry.begin_asked("API request", SpanKind::Server, asked),
             telemetry,
             method: request.method().as_str().to_owned(),
-            path: request.uri().path().to_owned(),
+            path: {
+                let path = request.uri().path();
+                let end = path.floor_char_boundary(MAX_PATH_BYTES);
+                path.get(..end).unwrap_or_default().to_owned()
+            },
         }
     }
 
@@ -80,6 +87,10 @@ impl Told {
     }
 
     fn end(self, status: StatusCode) {
+        // Whom nobody knows and who asks too fast could fill the queue.
+        if [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS].contains(&status) {
+            return;
+        }
         let attributes = vec![
             KeyValue::new("url.path", self.path),
             KeyValue::new("http.request.method", self.method),

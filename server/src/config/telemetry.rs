@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use reqwest::Url;
-use reqwest::header::HeaderValue;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use super::header_name;
@@ -30,6 +30,17 @@ impl std::fmt::Debug for TelemetrySection {
 }
 
 impl TelemetrySection {
+    /// The headers, as they are sent.
+    ///
+    /// # Errors
+    /// If one cannot be a header, which a configuration is refused for.
+    pub fn headers(&self) -> anyhow::Result<HeaderMap> {
+        let headers = self.headers.iter();
+        headers
+            .map(|(name, value)| Ok((HeaderName::try_from(name)?, HeaderValue::try_from(value)?)))
+            .collect()
+    }
+
     /// # Errors
     /// If the address is none, or a header cannot be one.
     pub(super) fn check(&self) -> Result<(), FieldError> {

@@ -44,6 +44,7 @@ use mutant::Mutant as Fault;
 #[cfg(debug_assertions)]
 pub use mutant::Mutant;
 use outlet::Outlet;
+pub use record::Tried;
 use record::Unrecorded;
 
 /// How many alerts are dealt with at once. To one target go fewer, so that one that hangs does not hold up the others.
@@ -82,14 +83,15 @@ pub fn check_targets(section: &AlertSection) -> Vec<anyhow::Error> {
 }
 
 impl Delivery {
-    /// To the targets of this configuration.
+    /// To the targets of this configuration. Deliveries of one process, one in the place of another, have the same `figures`
+    /// and `tried`.
     ///
     /// # Errors
     /// If a secret or certificate cannot be read, or a client cannot be made; names the target.
     pub fn new(
         outbox: Arc<dyn AlertOutbox>,
         section: &AlertSection,
-        figures: Figures,
+        (figures, tried): (Figures, Tried),
     ) -> anyhow::Result<Self> {
         let http = outlet::http()?;
         let mut outlets = BTreeMap::new();
@@ -105,7 +107,7 @@ impl Delivery {
             figures,
             in_hand: AtomicUsize::new(0),
             leading: Mutex::default(),
-            unrecorded: Unrecorded::default(),
+            unrecorded: Unrecorded::new(tried),
             telemetry: None,
             #[cfg(debug_assertions)]
             mutant: None,

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sandclock_core::backend::{AlertId, ClaimEnd};
@@ -20,23 +20,34 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How long what came of an alert is kept in mind once its claim is over: long enough for this process to learn that it
 /// has claimed the alert again. If it has not, others have dealt with it.
 const KEPT: Duration = Duration::from_secs(60);
-/// How long a process that ends tries to tell an outbox that is away.
+/// How long a delivery that ends tries to tell an outbox that is away. If another takes its place, that knows of it.
 const AT_THE_END: Duration = Duration::from_secs(5);
 
 /// What came of alerts, and since when the claim is known to be over.
 type Ends = BTreeMap<AlertId, (ClaimEnd, Option<Instant>)>;
 
-/// What the outbox does not know yet.
+/// What the outbox does not know yet: of this process, whichever of its deliveries tried. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Tried(Arc<Mutex<Ends>>);
+
+/// The same, as one delivery sees it.
 #[derive(Debug, Default)]
 pub(super) struct Unrecorded {
-    ends: Mutex<Ends>,
+    tried: Tried,
     closed: AtomicBool,
     closing: Notify,
 }
 
 impl Unrecorded {
+    pub(super) fn new(tried: Tried) -> Self {
+        Self {
+            tried,
+            ..Self::default()
+        }
+    }
+
     fn ends(&self) -> MutexGuard<'_, Ends> {
-        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tried.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What came of an alert, if the outbox does not know it.
@@ -112,7 +123,7 @@ impl Delivery {
             if self.unrecorded.is_closed() {
                 let until = *left.get_or_insert_with(|| Instant::now() + AT_THE_END);
                 if Instant::now() >= until {
-                    tracing::warn!(alert = %id, "the process ends; the alert may be sent twice");
+                    tracing::warn!(alert = %id, "it is not told any more; if the process ends now, the alert is sent again");
                     return;
                 }
             }

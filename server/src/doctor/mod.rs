@@ -4,7 +4,7 @@
 //! is a function of what was gathered.
 //!
 //! - [`settings`]: the configuration, and the files that it names.
-//! - [`disk`]: the data directory and the room in it; [`file`]: the embedded store.
+//! - [`disk`]: the data directory and the room in it; [`mod@file`]: the embedded store.
 //! - [`etcd`], [`fleet`]: the cluster, and what the fleet has written there; [`mongodb`]: the run log, and its clock.
 //! - [`host`]: control groups, users, the time zone.
 

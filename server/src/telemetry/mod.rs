@@ -94,11 +94,10 @@ impl Telemetry {
         };
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(client::OwnClient::new(PATIENCE)?)
+            .with_http_client(client::OwnClient::new(section.headers()?, PATIENCE)?)
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
             .with_timeout(PATIENCE)
-            .with_headers(section.headers.clone().into_iter().collect())
             .build()
             .context("telemetry.otlp_endpoint")?;
         let config = BatchConfigBuilder::default()

@@ -60,7 +60,7 @@ impl Vault {
     /// # Errors
     /// In words what is missing and who can give it; never a value.
     pub async fn value(&self, name: &str) -> Result<String, String> {
-        let found = self.list.find(name).await;
+        let found = self.list.find_fresh(name).await;
         let found =
             found.map_err(|error| format!("the fleet's secrets cannot be read: {error}"))?;
         let sealed = found.ok_or_else(|| {

@@ -20,7 +20,7 @@ use crate::api::sign_in::Cookies;
 use crate::audit::{Places, Trail};
 use crate::clock::SystemClock;
 use crate::config::{Config, Environment, RunLogSection};
-use crate::deliver::{Delivery, Figures};
+use crate::deliver::{Delivery, Figures, Tried};
 use crate::events::Watches;
 use crate::front::Tls;
 use crate::leader::{Chores, Leads};
@@ -64,6 +64,8 @@ pub struct Parts {
     trail: Arc<Trail>,
     /// What this process has counted of alerts.
     deliveries: Figures,
+    /// What it has tried to deliver, and the outbox does not know yet.
+    tried: Tried,
     /// Where output waits for a run log that is away; `None` if the run log is a file of this process.
     pub spool: Option<Arc<Spool>>,
     /// What its listener shows, if it speaks TLS.
@@ -121,6 +123,7 @@ impl Parts {
             leads,
             trail: Arc::new(trail),
             deliveries: Figures::default(),
+            tried: Tried::default(),
             spool: None,
             tls: None,
             accepted: Accepted::default(),
@@ -201,7 +204,8 @@ impl Parts {
     /// If a target cannot be made of its configuration.
     pub fn delivery(&self, config: &Config) -> anyhow::Result<Delivery> {
         let outbox = Arc::clone(&self.stores.records.outbox);
-        let delivery = Delivery::new(outbox, &config.alerts, self.deliveries.clone())?;
+        let so_far = (self.deliveries.clone(), self.tried.clone());
+        let delivery = Delivery::new(outbox, &config.alerts, so_far)?;
         Ok(delivery.with_telemetry(self.telemetry.clone()))
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
+use crate::alerts::scene::{Config, Fragile, alerts_are};
 use crate::openapi::{Operation, operations};
 use crate::product::{Product, wait_for};
 
@@ -277,4 +278,27 @@ async fn lists_show_a_limited_caller_the_own_part() {
         detail.contains("in/") && detail.contains("out/job"),
         "{detail}"
     );
+}
+
+#[tokio::test]
+async fn a_limited_operator_answers_for_alerts_of_the_own_jobs() {
+    let config = Config::new("[alerts.targets.ops]\ntype = \"log\"\n");
+    let product = config.dev();
+    let some = json!({ "name": "some", "role": "operator", "prefixes": ["in/"] });
+    let some = token(&product, some).await;
+    for (job, status) in [("in%2Fjob", 204), ("out%2Fjob", 403)] {
+        let job = Fragile::put(&product, job, "ops").await;
+        let run = job.fail(&product).await;
+        let raised = alerts_are(&product, "it is raised", |all| {
+            all.iter().any(|alert| alert["run"] == *run)
+        });
+        let raised = raised.await;
+        let alert = raised.iter().find(|alert| alert["run"] == *run).unwrap();
+        for what in ["retry", "ack"] {
+            let path = format!("/api/v1/alerts/{}/{what}", alert["id"].as_str().unwrap());
+            let asked = product.bare(Method::POST, &path).bearer_auth(&some).send();
+            let answer = asked.await.unwrap();
+            assert_eq!(answer.status().as_u16(), status, "{what} {}", job.name);
+        }
+    }
 }

@@ -90,7 +90,7 @@ async fn one_that_is_of_no_use_changes_nothing() {
         ),
         ("= 3\n", "sandclock.toml"),
         (
-            "alerts.targets.x = { type = \"webhook\", url = \"http://127.0.0.1:1\", secret_file = \"/nowhere\" }\n",
+            "api = { requests_per_s = 1, burst = 1 }\nalerts.targets.x = { type = \"webhook\", url = \"http://127.0.0.1:1\", secret_file = \"/nowhere\" }\n",
             "alerts.targets.x",
         ),
     ] {

@@ -1,7 +1,7 @@
 //! Cases on reading the outbox: lists, and the alerts of a run and of a job.
 
 use sandclock_core::ErrorKind;
-use sandclock_core::backend::{Alert, PageToken};
+use sandclock_core::backend::{Alert, AlertId, PageToken};
 use sandclock_core::run::{RunId, RunKey};
 
 use super::RecordsEnv;
@@ -47,6 +47,10 @@ pub async fn alerts_of_a_run_are_found(env: &RecordsEnv) {
     let found = env.outbox.of_run(&first.run).await.expect("of_run");
     let indices: Vec<_> = found.iter().map(|alert| alert.draft.index).collect();
     assert_eq!(indices, [0, 1]);
+    let by_id = env.outbox.get(&found[1].id).await.expect("get");
+    assert_eq!(by_id.as_ref(), found.get(1));
+    let unknown = AlertId("nobody's".to_owned());
+    assert_eq!(env.outbox.get(&unknown).await.expect("get"), None);
 }
 
 /// The alerts of a job since an instant are found, whatever has become of them.

@@ -129,6 +129,10 @@ impl AlertOutbox for Over {
         self.inner.outbox.set(id, state).await
     }
 
+    async fn get(&self, id: &AlertId) -> Result<Option<Alert>> {
+        self.inner.outbox.get(id).await
+    }
+
     async fn list(
         &self,
         state: Option<AlertState>,

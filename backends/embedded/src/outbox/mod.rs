@@ -239,6 +239,12 @@ impl AlertOutbox for Store {
         self.writer.write("outbox.set", work).await
     }
 
+    async fn get(&self, id: &AlertId) -> Result<Option<Alert>> {
+        let id = id.0.clone();
+        let read = move |db: &Connection| alerts(db, "id = ?1 AND state <> 'folded'", (&id,));
+        Ok(self.readers.read("outbox.get", read).await?.pop())
+    }
+
     async fn list(
         &self,
         state: Option<AlertState>,

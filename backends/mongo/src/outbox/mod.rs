@@ -288,6 +288,13 @@ impl AlertOutbox for Store {
         })
     }
 
+    async fn get(&self, id: &AlertId) -> Result<Option<Alert>> {
+        Ok(self
+            .alerts_of("outbox.get", doc! { ID: &id.0 })
+            .await?
+            .pop())
+    }
+
     async fn list(
         &self,
         state: Option<AlertState>,

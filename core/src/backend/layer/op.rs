@@ -104,6 +104,7 @@ ops! {
     OutboxGather "outbox.gather" Changes Always
     OutboxPace "outbox.pace" Changes OnlyWithoutEffect
     OutboxSet "outbox.set" Changes Always
+    OutboxGet "outbox.get" Reads Always
     OutboxList "outbox.list" Reads Always
     OutboxOfRun "outbox.of_run" Reads Always
     OutboxOfJob "outbox.of_job" Reads Always

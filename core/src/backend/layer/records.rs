@@ -129,6 +129,12 @@ impl<L: Layer, T: AlertOutbox + ?Sized> AlertOutbox for Layered<L, T> {
             .await
     }
 
+    async fn get(&self, id: &AlertId) -> Result<Option<Alert>> {
+        (self.layer)
+            .call(Op::OutboxGet, || self.inner.get(id))
+            .await
+    }
+
     async fn list(
         &self,
         state: Option<AlertState>,

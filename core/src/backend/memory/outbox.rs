@@ -284,6 +284,10 @@ impl AlertOutbox for MemoryStore {
         })
     }
 
+    async fn get(&self, id: &AlertId) -> Result<Option<Alert>> {
+        Ok((self.shared).change(|state| Some(state.outbox.find(id)?.alert.clone())))
+    }
+
     async fn list(
         &self,
         state: Option<AlertState>,

@@ -28,7 +28,7 @@ use utoipa::openapi::OpenApi;
 pub use self::entry::{begin, end, entry, kept, outcome, to_the_end};
 use self::entry::{document, word};
 pub use self::operations::{ACT, CHANGE_DOCUMENTS, CHANGE_NOTHING, KEEP_NAMES, LEAVE_THEIR_OWN};
-use self::operations::{Kept, Operation};
+use self::operations::{Kept, MAY_BE_DRY, Operation};
 pub(super) use self::sessions::leave_entry;
 use super::problem::Problem;
 use super::{Api, NAMELESS, PREFIX, input, tokens};
@@ -99,6 +99,13 @@ impl Audited {
             },
             _ => (Ok(request), None),
         };
+        let is_dry = |asked: &Value| asked["dry_run"] == true;
+        if MAY_BE_DRY.contains(&&*action) && asked.as_ref().is_some_and(is_dry) {
+            return match request {
+                Ok(request) => next.run(request).await,
+                Err(problem) => problem.into_response(),
+            };
+        }
         entry.asked = asked;
         entry.before = match (&document, kept) {
             (Some(document), _) => self.shown(document).await,

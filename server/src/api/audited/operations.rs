@@ -40,6 +40,9 @@ pub const ACT: [&str; 7] = [
     "alert.ack",
 ];
 
+/// Those of them that change nothing if they are asked with `dry_run`, and leave no entry then.
+pub(super) const MAY_BE_DRY: [&str; 1] = ["job.backfill"];
+
 /// Operations on secrets: only their names are kept.
 pub const KEEP_NAMES: [&str; 2] = ["secret.put", "secret.delete"];
 

@@ -6,6 +6,7 @@ mod conditions;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use sandclock_core::Timestamp;
+use sandclock_core::backend::AlertId;
 use sandclock_core::job::JobName;
 use sandclock_core::run::RunId;
 use sandclock_core::{BackendError, ErrorKind};
@@ -95,6 +96,35 @@ impl IntoParams for Run {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         vec![parameter("id", ParameterIn::Path, "The run's id")]
     }
+}
+
+/// The `{id}` of an alert's route. Callers who are for other jobs are refused.
+#[derive(Debug)]
+pub struct Alert(pub AlertId);
+
+impl FromRequestParts<Api> for Alert {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let id = AlertId(segment(parts, api, &["id"]).await?.unwrap_or_default());
+        let caller = Caller::from_request_parts(parts, api).await?;
+        if caller.grant.is_limited() {
+            let alert = api.records.outbox.get(&id).await?;
+            caller.check(&alert.ok_or_else(|| no_alert(&id))?.job)?;
+        }
+        Ok(Self(id))
+    }
+}
+
+impl IntoParams for Alert {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![parameter("id", ParameterIn::Path, "The alert's id")]
+    }
+}
+
+/// The refusal of a request on an alert that is not there.
+pub fn no_alert(id: &AlertId) -> Problem {
+    Problem::not_found(format!("there is no alert {id}"))
 }
 
 /// The `{id}` or `{name}` of any other route.

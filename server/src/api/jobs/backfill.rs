@@ -1,8 +1,10 @@
 //! Backfill: runs that make up for fire times that have passed, one for each, however often it is asked for.
 //!
 //! A backfill's run has its id of job and fire time (S9), so that a repeat finds it instead of making another. Only fire
-//! times are taken that the schedule cannot run any more: those up to the job's mark, which never goes back (S2), or any
-//! that has passed of a job that is disabled, since the schedule begins anew when that is enabled again.
+//! times are taken that the schedule cannot run any more: those up to the job's mark, which never goes back (S2), or of a
+//! job that is disabled those that passed [`SETTLED`] ago, since the schedule begins anew when that is enabled again.
+
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -26,6 +28,13 @@ use crate::document::FieldError;
 
 /// How many fire times one request may be about.
 const MOST: usize = 1000;
+
+/// How many runs of a job may wait once a backfill is added to them: all of them are in the view of every worker.
+const MOST_WAITING: usize = 1000;
+
+/// How long ago a fire time of a disabled job has passed for every server: their clocks may differ, and the one that enables
+/// the job says from when its schedule counts again.
+const SETTLED: Duration = Duration::from_secs(300);
 
 /// How many of them are looked up or asked for at the same time.
 const AT_ONCE: usize = 16;
@@ -86,7 +95,7 @@ pub enum BackfillOutcome {
     Asked,
     /// Nothing: it has a run, by the schedule or an earlier backfill.
     HasRun,
-    /// Nothing: the schedule has yet to decide what becomes of it.
+    /// Nothing: the schedule has yet to decide what becomes of it, or may have if the job is enabled.
     Undecided,
 }
 
@@ -122,9 +131,15 @@ pub async fn backfill(
     let window = window(&from, &until, api.clock.now())?;
     let stored = find(&api, &name).await?;
     let fires = fire_times(&stored.job, window)?;
-    let items = plan(&api, &stored.job, fires).await?;
+    let (items, waiting) = plan(&api, &stored.job, fires).await?;
     let is_asked = |item: &&BackfillItem| item.outcome == BackfillOutcome::Asked;
     let asked = items.iter().filter(is_asked).count();
+    if waiting + asked > MOST_WAITING {
+        return Err(Problem::conflict(format!(
+            "{waiting} runs of job {name} wait already, and with {asked} more there would be more than {MOST_WAITING}: \
+             wait until they have run, or end them with sandclock job kill {name}"
+        )));
+    }
     if !dry_run {
         let fires = items.iter().filter(is_asked).map(|item| item.at);
         ask(&api, &name, &who.name, fires.collect()).await?;
@@ -175,17 +190,25 @@ fn fire_times(job: &Job, (from, until): (Timestamp, Timestamp)) -> Result<Vec<Ti
     Ok(fires)
 }
 
-/// What is to be done about each. The job has been read before: what was decided under it is in the store now, or in the
-/// run log after that.
-async fn plan(api: &Api, job: &Job, fires: Vec<Timestamp>) -> Result<Vec<BackfillItem>, Problem> {
+/// What is to be done about each, and how many runs of the job wait. The job has been read before: what was decided under
+/// it is in the store now, or in the run log after that.
+async fn plan(
+    api: &Api,
+    job: &Job,
+    fires: Vec<Timestamp>,
+) -> Result<(Vec<BackfillItem>, usize), Problem> {
+    let settled = api.clock.now().minus(SETTLED);
     let (view, _) = api.coordination.feed.snapshot().await?;
     let mark = view.marks.iter().find(|(marked, _)| *marked == job.name);
     let mark = mark.map(|(_, seen)| seen.value.at);
+    let is_over = |at| mark.is_some_and(|mark| at <= mark) || !job.enabled && at <= settled;
+    let of_job = view.wait.iter().filter(|wait| wait.value.job == job.name);
+    let waiting = of_job.count();
     let stored = InProgress::of(view);
     let items = fires.into_iter().map(|at| {
         let stored = &stored;
         async move {
-            if job.enabled && mark.is_none_or(|mark| at > mark) {
+            if !is_over(at) {
                 return Ok(BackfillItem::of(at, BackfillOutcome::Undecided));
             }
             Ok::<_, Problem>(match run_of(api, stored, &job.name, at).await? {
@@ -201,7 +224,8 @@ async fn plan(api: &Api, job: &Job, fires: Vec<Timestamp>) -> Result<Vec<Backfil
             })
         }
     });
-    stream::iter(items).buffered(AT_ONCE).try_collect().await
+    let items = stream::iter(items).buffered(AT_ONCE).try_collect();
+    Ok((items.await?, waiting))
 }
 
 /// The run that a fire time has. A tick that was not run has none; a backfill has its one id and is not asked for again.

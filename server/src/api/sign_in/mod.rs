@@ -4,6 +4,9 @@
 
 mod cookies;
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -17,6 +20,7 @@ pub use self::cookies::Cookies;
 use super::Api;
 use super::audited::leave_entry;
 use super::auth::origin;
+use super::pace::Asker;
 use super::problem::Problem;
 use crate::access::{Begun, Person, Purpose, fits};
 use crate::console;
@@ -64,7 +68,7 @@ async fn login(State(api): State<Api>, request: Request) -> Response {
     let Some(provider) = &api.provider else {
         return unconfigured();
     };
-    if let Some(wait) = api.gate.hears_again_in(origin(&api, &parts)) {
+    if let Some(wait) = waits(&api, origin(&api, &parts)) {
         return too_many(wait);
     }
     let asked = query::<Login>(&parts);
@@ -87,15 +91,18 @@ async fn callback(State(api): State<Api>, request: Request) -> Response {
         return unconfigured();
     };
     let from = origin(&api, &parts);
-    if let Some(wait) = api.gate.hears_again_in(from) {
+    if let Some(wait) = waits(&api, from) {
         return too_many(wait);
     }
-    let answered = answered(&api, &provider, &parts);
-    let finished = match answered {
-        Ok((code, secret, back)) => match provider.finish(code, &secret).await {
-            Ok(who) => Ok((who, back)),
-            Err(failed) => Err(failed),
-        },
+    let finished = match answered(&api, &provider, &parts) {
+        Ok((code, secret, back)) => {
+            let finished = provider.finish(code, &secret).await;
+            if let Err(Failed::Refused(_) | Failed::NoRule(_)) = finished {
+                api.gate.failed_to_sign_in(from);
+            }
+            finished.map(|who| (who, back))
+        }
+        // It is nobody's guess: any page can send its readers here.
         Err(why) => Err(Failed::Refused(why.to_owned())),
     };
     let response = match finished {
@@ -107,15 +114,16 @@ async fn callback(State(api): State<Api>, request: Request) -> Response {
             }
             Err(problem) => page(problem.status(), "Nobody was signed in", &problem.told()),
         },
-        Err(failed) => {
-            if !matches!(failed, Failed::Away(_)) {
-                api.gate.failed_to_sign_in(from);
-            }
-            unsigned(&failed)
-        }
+        Err(failed) => unsigned(&failed),
     };
     let over = AppendHeaders([(header::SET_COOKIE, api.cookies.no_flow())]);
     (over, response).into_response()
+}
+
+/// How long this address waits that has guessed, or asks too fast.
+fn waits(api: &Api, from: IpAddr) -> Option<Duration> {
+    let guessed = api.gate.hears_again_in(from);
+    guessed.or_else(|| api.pace.count(&Asker::at(from)).err())
 }
 
 /// Where a browser goes that is signed in: to the console's page, which keeps the session's CSRF token and leads on to where

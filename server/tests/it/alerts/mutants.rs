@@ -21,7 +21,7 @@ use sandclock_core::ports::AlertDraft;
 use sandclock_core::run::{RunId, RunKey};
 use sandclock_core::{BackendError, ErrorKind, Timestamp};
 use sandclock_server::config::AlertSection;
-use sandclock_server::deliver::{Delivery, Figures, Mutant};
+use sandclock_server::deliver::{Delivery, Figures, Mutant, Tried};
 
 use super::receiver::{Mode, PATIENCE, Receiver};
 use crate::product::wait_for;
@@ -77,6 +77,10 @@ impl AlertOutbox for Line {
 
     async fn set(&self, id: &AlertId, state: AlertState) -> Result<()> {
         AlertOutbox::set(&*self.store, id, state).await
+    }
+
+    async fn get(&self, id: &AlertId) -> Result<Option<Alert>> {
+        AlertOutbox::get(&*self.store, id).await
     }
 
     async fn list(
@@ -145,12 +149,21 @@ impl Scene {
 
     /// A server, until it is aborted, as with SIGKILL.
     fn server(&self) -> tokio::task::JoinHandle<()> {
+        self.delivery(Default::default(), std::future::pending())
+    }
+
+    /// A delivery of a server that has done and tried this so far.
+    fn delivery(
+        &self,
+        so_far: (Figures, Tried),
+        closing: impl Future<Output = ()> + Send + 'static,
+    ) -> tokio::task::JoinHandle<()> {
         let outbox: Arc<dyn AlertOutbox> = Arc::<Line>::clone(&self.line);
-        let mut delivery = Delivery::new(outbox, &self.section, Figures::default()).unwrap();
+        let mut delivery = Delivery::new(outbox, &self.section, so_far).unwrap();
         if let Some(mutant) = self.mutant {
             delivery = delivery.with_mutant(mutant);
         }
-        tokio::spawn(async move { delivery.run(std::future::pending()).await })
+        tokio::spawn(async move { delivery.run(closing).await })
     }
 
     async fn is_delivered(&self) {
@@ -204,6 +217,30 @@ async fn is_sent_once_across_an_outage(mutant: Option<Mutant>) {
     server.abort();
 }
 
+/// The same, while another configuration is read.
+async fn is_sent_once_across_a_reload(mutant: Option<Mutant>) {
+    let scene = Scene::new(mutant).await;
+    let so_far = (Figures::default(), Tried::default());
+    scene.ops.set(Mode::Hold);
+    let (close, closing) = tokio::sync::oneshot::channel::<()>();
+    let closing = async { closing.await.unwrap() };
+    let first = scene.delivery(so_far.clone(), closing);
+    scene.ops.hears(1).await;
+    scene.line.away.store(true, Ordering::Relaxed);
+    scene.ops.set(Mode::Take);
+    close.send(()).unwrap();
+    let second = scene.delivery(so_far, std::future::pending());
+    // It has given up to tell the outbox.
+    first.await.unwrap();
+    let ended = tokio::time::Instant::now();
+    let over = async || ended.elapsed() > Duration::from_secs(11);
+    wait_for("the claim is over", PATIENCE, over).await;
+    scene.line.away.store(false, Ordering::Relaxed);
+    scene.is_delivered().await;
+    assert_eq!(scene.ops.heard().len(), 1);
+    second.abort();
+}
+
 /// A claim that is almost over when it is told of: another server could have the alert while it is on its way.
 async fn nothing_is_sent_late(mutant: Option<Mutant>) {
     let scene = Scene::new(mutant).await;
@@ -228,6 +265,7 @@ async fn delivery_keeps_its_promises() {
     tokio::join!(
         survives_a_kill(None),
         is_sent_once_across_an_outage(None),
+        is_sent_once_across_a_reload(None),
         nothing_is_sent_late(None),
     );
 }
@@ -253,6 +291,7 @@ async fn a_key_that_changes_is_caught() {
 async fn what_is_forgotten_in_an_outage_is_caught() {
     let mutant = Mutant::Forgotten;
     is_caught(mutant, is_sent_once_across_an_outage(Some(mutant))).await;
+    is_caught(mutant, is_sent_once_across_a_reload(Some(mutant))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -80,3 +80,21 @@ async fn a_command_waits_as_it_is_asked_to() {
     let listed = server.cli(&["job", "ls"]);
     assert!(listed.status.success(), "{}", told(&listed));
 }
+
+#[tokio::test]
+async fn who_signs_in_again_and_again_waits_too() {
+    let server = server();
+    let body = json!({ "token": server.token });
+    let mut asked = 0;
+    let refused = loop {
+        let begun = server.bare(Method::POST, "/api/v1/session").json(&body);
+        let answer = begun.send().await.unwrap();
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+            break answer;
+        }
+        assert_eq!(answer.status(), StatusCode::CREATED);
+        asked += 1;
+        assert!(asked < MANY, "all of them were let through");
+    };
+    assert!(refused.headers().contains_key("retry-after"));
+}

@@ -413,16 +413,38 @@ async fn a_provider_that_is_away_or_silent_is_said_and_nothing_waits_for_it() {
 #[tokio::test]
 async fn who_fails_again_and_again_is_not_heard_for_a_while() {
     let scene = Scene::new(&["group = \"ops\"\nrole = \"operator\""]).await;
-    for _ in 0..11 {
-        let answer = scene
-            .get("/auth/callback?code=x&state=y", "10.2.2.2", "")
-            .await;
+    scene.fake.tell(making(by_nobody));
+    let mut flows = Vec::new();
+    for _ in 0..12 {
+        let flow = Flow {
+            from: "10.2.2.2".to_owned(),
+            ..scene.begin("").await
+        };
+        flows.push(flow);
+    }
+    let last = flows.pop().unwrap();
+    let query = |flow: &Flow| format!("code=good&state={}", flow.asked["state"]);
+    for flow in &flows {
+        let answer = scene.back(flow, &query(flow)).await;
         assert_eq!(answer.status(), StatusCode::FORBIDDEN);
     }
-    for path in ["/auth/callback?code=x&state=y", "/auth/login"] {
-        let answer = scene.get(path, "10.2.2.2", "").await;
-        assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS, "{path}");
-    }
+    let answer = scene.back(&last, &query(&last)).await;
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    let answer = scene.get("/auth/login", "10.2.2.2", "").await;
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
     let other = scene.told(Told::default()).await;
     assert_eq!(other.status(), StatusCode::SEE_OTHER);
+}
+
+/// Any page can send its readers there, from the address of a whole office.
+#[tokio::test]
+async fn who_comes_back_without_having_begun_keeps_nobody_from_signing_in() {
+    let scene = Scene::new(&["group = \"ops\"\nrole = \"operator\""]).await;
+    for _ in 0..20 {
+        let path = "/auth/callback?code=x&state=y";
+        let answer = scene.get(path, "10.2.2.3", "").await;
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    }
+    let login = scene.get("/auth/login", "10.2.2.3", "").await;
+    assert_eq!(login.status(), StatusCode::SEE_OTHER);
 }
