@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use sandclock_core::backend::Result;
 
 use crate::error::at_open;
+use crate::place::{BESIDE, beside};
 use crate::schema;
 use crate::store::is_there;
 
@@ -30,9 +31,7 @@ pub fn checkup(path: &Path) -> Result<Option<Checkup>> {
         return Ok(None);
     }
     let failed = |error: rusqlite::Error| at_open(path, error);
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(path, flags).map_err(failed)?;
-    db.busy_timeout(schema::BUSY_TIMEOUT).map_err(failed)?;
+    let db = open(path).map_err(failed)?;
     schema::refuse_strangers(&db, path)?;
     let found: String = db
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
@@ -42,4 +41,21 @@ pub fn checkup(path: &Path) -> Result<Option<Checkup>> {
         known: schema::KNOWN,
         damage: Some(found).filter(|found| found != "ok"),
     }))
+}
+
+/// Opens the file so that beside it there is in the end what was there before.
+///
+/// Reading makes a journal and its index where there are none, and only a connection that may write removes them as it
+/// closes. Where they are there it would do more: bring what a crash has left in the journal into the file, which is for
+/// the next start.
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    // SQLite follows links to the file; the journal is beside what they lead to.
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if !BESIDE.iter().any(|suffix| beside(&target, suffix).exists()) {
+        return schema::open_reader(path);
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags)?;
+    db.busy_timeout(schema::BUSY_TIMEOUT)?;
+    Ok(db)
 }

@@ -78,7 +78,7 @@ pub(crate) fn open_writer(path: &Path, settings: &Settings) -> Result<Connection
     Ok(db)
 }
 
-/// Opens a reader's connection. The writer has opened the file before.
+/// Opens a reader's connection. The file is there: beside a writer, who has opened it before, or alone.
 pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;

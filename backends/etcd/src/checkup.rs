@@ -17,8 +17,6 @@ const OP: &str = "etcd.checkup";
 pub struct Checkup {
     /// Its version, such as `3.5.16`.
     pub version: String,
-    /// Whether it knows a leader, without which it answers nothing.
-    pub has_leader: bool,
     /// What its database takes on its disk, in bytes.
     pub db_bytes: u64,
     /// How much of that is in use; the rest is free for new records only.
@@ -41,7 +39,7 @@ pub enum Alarm {
 /// Asks the cluster how it is, and whether it would let us read and write where we have to.
 ///
 /// # Errors
-/// As [`connect`](crate::connect).
+/// As [`connect`](crate::connect). A member that knows no leader refuses every call of ours, and says so.
 pub async fn checkup(config: &EtcdConfig) -> Result<Checkup> {
     let client = Client::connect(config).await?;
     let mut maintenance = client.maintenance();
@@ -59,7 +57,6 @@ pub async fn checkup(config: &EtcdConfig) -> Result<Checkup> {
     let bytes = |number: i64| u64::try_from(number).unwrap_or_default();
     Ok(Checkup {
         version: status.version().to_owned(),
-        has_leader: status.leader() != 0,
         db_bytes: bytes(status.db_size()),
         used_bytes: bytes(status.raft_used_db_size()),
         quota_bytes: Some(bytes(status.db_size_quota())).filter(|quota| *quota > 0),

@@ -6,6 +6,7 @@ use std::fmt;
 use mongodb::IndexModel;
 use mongodb::bson::{Bson, Document, doc};
 use sandclock_core::backend::Result;
+use sandclock_core::time::Clock;
 
 use crate::error::Access;
 use crate::schema::{self, OPEN};
@@ -23,6 +24,8 @@ pub struct Checkup {
     pub replica_set: Option<String>,
     /// What its clock showed. Unix milliseconds.
     pub clock_ms: i64,
+    /// What ours showed before it was asked for that, and after it had answered. Unix milliseconds.
+    pub asked_ms: (i64, i64),
     /// Whether there is any index of ours yet.
     pub is_new: bool,
     /// What is wrong with the indexes.
@@ -62,10 +65,13 @@ impl Store {
     ///
     /// # Errors
     /// As opening.
-    pub(crate) async fn checkup(&self) -> Result<Checkup> {
+    pub(crate) async fn checkup(&self, clock: &dyn Clock) -> Result<Checkup> {
         let version = self.version().await?;
+        // Connected by now: what lies between is the way there and back, and no name or server is looked up.
+        let before = clock.now().as_millis();
         let hello = self.db.run_command(doc! { "hello": 1 });
         let hello = self.ask(Access::Read, async { hello.await }).await?;
+        let asked_ms = (before, clock.now().as_millis());
         // Finds nothing and so changes nothing; but it needs the right to, and a majority that answers.
         let change = doc! { "$set": { NOBODY: 1 } };
         let write = self.runs.update_one(doc! { "_id": NOBODY }, change);
@@ -94,6 +100,7 @@ impl Store {
             clock_ms: hello
                 .get_datetime("localTime")
                 .map_or(0, |time| time.timestamp_millis()),
+            asked_ms,
             is_new,
             flaws,
         })

@@ -21,6 +21,7 @@
 use std::sync::Arc;
 
 use sandclock_core::backend::{GoLog, Records, Result};
+use sandclock_core::time::Clock;
 
 mod alerts;
 mod audit;
@@ -88,12 +89,13 @@ impl RunLog {
         self.store.open().await
     }
 
-    /// Asks the server how it is, without opening the run log: nothing is changed.
+    /// Asks the server how it is, without opening the run log: nothing is changed. `clock` is what the server's is held
+    /// against.
     ///
     /// # Errors
     /// As [`RunLog::open`].
-    pub async fn checkup(&self) -> Result<Checkup> {
-        self.store.checkup().await
+    pub async fn checkup(&self, clock: &dyn Clock) -> Result<Checkup> {
+        self.store.checkup(clock).await
     }
 }
 

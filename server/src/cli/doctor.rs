@@ -80,7 +80,7 @@ fn examine(args: &ConfigArgs) -> anyhow::Result<Vec<Check>> {
     let settings = found.settings(&environment);
     let readers = args
         .file()
-        .and_then(|file| doctor::of_readers(file, &found, &settings));
+        .and_then(|file| doctor::of_readers(file, config, &settings));
     checks.extend(readers);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

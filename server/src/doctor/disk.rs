@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
+use nix::unistd::{AccessFlags, access};
 
 use super::Check;
 
@@ -23,10 +24,10 @@ const LITTLE: u64 = 1 << 30;
 
 /// What was found.
 struct Found {
-    /// Its mode, or why it cannot be read; `None` if it is not there.
+    /// Its mode; `None` if it is not there.
     mode: Option<u32>,
-    /// Why nothing can be written there.
-    refused: Option<String>,
+    /// The folder in which nothing can be written, itself or the nearest above it that is there, and why.
+    refused: Option<(String, String)>,
 }
 
 /// Looks at it. Blocks. `needed` is what may have to wait there for a run log elsewhere, in bytes.
@@ -43,7 +44,13 @@ pub(super) fn examine(data: &Path, needed: u64) -> Vec<Check> {
     // One that is not there is made where its way ends.
     let there = data.ancestors().find(|folder| folder.exists());
     let there = there.unwrap_or_else(|| Path::new("."));
-    let refused = written(there).err().map(|error| error.to_string());
+    let tried = match mode {
+        Some(_) => written(there),
+        // Nothing is written into a folder that is not ours.
+        None => access(there, AccessFlags::W_OK | AccessFlags::X_OK).map_err(Into::into),
+    };
+    let refused = tried.err();
+    let refused = refused.map(|error| (there.display().to_string(), error.to_string()));
     let mut checks = vec![judge(&shown, &Found { mode, refused })];
     checks.push(match statvfs(there) {
         Ok(room) => judge_room(room.blocks_available() * room.fragment_size(), needed),
@@ -66,13 +73,24 @@ fn written(folder: &Path) -> std::io::Result<()> {
 
 fn judge(shown: &str, found: &Found) -> Check {
     let mode = found.mode.unwrap_or(0o700) & 0o777;
-    if let Some(refused) = &found.refused {
-        let finding = format!("{shown} cannot be written: {refused}");
-        let remedy = format!(
-            "give the user of the server or worker the right to write it (chown USER {shown}), and run the doctor as \
-             that user"
-        );
-        return Check::failed(NAME, finding, remedy);
+    match &found.refused {
+        None => {}
+        Some((_, why)) if found.mode.is_some() => {
+            let finding = format!("{shown} cannot be written: {why}");
+            let remedy = format!(
+                "give the user of the server or worker the right to write it (chown USER {shown}), and run the doctor \
+                 as that user"
+            );
+            return Check::failed(NAME, finding, remedy);
+        }
+        Some((above, why)) => {
+            let finding = format!("{shown} is not there, and cannot be made in {above}: {why}");
+            let remedy = format!(
+                "make it for the user of the server or worker (install -d -m 700 -o USER {shown}), or give that user \
+                 the right to write in {above}; and run the doctor as that user"
+            );
+            return Check::failed(NAME, finding, remedy);
+        }
     }
     if found.mode.is_none() {
         return Check::ok(
@@ -119,16 +137,19 @@ mod tests {
 
     #[test]
     fn a_directory_is_for_its_owner_alone_and_can_be_written() {
-        let state = |mode, refused: Option<&str>| {
-            let refused = refused.map(str::to_owned);
-            judge("d", &Found { mode, refused }).state
+        let judged = |mode, refused: Option<&str>| {
+            let refused = refused.map(|why| ("above".to_owned(), why.to_owned()));
+            judge("d", &Found { mode, refused })
         };
+        let state = |mode, refused| judged(mode, refused).state;
         assert_eq!(state(Some(0o40_700), None), State::Ok);
         assert_eq!(state(None, None), State::Ok);
         assert_eq!(state(Some(0o40_750), None), State::Warning);
         assert_eq!(state(Some(0o40_701), None), State::Warning);
         assert_eq!(state(Some(0o40_700), Some("no")), State::Failed);
         assert_eq!(state(None, Some("no")), State::Failed);
+        let remedy = judged(None, Some("no")).remedy.unwrap();
+        assert!(remedy.contains("write in above"), "{remedy}");
     }
 
     #[test]

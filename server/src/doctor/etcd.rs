@@ -62,25 +62,15 @@ fn judge(members: &Members) -> Vec<Check> {
 }
 
 fn judge_members(members: &Members) -> Check {
-    let (mut versions, mut silent, mut leaderless) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut versions, mut silent) = (Vec::new(), Vec::new());
     for (endpoint, asked) in members {
         match asked {
-            Ok(said) => {
-                versions.push(said.version.as_str());
-                if !said.has_leader {
-                    leaderless.push(endpoint.as_str());
-                }
-            }
+            Ok(said) => versions.push(said.version.as_str()),
             Err(refused) => silent.push((endpoint, refused)),
         }
     }
     versions.sort_unstable();
     versions.dedup();
-    if !leaderless.is_empty() {
-        let finding = format!("{} knows no leader", leaderless.join(", "));
-        let remedy = "see whether a majority of its members runs and reaches the others";
-        return Check::failed(NAME, finding, remedy);
-    }
     let Some((endpoint, refused)) = silent.first() else {
         let finding = format!(
             "{}, version {}; reading and writing is allowed",
@@ -140,7 +130,6 @@ mod tests {
     fn said() -> EtcdCheckup {
         EtcdCheckup {
             version: "3.5.16".to_owned(),
-            has_leader: true,
             db_bytes: 20 << 20,
             used_bytes: 1 << 20,
             quota_bytes: None,
@@ -166,11 +155,6 @@ mod tests {
         assert_eq!(states(vec![Ok(said())]), [Fine, Fine, Fine]);
         assert_eq!(states(vec![Ok(said()), silent()]), [Warning, Fine, Fine]);
         assert_eq!(states(vec![silent(), silent()]), [Failed]);
-        let leaderless = EtcdCheckup {
-            has_leader: false,
-            ..said()
-        };
-        assert_eq!(states(vec![Ok(leaderless)]), [Failed, Fine, Fine]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What the fleet has written into etcd: workers that doubt their clocks or zones, and jobs that need another user.
 
 use futures_util::StreamExt as _;
-use sandclock_core::backend::{SessionEvent, WorkerInfo};
+use sandclock_core::backend::{Events, Result, SessionEvent, WorkerInfo};
+use sandclock_core::{BackendError, ErrorKind};
 
 use super::{Check, host};
 use crate::config::{Config, EtcdSection};
@@ -10,30 +11,56 @@ use crate::wire::checkup;
 /// The check.
 pub(super) const NAME: &str = "workers";
 
-/// Reads it. Says nothing where etcd cannot be reached: its own check does.
+/// Reads it. What cannot be read fails: nothing is known of it then, whatever a member has answered the check of etcd.
 pub(super) async fn examine(section: &EtcdSection, config: &Config) -> Vec<Check> {
-    let Ok(coordination) = checkup::coordination(section, config).await else {
-        return Vec::new();
+    let coordination = match checkup::coordination(section, config).await {
+        Ok(coordination) => coordination,
+        Err(error) => {
+            let error = format!("{error:#}");
+            return vec![unread(NAME, &error), unread(host::USERS, &error)];
+        }
     };
+    let workers = match coordination.sessions.live().await {
+        Ok(events) => listed(events).await,
+        Err(error) => Err(error),
+    };
+    let workers = match workers {
+        Ok(workers) => judge(&workers),
+        Err(error) => unread(NAME, &checkup::said(&error)),
+    };
+    let users = match coordination.jobs.snapshot().await {
+        Ok(jobs) => {
+            let needing = jobs.jobs.iter().filter_map(|stored| {
+                let user = stored.job.command.user.as_ref()?;
+                Some((stored.job.name.to_string(), user.clone()))
+            });
+            host::users(Some(needing.collect()))
+        }
+        Err(error) => unread(host::USERS, &checkup::said(&error)),
+    };
+    vec![workers, users]
+}
+
+/// The workers that are connected now: all of them, or why not all are known.
+async fn listed(mut events: Events<SessionEvent>) -> Result<Vec<WorkerInfo>> {
     let mut workers = Vec::new();
-    if let Ok(mut live) = coordination.sessions.live().await {
-        while let Some(event) = live.next().await {
-            match event {
-                Ok(SessionEvent::Live(_, info)) => workers.push(info),
-                Ok(SessionEvent::Synced) | Err(_) => break,
-                Ok(_) => {}
-            }
+    while let Some(event) = events.next().await {
+        match event? {
+            SessionEvent::Live(_, info) => workers.push(info),
+            SessionEvent::Synced => return Ok(workers),
+            SessionEvent::Gone(_) | SessionEvent::DrainAsked(_) => {}
         }
     }
-    let mut checks = vec![judge(&workers)];
-    if let Ok(jobs) = coordination.jobs.snapshot().await {
-        let needing = jobs.jobs.iter().filter_map(|stored| {
-            let user = stored.job.command.user.as_ref()?;
-            Some((stored.job.name.to_string(), user.clone()))
-        });
-        checks.push(host::users(Some(needing.collect())));
-    }
-    checks
+    let ended = BackendError::new("sessions.live", ErrorKind::Unavailable);
+    Err(ended.context("the list ended before all were told"))
+}
+
+fn unread(name: &'static str, error: &str) -> Check {
+    Check::failed(
+        name,
+        format!("cannot be read: {error}"),
+        "see the check of etcd",
+    )
 }
 
 fn judge(workers: &[WorkerInfo]) -> Check {
@@ -63,5 +90,25 @@ fn judge(workers: &[WorkerInfo]) -> Check {
             NAME,
             format!("{count} are connected; their clocks and zones agree"),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+    use crate::doctor::State;
+
+    #[tokio::test]
+    async fn a_list_counts_if_it_was_read_to_its_end() {
+        let read = |events: Vec<Result<SessionEvent>>| listed(Box::pin(stream::iter(events)));
+        let read_whole = read(vec![Ok(SessionEvent::Synced)]).await;
+        assert_eq!(judge(&read_whole.unwrap()).state, State::Ok);
+        let broken = BackendError::new("sessions.live", ErrorKind::Unavailable);
+        for events in [vec![Err(broken)], Vec::new()] {
+            let error = read(events).await.unwrap_err();
+            assert_eq!(unread(NAME, &checkup::said(&error)).state, State::Failed);
+        }
     }
 }

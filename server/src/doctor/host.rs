@@ -14,7 +14,7 @@ use crate::exec;
 pub(super) const GROUPS: &str = "control groups";
 
 /// The check of users.
-const USERS: &str = "users";
+pub(super) const USERS: &str = "users";
 
 /// The check of the time zone.
 const ZONE: &str = "time zone";

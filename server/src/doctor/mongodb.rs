@@ -1,10 +1,8 @@
 //! The run log: whether it answers and takes writes, its indexes, and what its clock shows beside ours.
 
 use sandclock_core::fleet::CLOCK_TOLERANCE_MS;
-use sandclock_core::time::Clock as _;
 
 use super::Check;
-use crate::clock::SystemClock;
 use crate::config::MongodbSection;
 use crate::wire::checkup::{self, Flaw, FlawKind, MongoCheckup};
 
@@ -19,14 +17,11 @@ const CLOCK: &str = "clock";
 
 /// Asks it.
 pub(super) async fn examine(section: &MongodbSection) -> Vec<Check> {
-    let before = SystemClock.now().as_millis();
-    let asked = checkup::run_log(section).await;
-    let after = SystemClock.now().as_millis();
-    match asked {
+    match checkup::run_log(section).await {
         Ok(said) => vec![
             judge(&said),
             judge_indexes(&said),
-            judge_clock(said.clock_ms, (before, after)),
+            judge_clock(said.clock_ms, said.asked_ms),
         ],
         Err(refused) => {
             let mut remedy = refused.remedy;
@@ -125,6 +120,7 @@ mod tests {
                 version: "7".to_owned(),
                 replica_set: None,
                 clock_ms: 0,
+                asked_ms: (0, 0),
                 is_new,
                 flaws: what.map(flaw).into_iter().collect(),
             };

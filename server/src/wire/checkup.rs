@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::anyhow;
 use futures_util::future::join_all;
 use sandclock_backend_embedded as embedded;
 use sandclock_backend_etcd::{self as etcd, EtcdConfig};
@@ -16,6 +17,7 @@ use sandclock_core::error::WithSources;
 use super::etcd::{etcd_config, remedy as remedy_of_etcd};
 use super::mongodb::{config_of, remedy as remedy_of_mongodb};
 use super::stores::{FILE, remedy as remedy_of_file};
+use crate::clock::SystemClock;
 use crate::config::{Config, EtcdSection, MongodbSection};
 
 pub use embedded::Checkup as FileCheckup;
@@ -77,7 +79,8 @@ pub async fn members(
 /// # Errors
 /// If it cannot be reached.
 pub async fn coordination(section: &EtcdSection, config: &Config) -> anyhow::Result<Coordination> {
-    Ok(etcd::connect(etcd_config(section, config)?).await?)
+    let connected = etcd::connect(etcd_config(section, config)?).await;
+    connected.map_err(|error| anyhow!(said(&error)))
 }
 
 /// What MongoDB says of itself and of our collections.
@@ -87,7 +90,7 @@ pub async fn coordination(section: &EtcdSection, config: &Config) -> anyhow::Res
 pub async fn run_log(section: &MongodbSection) -> Result<MongoCheckup, Refused> {
     let asked = async {
         let log = Arc::new(mongo::RunLog::new(&config_of(section)).await?);
-        log.checkup().await
+        log.checkup(&SystemClock).await
     };
     asked.await.map_err(|error: BackendError| {
         let said = said(&error);
@@ -102,7 +105,7 @@ pub fn patience(section: &MongodbSection) -> Duration {
 }
 
 /// What failed, without the name that calls have in logs.
-fn said(error: &BackendError) -> String {
+pub fn said(error: &BackendError) -> String {
     let said = WithSources(error).to_string();
     error.without_op(&said).to_owned()
 }

@@ -98,7 +98,7 @@ fn keys(path: &Path, learn: impl Fn(&str, &str)) {
 }
 
 /// The password in an address of MongoDB, as it stands there.
-fn password_in(uri: &str) -> Option<&str> {
+pub(crate) fn password_in(uri: &str) -> Option<&str> {
     let (_, rest) = uri.split_once("://")?;
     let authority = rest.split(['/', '?']).next()?;
     let (user, _) = authority.rsplit_once('@')?;

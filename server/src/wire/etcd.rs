@@ -105,6 +105,10 @@ pub(super) fn remedy(section: &EtcdSection, error: &BackendError, said: &str) ->
                 which say who we are, and server_name"
             .to_owned();
     }
+    // It runs and is reached, so that the address is not what is wrong. The words of api/v3rpc/rpctypes.
+    if said.contains("no leader") {
+        return "see whether a majority of its members runs and reaches the others".to_owned();
+    }
     match error.kind {
         ErrorKind::InvalidConfig => "check [coordination]".to_owned(),
         _ => "check that it runs and can be reached from here, and whether it asks for TLS ([coordination.tls])"
@@ -182,4 +186,23 @@ pub(super) fn tls(section: &EtcdTls) -> anyhow::Result<Tls> {
         identity,
         server_name: section.server_name.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_without_a_leader_is_not_looked_for_elsewhere() {
+        let section = serde_json::json!({ "endpoints": ["h1:2379"] });
+        let section: EtcdSection = serde_json::from_value(section).unwrap();
+        let remedy = |said: &str| {
+            let error = BackendError::new("etcd.connect", ErrorKind::Unavailable);
+            remedy(&section, &error, said)
+        };
+        let leaderless = remedy("the store cannot be reached: etcdserver: no leader");
+        assert!(leaderless.contains("a majority"), "{leaderless}");
+        let refused = remedy("the store cannot be reached: Connection refused");
+        assert!(refused.contains("can be reached from here"), "{refused}");
+    }
 }

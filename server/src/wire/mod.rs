@@ -41,6 +41,7 @@ mod plugins;
 mod stores;
 mod worker;
 
+pub(crate) use self::confidential::password_in;
 pub use self::etcd::Certificates;
 pub use self::files::check_files;
 pub use self::mongodb::{RunLog, open_later};

@@ -4,6 +4,8 @@
     reason = "tests start the binary as an operator does"
 )]
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -100,7 +102,7 @@ async fn one_process_in_order_is_said_to_be_while_it_runs_and_before() {
         "nothing is left"
     );
 
-    let product = Product::start(&["--no-examples"]);
+    let mut product = Product::start(&["--no-examples"]);
     product.put_job("job", &json!({ "command": "true" })).await;
     let running = Host::new("");
     fs::remove_dir(running.data()).unwrap();
@@ -121,6 +123,16 @@ async fn one_process_in_order_is_said_to_be_while_it_runs_and_before() {
     assert!(shown.contains("undamaged"), "{shown}");
     let fits = |line: &str| line.trim_end().chars().count() <= 80;
     assert!(shown.lines().all(fits), "{shown}");
+
+    product.stop().await;
+    let stopped = names(&product.data());
+    running.told().0.is("store", "ok", "undamaged");
+    assert_eq!(names(&product.data()), stopped, "nothing is left");
+}
+
+fn names(folder: &Path) -> BTreeSet<OsString> {
+    let entries = folder.read_dir().unwrap();
+    entries.map(|entry| entry.unwrap().file_name()).collect()
 }
 
 #[test]
@@ -156,6 +168,20 @@ fn a_data_directory_that_cannot_be_written_or_is_open_is_told() {
     told.is("data directory", "warning", "(mode 755)");
     let remedy = told.of("data directory")["remedy"].as_str().unwrap();
     assert!(remedy.starts_with("chmod 700 "), "{remedy}");
+    // One that is not there is not made, and nothing is written where it would be.
+    let host = Host::new("");
+    fs::remove_dir(host.data()).unwrap();
+    let changed = || {
+        fs::metadata(host.folder.path())
+            .unwrap()
+            .modified()
+            .unwrap()
+    };
+    let before = changed();
+    host.told()
+        .0
+        .is("data directory", "ok", "the first start makes it");
+    assert_eq!(changed(), before);
     // Nobody may write there, root neither.
     let host = Host::new("");
     fs::write(host.data().join("file"), "").unwrap();
@@ -241,6 +267,9 @@ async fn a_fleet_in_order_is_said_to_be_and_what_breaks_is_told() {
     let (told, status) = host.told();
     assert_eq!(status, Some(1));
     told.fails("etcd", etcd.address());
+    // Of what nobody could read nothing is said to be in order.
+    told.fails("workers", "cannot be read");
+    told.fails("users", "cannot be read");
     told.is("MongoDB", "ok", "replica set");
 }
 

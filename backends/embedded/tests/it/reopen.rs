@@ -1,9 +1,12 @@
 //! What another process, or another life of this one, finds.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use sandclock_backend_embedded::Embedded;
+use sandclock_backend_embedded::{Embedded, checkup};
 use sandclock_core::ErrorKind;
 use sandclock_core::backend::{
     Alert, AlertState, AuditFilter, ClaimEnd, Cursor, DocKind, FireEvent, Kill, OpenState,
@@ -60,6 +63,50 @@ fn files_of_others_are_refused() {
         .expect("version");
     drop(newer);
     refused(ErrorKind::InvalidConfig, "newer version");
+}
+
+/// What is in a folder. Of the journal's index only its name counts: readers write in it, too.
+fn held(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let of = |entry: std::io::Result<fs::DirEntry>| {
+        let entry = entry.expect("an entry");
+        let name = entry.file_name().into_string().expect("a name");
+        let bytes = match name.ends_with("-shm") {
+            true => Vec::new(),
+            false => fs::read(entry.path()).expect("read"),
+        };
+        (name, bytes)
+    };
+    entries.map(of).collect()
+}
+
+#[tokio::test]
+async fn a_look_leaves_a_folder_as_it_was() {
+    let looks = |home: &Home| {
+        let before = held(&home.folder());
+        let found = checkup(&home.path()).expect("a store");
+        assert_eq!(found.expect("it is there").damage, None);
+        assert!(held(&home.folder()) == before, "{:?}", before.keys());
+        before
+    };
+    let home = Home::new();
+    assert_eq!(checkup(&home.path()).expect("nothing"), None);
+    planned_job(&home.open().coordination(), "kept").await;
+    // Stopped in order: SQLite has tidied up.
+    let stopped = looks(&home);
+    assert!(!stopped.keys().any(|name| name.contains("-wal")));
+
+    let open = home.open();
+    planned_job(&open.coordination(), "more").await;
+    let running = looks(&home);
+    assert!(running.contains_key("store.db-wal"));
+    // What a crash leaves.
+    let crashed = Home::new();
+    for name in running.keys() {
+        let from = home.folder().join(name);
+        fs::copy(from, crashed.folder().join(name)).expect("copy");
+    }
+    looks(&crashed);
 }
 
 /// How to take back each step from one version of the tables to the next, from the second on.
