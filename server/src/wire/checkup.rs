@@ -3,7 +3,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::anyhow;
 use futures_util::future::join_all;
@@ -97,11 +96,6 @@ pub async fn run_log(section: &MongodbSection) -> Result<MongoCheckup, Refused> 
         let remedy = remedy_of_mongodb(section, &error, &said);
         Refused { said, remedy }
     })
-}
-
-/// The longest that MongoDB may take for the first contact.
-pub fn patience(section: &MongodbSection) -> Duration {
-    config_of(section).connect_timeout
 }
 
 /// What failed, without the name that calls have in logs.
