@@ -209,3 +209,39 @@ impl<T: Clone> List<T> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use sandclock_core::backend::memory::MemoryStore;
+    use sandclock_core::backend::{DocKind, Precondition};
+
+    use super::*;
+
+    fn slowly(docs: &dyn Docs) -> BoxFuture<'_, Result<BTreeMap<String, Bytes>>> {
+        Box::pin(async move {
+            let found = docs.list(DocKind::Secret).await?;
+            sleep(Duration::from_secs(1)).await;
+            Ok(found.into_iter().map(|doc| (doc.name, doc.body)).collect())
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_must_not_have_an_old_item_waits_for_the_one_who_reads() {
+        let docs = MemoryStore::new().coordination().docs;
+        let put = async |value: &'static str| {
+            let (kind, body) = (DocKind::Secret, Bytes::from_static(value.as_bytes()));
+            let put = docs.put(kind, "a", &body, Precondition::Any);
+            put.await.unwrap();
+        };
+        put("old").await;
+        let list = List::new("secrets", Arc::clone(&docs), slowly);
+        assert_eq!(list.find_fresh("a").await.unwrap().unwrap(), "old");
+        put("new").await;
+        sleep(FRESH * 2).await;
+        let (reads, waits, does_not) =
+            tokio::join!(list.find_fresh("a"), list.find_fresh("a"), list.find("a"));
+        let all = [reads, waits, does_not].map(|found| found.unwrap().unwrap());
+        assert_eq!(all, ["new", "new", "old"]);
+    }
+}
