@@ -61,9 +61,10 @@ async fn run(
         examples::create(jobs, &SystemClock, &config.time_zone(), &secret).await?;
     }
     let parts = Arc::new(parts);
+    let gate = Arc::new(parts.gate());
     let face = Face {
         parts: Arc::clone(&parts),
-        gate: Arc::new(parts.gate().await),
+        gate: Arc::clone(&gate),
         address: listener.local_addr()?,
     };
     let (router, delivery) = face.of(config, Some(worker.handle()))?;
@@ -73,6 +74,7 @@ async fn run(
         folders.data.display()
     );
     roles::greet(&listener, folders, &parts, &lost).await?;
+    gate.read().await;
     let running = Running {
         signals,
         front: Some(Front {

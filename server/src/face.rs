@@ -1,21 +1,24 @@
-//! What of a server follows from its configuration alone: what people get, and what sends alerts. Made once at the start,
-//! and again whenever the configuration is read again.
+//! What of a process follows from its configuration alone: what people get, what sends alerts, and a worker's limits. Made
+//! once at the start, and again whenever the configuration is read again.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use sandclock_core::fleet::WorkerHandle;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::access::Gate;
 use crate::api::{self, Api};
+use crate::cli::say;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::deliver::Delivery;
+use crate::lifecycle::Front;
 use crate::reload::Apply;
 use crate::sign_in::Provider;
-use crate::wire::Parts;
+use crate::wire::{Parts, limits};
 
 /// What stays, whatever the configuration.
 #[derive(Debug)]
@@ -69,4 +72,49 @@ impl Face {
         };
         Ok((router, delivery, Box::new(apply)))
     }
+}
+
+/// The same of a worker: what answers those who watch it at this listener, if there is one, and says where; and what puts
+/// another in its place, with other limits.
+///
+/// # Errors
+/// If the system does not say where it listens.
+pub(crate) async fn of_worker(
+    parts: &Arc<Parts>,
+    config: &Config,
+    worker: WorkerHandle,
+    listener: Option<TcpListener>,
+) -> anyhow::Result<(Option<Front>, Apply)> {
+    let gate = Arc::new(parts.gate());
+    let router = {
+        let (parts, worker, gate) = (Arc::clone(parts), worker.clone(), Arc::clone(&gate));
+        move |config: &Config| {
+            let api = parts.api(config, Some(worker.clone()), Arc::clone(&gate));
+            api::router_of_a_worker(api)
+        }
+    };
+    let (routers, answers) = watch::channel(router(config));
+    let apply = {
+        let parts = Arc::clone(parts);
+        move |config: &Config| {
+            parts.follow(config);
+            worker.limit(limits(config));
+            drop(routers.send_replace(router(config)));
+            Ok(())
+        }
+    };
+    let Some(listener) = listener else {
+        return Ok((None, Box::new(apply)));
+    };
+    let url = parts.url(&listener)?;
+    say(&format!("  health  {url}/readyz"));
+    say(&format!("  metrics {url}/metrics"));
+    say("  token   any of the fleet's: sandclock token create NAME --role viewer");
+    gate.read().await;
+    let front = Front {
+        listener,
+        tls: parts.tls.clone(),
+        router: answers,
+    };
+    Ok((Some(front), Box::new(apply)))
 }

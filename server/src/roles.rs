@@ -11,23 +11,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use axum::Router;
-use sandclock_core::fleet::WorkerHandle;
 use sandclock_hooks::KnownSecrets;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 
-use crate::access::{self, Gate};
-use crate::api;
+use crate::access;
 use crate::cli::{ServerArgs, say};
 use crate::clock::SystemClock;
 use crate::config::{Config, CoordinationSection, Environment, GoFile};
 use crate::exec::{Spawner, open_files};
-use crate::face::Face;
+use crate::face::{self, Face};
 use crate::folders::Folders;
 use crate::lifecycle::{Front, Running, Signals};
 use crate::log as process_log;
-use crate::reload::{Apply, Reload, Source, hangups};
+use crate::reload::{Reload, Source, hangups};
 use crate::wire::{self, Parts};
 
 /// `sandclock server`: runs until a signal asks for the end.
@@ -60,13 +56,15 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
             file.display()
         );
         let parts = Arc::new(parts);
+        let gate = Arc::new(parts.gate());
         let face = Face {
             parts: Arc::clone(&parts),
-            gate: Arc::new(parts.gate().await),
+            gate: Arc::clone(&gate),
             address: listener.local_addr()?,
         };
         let (router, delivery, apply) = face.kept(&config)?;
         greet(&listener, &folders, &parts, &lost).await?;
+        gate.read().await;
         if config.go_api.open {
             tracing::warn!(
                 listen = %config.listen,
@@ -170,26 +168,7 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
             crate::VERSION
         ));
         let parts = Arc::new(parts);
-        let (front, routers) = match watched {
-            Some(listener) => {
-                let shown = (&config, handle.clone());
-                let (front, routers) = watch_worker(&parts, shown, listener).await?;
-                (Some(front), Some(routers))
-            }
-            None => (None, None),
-        };
-        let apply: Apply = Box::new({
-            let parts = Arc::clone(&parts);
-            move |config| {
-                parts.follow(config);
-                handle.limit(wire::limits(config));
-                if let Some((routers, gate)) = &routers {
-                    let api = parts.api(config, Some(handle.clone()), Arc::clone(gate));
-                    drop(routers.send_replace(api::router_of_a_worker(api)));
-                }
-                Ok(())
-            }
-        });
+        let (front, apply) = face::of_worker(&parts, &config, handle, watched).await?;
         let accepted = parts.accepted.clone();
         let reload = Reload::new(hangups, (source, config), accepted, apply);
         let running = Running {
@@ -208,27 +187,6 @@ pub fn worker(config: &Path) -> anyhow::Result<()> {
         };
         running.serve().await
     })
-}
-
-/// What answers those who watch a worker, and says where; and how another takes its place.
-async fn watch_worker(
-    parts: &Parts,
-    (config, worker): (&Config, WorkerHandle),
-    listener: TcpListener,
-) -> anyhow::Result<(Front, (watch::Sender<Router>, Arc<Gate>))> {
-    let url = parts.url(&listener)?;
-    say(&format!("  health  {url}/readyz"));
-    say(&format!("  metrics {url}/metrics"));
-    say("  token   any of the fleet's: sandclock token create NAME --role viewer");
-    let gate = Arc::new(parts.gate().await);
-    let router = api::router_of_a_worker(parts.api(config, Some(worker), Arc::clone(&gate)));
-    let (routers, router) = watch::channel(router);
-    let front = Front {
-        listener,
-        tls: parts.tls.clone(),
-        router,
-    };
-    Ok((front, (routers, gate)))
 }
 
 /// What a server does not start with.

@@ -197,12 +197,11 @@ impl Gate {
         self.tokens.remove(id);
     }
 
-    /// Reads the tokens, so that they are there if the store goes away.
-    ///
-    /// # Errors
-    /// If it does not answer.
-    pub async fn refresh(&self) -> Result<(), Denied> {
-        self.tokens.refresh().await.map_err(Denied::Away)
+    /// Reads the tokens, so that they are there if the store goes away before anybody asks.
+    pub async fn read(&self) {
+        if let Err(error) = self.tokens.refresh().await {
+            tracing::warn!(%error, "tokens cannot be read yet");
+        }
     }
 
     /// Whether the token fits the hash that is kept of it.

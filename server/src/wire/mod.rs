@@ -210,15 +210,10 @@ impl Parts {
         Ok(delivery.with_telemetry(self.telemetry.clone()))
     }
 
-    /// What lets requests in: whoever has a token of the fleet, as they are known now, in case the store goes away
-    /// before anybody asks.
-    pub async fn gate(&self) -> Gate {
+    /// What lets requests in: whoever has a token of the fleet. It has not read them yet.
+    pub fn gate(&self) -> Gate {
         let docs = Arc::clone(&self.stores.coordination.docs);
-        let gate = Gate::new(docs, Arc::new(SystemClock));
-        if let Err(error) = gate.refresh().await {
-            tracing::warn!(?error, "tokens cannot be read yet");
-        }
-        gate
+        Gate::new(docs, Arc::new(SystemClock))
     }
 
     /// What the API's handlers share; `worker` is the one in this process. Nobody signs in at a provider there yet.

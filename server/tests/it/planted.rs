@@ -13,9 +13,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
-use reqwest::Method;
+use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::Mutex;
 
 use crate::alerts::receiver::Receiver;
 use crate::openapi::operations;
@@ -153,6 +154,8 @@ struct Fleet {
     servers: Vec<Product>,
     workers: Vec<Worker>,
     secrets: BTreeMap<String, String>,
+    /// What changes, from before the first run on.
+    changes: Mutex<Response>,
 }
 
 impl Fleet {
@@ -178,6 +181,8 @@ impl Fleet {
             ("OF_ENV", planted("env-of-a-worker")),
             ("OF_A_JOB", planted("env-of-a-job")),
         ];
+        let changes = servers[1].request(Method::GET, "/events").send();
+        let changes = Mutex::new(changes.await.unwrap());
         let variables = [&of_jobs, more].concat();
         let start = |name| Worker::start_on_with(name, &config, &variables);
         let workers = ["w1", "w2"].map(start).into();
@@ -203,6 +208,7 @@ impl Fleet {
             servers,
             workers,
             secrets,
+            changes,
         }
     }
 
@@ -258,6 +264,11 @@ impl Fleet {
             if operation.method != Method::GET {
                 continue;
             }
+            if operation.path.ends_with("/events") {
+                let changes = self.changes_until(&runs[runs.len() - 1]).await;
+                all.push((operation.path, changes));
+                continue;
+            }
             let mut paths = vec![operation.path.clone()];
             if operation.path.contains("/runs/{id}") {
                 let path = |run: &String| operation.path.replace("{id}", run);
@@ -286,6 +297,22 @@ impl Fleet {
             all.push((path.to_owned(), answer.to_vec()));
         }
         all
+    }
+
+    /// What has changed until this run had ended.
+    async fn changes_until(&self, run: &str) -> Vec<u8> {
+        let mut changes = self.changes.lock().await;
+        let mut said = Vec::new();
+        let ended = |said: &[u8]| {
+            let said = String::from_utf8_lossy(said);
+            let mut events = said.split("\n\n");
+            events.any(|event| event.contains("run.ended") && event.contains(run))
+        };
+        while !ended(&said) {
+            let piece = tokio::time::timeout(PATIENCE, changes.chunk()).await;
+            said.extend_from_slice(&piece.unwrap().unwrap().unwrap());
+        }
+        said
     }
 }
 

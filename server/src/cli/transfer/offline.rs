@@ -44,7 +44,7 @@ pub(super) async fn open(
     let stores = wire::open_stores(&config, &folders.data).await?;
     let known = (&Environment::default(), KnownSecrets::new());
     let parts = Parts::new(stores, known, &config, &folders.data).await?;
-    let mut gate = parts.gate().await;
+    let mut gate = parts.gate();
     let token = gate.own_token("offline", Role::Admin);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let url = format!("http://{}", listener.local_addr()?);
