@@ -12,7 +12,7 @@
 //! - [`sessions`], [`leadership`]: in memory only, because every session ends with the process.
 //! - [`jobs`], [`fires`], [`kills`], [`runs`] with [`output`], [`outbox`], [`plugins`], [`kv`], [`audit`]: the contracts.
 //! - [`expiry`]: what ends by itself.
-//! - [`checkup`]: what is known of a file without taking it.
+//! - [`mod@checkup`]: what is known of a file without taking it.
 //! - [`spool`]: no part of the store: a file of what waits for a run log elsewhere.
 //! - [`mend`]: what becomes of records of the protocol that cannot be read.
 //!

@@ -3,7 +3,7 @@
 //! - [`config`]: where the cluster is, and under which prefixes things stand.
 //! - [`client`], [`error`]: the connection; every call has a deadline, every failure one meaning.
 //! - [`keys`]: every key, in one table.
-//! - [`checkup`]: what a cluster says of itself.
+//! - [`mod@checkup`]: what a cluster says of itself.
 //! - [`watch`]: watches that never end silently.
 //! - [`jobs`]: the job store over the Go fleet's keys; [`places`]: under which of its two keys a job stands;
 //!   [`orphans`]: the marks of deleted jobs.

@@ -11,7 +11,7 @@
 //! - [`audit`]: who changed what.
 //! - [`recordings`]: what plugins were asked and what they said.
 //! - [`plugins`]: the plugin store, and [`modules`] its modules in GridFS; [`kv`]: what plugins keep.
-//! - [`checkup`]: what the server says of itself and of our indexes.
+//! - [`mod@checkup`]: what the server says of itself and of our indexes.
 //! - [`error`]: the one place where the driver's errors get their meaning.
 //!
 //! Every change of a run, an alert, a plugin or its values is one conditional step on one document. So nothing here needs a

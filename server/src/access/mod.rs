@@ -1,7 +1,7 @@
 //! Who is at the door: tokens of the fleet and people's sessions, checked on every request.
 //!
 //! Both are kept with the fleet's jobs, so that every server and worker knows the same ones. A gate reads them again
-//! when its [`list`] of them is too old: so long a revoked token may still be of use.
+//! when its [`List`] of them is too old: so long a revoked token may still be of use.
 
 mod derived;
 mod first;
